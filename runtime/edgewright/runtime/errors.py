@@ -1,0 +1,68 @@
+"""Every error that edgewright raises on purpose.
+
+EdgewrightError
+├── RecipeError     what the user asked for cannot be done as written
+├── DataError       the user's data cannot be used
+├── ModelError      a model or its weights cannot be had
+├── TrainingError   training cannot go on
+├── ExportError     no graph, or no variant, could be made
+├── BundleError     a bundle is not what its manifest says
+├── InputError      one raw input (image, tensor) cannot be answered
+├── ProviderError   the execution provider asked for is not the one that runs
+└── MachineError    disk, permission or a missing package
+
+Each message is one line: what is wrong, where, and what to do about it.
+"""
+
+__all__ = [
+    "BundleError",
+    "DataError",
+    "EdgewrightError",
+    "ExportError",
+    "InputError",
+    "MachineError",
+    "ModelError",
+    "ProviderError",
+    "RecipeError",
+    "TrainingError",
+]
+
+
+class EdgewrightError(Exception):
+    """Something the user can act on; the command line prints it as one line and exits 1."""
+
+
+class RecipeError(EdgewrightError):
+    """The recipe asks for something that does not exist or does not fit together."""
+
+
+class DataError(EdgewrightError):
+    """The data is missing, unreadable, or does not suit the task."""
+
+
+class ModelError(EdgewrightError):
+    """The model is unknown, its weights are out of reach, or they do not fit it."""
+
+
+class TrainingError(EdgewrightError):
+    """Training broke one of its promises: a frozen part moved, or the loss is not finite."""
+
+
+class ExportError(EdgewrightError):
+    """A graph could not be exported, converted or judged."""
+
+
+class BundleError(EdgewrightError):
+    """A bundle differs from what its manifest promises."""
+
+
+class InputError(EdgewrightError):
+    """A raw input or a tensor that cannot be answered."""
+
+
+class ProviderError(EdgewrightError):
+    """The execution provider asked for is absent, or the session fell back to another."""
+
+
+class MachineError(EdgewrightError):
+    """The machine refuses: disk full, no permission, or a package is not installed."""
