@@ -1,0 +1,268 @@
+"""The recipe: the YAML that a user writes, checked whole before anything runs.
+
+An unknown key, a wrong type or a combination that cannot work is a `RecipeError` of one line per problem.
+Defaults that depend on other keys are filled in here, so that later steps find a plain value in every field.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
+
+from edgewright.pipeline.recipe_sections import (
+    VARIANTS,
+    Budget,
+    Data,
+    Input,
+    Quantization,
+    Section,
+    Training,
+    Transfer,
+    check_variants,
+)
+from edgewright.pipeline.recipe_text import did_you_mean, parse_yaml, sentences
+from edgewright.runtime.errors import RecipeError
+from edgewright.runtime.files import canonical_json, sha256_of_bytes
+
+__all__ = [
+    "BUILTIN_PREFIX",
+    "VARIANTS",
+    "Budget",
+    "Data",
+    "Input",
+    "Quantization",
+    "Recipe",
+    "Training",
+    "Transfer",
+    "load_recipe",
+    "recipe_from_plain",
+    "recipe_json_schema",
+]
+
+BUILTIN_PREFIX = "builtin:"
+TASKS = ("image-classification",)
+_MAX_BYTES = 1 << 20
+
+
+def _data(value: Any) -> Any:
+    return {"source": value} if isinstance(value, str) else value
+
+
+class Recipe(Section):
+    """Everything that decides what comes out of a run."""
+
+    task: str
+    model: str = Field(min_length=1)
+    data: Annotated[Data, BeforeValidator(_data)]
+    weights: str = Field(default="imagenet", min_length=1)
+    input: Input = Input()
+    transfer: Transfer = Transfer()
+    training: Training = Training()
+    variants: Annotated[Literal["auto"] | tuple[str, ...], BeforeValidator(check_variants)] = "auto"
+    quantization: Quantization = Quantization()
+    budget: Budget = Budget()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_defaults_that_depend(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        value = {
+            key: inner for key, inner in value.items() if inner is not None
+        }  # a section with no keys yet
+        transfer, training = value.get("transfer", {}), value.get("training", {})
+        if not isinstance(transfer, Mapping) or not isinstance(training, Mapping):
+            return value
+        source = value.get("data")
+        source = source.get("source") if isinstance(source, Mapping) else source
+        extraction = transfer.get("mode") == "feature-extraction"
+        builtin = isinstance(source, str) and source.startswith(BUILTIN_PREFIX)
+        if extraction:
+            filled: dict[str, Any] = {"unfreeze": 1}
+        elif value.get("weights") == "none":
+            filled = {"unfreeze": "all", "head_epochs": 0, "rate_divisor": 1.0}
+        else:
+            filled = {}
+        augment = {"augment": "none"} if extraction or builtin else {}
+        return {**value, "transfer": {**filled, **transfer}, "training": {**augment, **training}}
+
+    @model_validator(mode="after")
+    def _can_work(self) -> Self:
+        if self.task not in TASKS:
+            raise ValueError(
+                f"task: unknown task {self.task!r}{did_you_mean(self.task, TASKS)}: "
+                f"choose from {', '.join(TASKS)}"
+            )
+        extraction = self.transfer.mode == "feature-extraction"
+        if self.weights == "none":
+            if extraction:
+                raise ValueError(
+                    "transfer.mode: feature-extraction keeps the backbone as it is, and weights: none makes "
+                    "it random: use weights: imagenet or a path, or mode: fine-tuning"
+                )
+            if self.transfer.unfreeze != "all":
+                raise ValueError(
+                    "transfer.unfreeze: with weights: none the frozen layers would stay random: "
+                    "use unfreeze: all, or weights: imagenet or a path"
+                )
+            if self.transfer.head == "keep":
+                raise ValueError(
+                    "transfer.head: weights: none has no trained head to keep: "
+                    "use head: new, or weights: imagenet or a path"
+                )
+        if extraction and self.training.augment != "none":
+            raise ValueError(
+                "training.augment: feature-extraction sees each image once, so it cannot be augmented: "
+                "use augment: none, or mode: fine-tuning"
+            )
+        if self.data.calibration == 0 and "int8-static" in self.wanted_variants:
+            raise ValueError(
+                "data.calibration: int8-static is calibrated on this share of the samples: "
+                "make it greater than 0, or list variants without int8-static"
+            )
+        return self
+
+    @property
+    def wanted_variants(self) -> tuple[str, ...]:
+        """The precisions to make: the list, or all of `VARIANTS` for auto."""
+        return VARIANTS if self.variants == "auto" else self.variants
+
+    @property
+    def split_seed(self) -> int:
+        """The seed that divides the data: `data.seed`, or `training.seed` where it is not given."""
+        return self.training.seed if self.data.seed is None else self.data.seed
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain JSON values; `recipe_from_plain` reads them back."""
+        return self.model_dump(mode="json")
+
+    def digest(self) -> str:
+        """Hex SHA-256 of the whole recipe, the same wherever its folder lies.
+
+        Of the data folder and the weights file only the name counts: what is in them has its own digests.
+        """
+        return _digest(self.to_plain())
+
+    def training_digest(self) -> str:
+        """Hex SHA-256 of what decides the trained weights, so that a new budget does not train again."""
+        plain = self.to_plain()
+        for key in ("variants", "quantization", "budget"):
+            del plain[key]
+        for key in ("workers", "checkpoint_seconds"):
+            del plain["training"][key]
+        return _digest(plain)
+
+
+def _digest(plain: dict[str, Any]) -> str:
+    plain["data"]["source"] = Path(plain["data"]["source"]).name
+    plain["weights"] = Path(plain["weights"]).name
+    return sha256_of_bytes(canonical_json(plain).encode())
+
+
+def recipe_from_plain(document: Any, where: str = "recipe") -> Recipe:
+    """Check plain values whose paths are absolute already.
+
+    Raises `RecipeError`, one line per problem, each starting with `where`.
+    """
+    if not isinstance(document, Mapping):
+        raise RecipeError(
+            f"{where}: expected keys such as task, model and data, found {type(document).__name__}"
+        )
+    try:
+        return Recipe.model_validate(dict(document))
+    except ValidationError as error:
+        lines = sentences(error.errors(include_url=False), Recipe)
+        raise RecipeError("\n".join(f"{where}: {line}" for line in lines)) from None
+
+
+def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply `overrides` of the form "training.epochs=3" (the value is YAML).
+
+    A relative path in the file counts from the file's folder, one in an override from the current folder.
+    Raises `RecipeError`, one line per problem.
+    """
+    path = Path(path)
+    document = parse_yaml(_read(path), path.name)
+    if document is None:
+        raise RecipeError(f"{path.name}: the recipe is empty: write at least task, model and data")
+    if not isinstance(document, dict):
+        raise RecipeError(
+            f"{path.name}: expected keys such as task, model and data, found {type(document).__name__}"
+        )
+    _resolve(document, path.absolute().parent)
+    for override in overrides:
+        _override(document, override)
+    recipe = recipe_from_plain(document, path.name)
+    if recipe.weights not in ("imagenet", "none") and not Path(recipe.weights).is_file():
+        name = Path(recipe.weights).name
+        near = did_you_mean(name, ("imagenet", "none"))
+        raise RecipeError(
+            f"{path.name}: weights: there is no file {recipe.weights}{near}: "
+            "write imagenet, none or the path of a .safetensors file"
+        )
+    return recipe
+
+
+def recipe_json_schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe, for editors."""
+    schema = Recipe.model_json_schema()
+    schema["properties"]["data"] = {"anyOf": [{"type": "string"}, schema["properties"]["data"]]}
+    return schema
+
+
+def _read(path: Path) -> str:
+    if not path.exists():
+        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise RecipeError(f"there is no recipe {path}{did_you_mean(path.name, beside)}")
+    if not path.is_file():
+        raise RecipeError(f"{path} is not a file: give the recipe's .yaml file")
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise RecipeError(f"{path} has more than {_MAX_BYTES} bytes: this is not a recipe")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise RecipeError(f"{path} is not UTF-8 text: this is not a recipe") from None
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def _resolve(document: dict[str, Any], folder: Path) -> None:
+    """Make the paths of `document` absolute."""
+    data, weights = document.get("data"), document.get("weights")
+    if isinstance(data, str):
+        document["data"] = _absolute(data, folder)
+    elif isinstance(data, dict) and isinstance(data.get("source"), str):
+        data["source"] = _absolute(data["source"], folder)
+    if isinstance(weights, str) and weights not in ("imagenet", "none"):
+        document["weights"] = _absolute(weights, folder)
+
+
+def _absolute(written: str, folder: Path) -> str:
+    if not written or written.startswith(BUILTIN_PREFIX):
+        return written
+    try:
+        return str(Path(folder / Path(written).expanduser()).resolve())
+    except (RuntimeError, ValueError, OSError):  # "~nobody", a null byte, a loop of links
+        return written
+
+
+def _override(document: dict[str, Any], override: str) -> None:
+    name, sign, text = override.partition("=")
+    keys = name.strip().split(".")
+    if not sign or not all(keys):
+        raise RecipeError(f"--set {override}: write it as key=value, for example --set training.epochs=3")
+    value = parse_yaml(text, f"--set {name}")
+    if keys[0] == "data" and len(keys) > 1 and isinstance(document.get("data"), str):
+        document["data"] = {"source": document["data"]}
+    if keys == ["data"] and isinstance(value, str) and isinstance(document.get("data"), dict):
+        keys = ["data", "source"]  # another folder, the same way of dividing it
+    section = document
+    for key in keys[:-1]:
+        inner = section.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"--set {override}: {key} holds no keys")
+        section = inner
+    section[keys[-1]] = value
+    if keys[0] in ("data", "weights"):
+        _resolve(document, Path.cwd())
