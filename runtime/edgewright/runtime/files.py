@@ -51,7 +51,9 @@ def canonical_json(value: Any) -> str:
 def explain_os_error(error: OSError, path: Path) -> MachineError:
     """The one-line error for an `OSError` met while writing `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return MachineError(f"no disk space left while writing {path}: free some space and run the same command again")
+        return MachineError(
+            f"no disk space left while writing {path}: free some space and run the same command again"
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return MachineError(f"cannot write {path} ({error.strerror}): choose a folder you may write to")
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
@@ -109,7 +111,8 @@ def write_json(path: Path, value: Any) -> None:
 def replace_directory(target: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write a whole directory, then put it in the place of `target` by renaming.
 
-    What stood at `target` stays untouched until `fill` has succeeded. Raises `MachineError` when the machine refuses.
+    What stood at `target` stays untouched until `fill` has succeeded. Raises `MachineError` when the machine
+    refuses.
     """
     temporary = target.with_name(f".{target.name}.tmp-{os.getpid()}")
     old = target.with_name(f".{target.name}.old-{os.getpid()}")

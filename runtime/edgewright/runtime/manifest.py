@@ -38,7 +38,8 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 class TensorSpec:
     """One input or output of a graph.
 
-    `shape` holds an int for a fixed axis and a name ("batch", "time") for a dynamic one; `dtype` is numpy's name.
+    `shape` holds an int for a fixed axis and a name ("batch", "time") for a dynamic one; `dtype` is numpy's
+    name.
     """
 
     name: str
@@ -59,8 +60,8 @@ class FileEntry:
 class Tolerance:
     """How far a device's outputs may lie from torch's on the golden samples.
 
-    `relative` is the largest absolute difference divided by the largest absolute value torch gave for that output.
-    `decisions` is the share of golden samples whose decision must equal torch's.
+    `relative` is the largest absolute difference divided by the largest absolute value torch gave for that
+    output. `decisions` is the share of golden samples whose decision must equal torch's.
     """
 
     relative: float
@@ -92,7 +93,8 @@ class Golden:
     """What torch answered to a few raw inputs.
 
     `outputs` is a safetensors file; it holds one tensor per graph output, rows in the order of `samples`.
-    `decisions` holds what torch decided for each sample, in the task's own terms (a label's index for classification).
+    `decisions` holds what torch decided for each sample, in the task's own terms (a label's index for
+    classification).
     """
 
     samples: tuple[GoldenSample, ...]
@@ -102,7 +104,9 @@ class Golden:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything a device needs to know. `processor` belongs to the task; the runtime never sees a model's name in code."""
+    """Everything a device needs to know. `processor` belongs to the task; the runtime never sees a model's
+    name in code.
+    """
 
     task: str
     model: str
@@ -121,7 +125,9 @@ class Manifest:
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def variant(self, name: str) -> Variant:
-        """The variant called `name`, or the one that ships for "auto". Raises `BundleError` with the names there are."""
+        """The variant called `name`, or the one that ships for "auto". Raises `BundleError` with the names
+        there are.
+        """
         wanted = self.default_variant if name == "auto" else name
         for variant in self.variants:
             if variant.name == wanted:
@@ -138,11 +144,16 @@ def check_relative_path(path: str) -> str:
         or len(path) > 512
         or any(character in path for character in '\\:*?"<>|')
         or any(ord(character) < 32 for character in path)
-        or any(part in ("", ".", "..") or part.endswith((".", " ")) or _RESERVED.fullmatch(part) for part in parts)
+        or any(
+            part in ("", ".", "..") or part.endswith((".", " ")) or _RESERVED.fullmatch(part)
+            for part in parts
+        )
         or PurePosixPath(path).is_absolute()
     )
     if bad:
-        raise BundleError(f"{MANIFEST_NAME} names {path!r}, which is not a file inside the bundle: get a fresh copy of the bundle")
+        raise BundleError(
+            f"{MANIFEST_NAME} names {path!r}, which is no file inside the bundle: get a fresh copy of the bundle"
+        )
     return path
 
 
@@ -160,7 +171,7 @@ def manifest_from_json(text: str | bytes) -> Manifest:
         version = document.get("schema_version")
         if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA_VERSION:
             raise BundleError(
-                f"{MANIFEST_NAME} has schema version {version}, this edgewright reads up to {SCHEMA_VERSION}: "
+                f"{MANIFEST_NAME} has schema version {version}, this one reads up to {SCHEMA_VERSION}: "
                 "update edgewright on this machine"
             )
         manifest = from_plain(Manifest, document)

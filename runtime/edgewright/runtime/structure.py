@@ -1,4 +1,4 @@
-"""JSON to frozen dataclasses and back: strict, so that a broken or hostile document never becomes an object."""
+"""JSON to frozen dataclasses and back, strictly: a broken or hostile document never becomes an object."""
 
 import dataclasses
 import functools
@@ -6,7 +6,7 @@ import json
 import math
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 __all__ = ["StructureError", "from_plain", "parse_json", "to_plain"]
 
@@ -18,7 +18,9 @@ class StructureError(ValueError):
 
 
 def parse_json(text: str | bytes) -> Any:
-    """JSON to plain values. Raises `StructureError` on syntax errors, duplicate keys, NaN, infinity and deep nesting."""
+    """JSON to plain values. Raises `StructureError` on syntax errors, duplicate keys, NaN, infinity and deep
+    nesting.
+    """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
@@ -60,7 +62,8 @@ def from_plain(cls: type[T], value: Any, where: str = "") -> T:
     `where` is the dotted place of `value` in its document, used in messages.
     Raises `StructureError` for a missing or unknown key and for a value of the wrong type.
     """
-    return _reader(cls)(value, where)  # type: ignore[no-any-return]
+    result: T = _reader(cast(Any, cls))(value, where)
+    return result
 
 
 def _wrong(where: str, wanted: str, value: Any) -> StructureError:
@@ -109,7 +112,10 @@ def _read_tuple(item: Any, items: tuple[Any, ...] | None, value: Any, where: str
         return tuple(read(element, _join(where, index)) for index, element in enumerate(value))
     if len(items) != len(value):
         raise StructureError(f"{where or 'document'}: expected {len(items)} values, found {len(value)}")
-    return tuple(_reader(kind)(element, _join(where, index)) for index, (kind, element) in enumerate(zip(items, value, strict=True)))
+    return tuple(
+        _reader(kind)(element, _join(where, index))
+        for index, (kind, element) in enumerate(zip(items, value, strict=True))
+    )
 
 
 def _read_mapping(item: Any, value: Any, where: str) -> dict[str, Any]:

@@ -1,0 +1,30 @@
+"""The tasks a device knows: one file each, found by the name that stands in the manifest."""
+
+import difflib
+import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from edgewright.runtime.errors import BundleError
+from edgewright.runtime.tasks.base import DeviceTask
+
+__all__ = ["TASKS", "load_task"]
+
+TASKS: Mapping[str, str] = {
+    "image-classification": "edgewright.runtime.tasks.image_classification:ImageClassification",
+}
+"""Name of a task to "module:class". A new task is one entry here and one file beside this one."""
+
+
+def load_task(name: str, processor: Mapping[str, Any], labels: Sequence[str]) -> DeviceTask:
+    """Build the device half of the task `name`. Raises `BundleError` for an unknown name or settings that
+    cannot be used.
+    """
+    if name not in TASKS:
+        near = difflib.get_close_matches(name, TASKS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(TASKS)}"
+        raise BundleError(
+            f"this edgewright does not know the task {name!r} ({hint}): update edgewright on this machine"
+        )
+    module, _, attribute = TASKS[name].partition(":")
+    return cast(DeviceTask, getattr(importlib.import_module(module), attribute)(processor, tuple(labels)))
