@@ -1,0 +1,64 @@
+"""Strict checks of ready tensors: what ONNX Runtime would take silently, or refuse in words nobody
+understands.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.runtime.errors import InputError
+from edgewright.runtime.manifest import TensorSpec
+
+__all__ = ["check_feeds"]
+
+
+def check_feeds(feeds: Mapping[str, NDArray[Any]], specs: Sequence[TensorSpec]) -> None:
+    """Compare ready tensors with the inputs of a graph.
+
+    Raises `InputError` for an unknown or missing name, another dtype or rank, a fixed axis of another size,
+    axes of the same name that differ, an empty axis, and values that are not finite.
+    """
+    for name in feeds:
+        if all(spec.name != name for spec in specs):
+            raise InputError(
+                f"the model has no input {name!r}: it takes {', '.join(spec.name for spec in specs)}"
+            )
+    sizes: dict[str, int] = {}
+    for spec in specs:
+        if spec.name not in feeds:
+            raise InputError(f"the input {spec.name!r} is missing: give an array of {_describe(spec)}")
+        _check_tensor(feeds[spec.name], spec, sizes)
+
+
+def _check_tensor(array: Any, spec: TensorSpec, sizes: dict[str, int]) -> None:
+    if not isinstance(array, np.ndarray):
+        raise InputError(
+            f"the input {spec.name!r} is {type(array).__name__}: give a numpy array of {_describe(spec)}"
+        )
+    if array.dtype.name != spec.dtype:
+        raise InputError(f"the input {spec.name!r} is {array.dtype}: convert it to {spec.dtype}")
+    if array.ndim != len(spec.shape):
+        raise InputError(f"the input {spec.name!r} is shaped {_shape(array)}: give {_describe(spec)}")
+    for axis, size in zip(spec.shape, array.shape, strict=True):
+        wanted = sizes.setdefault(axis, size) if isinstance(axis, str) else axis
+        if size != wanted:
+            raise InputError(f"the input {spec.name!r} is shaped {_shape(array)}: give {_describe(spec)}")
+        if size == 0:
+            raise InputError(f"the input {spec.name!r} is empty ({_shape(array)}): give at least one sample")
+    if array.dtype.kind == "f":
+        # A sum costs a tenth of testing every value. It is finite only if all are; the converse fails on
+        # overflow.
+        with np.errstate(all="ignore"):
+            total = np.add.reduce(array, axis=None)
+        if not np.isfinite(total) and not np.isfinite(array).all():
+            raise InputError(f"the input {spec.name!r} holds NaN or infinity: clean it first")
+
+
+def _shape(array: NDArray[Any]) -> str:
+    return "x".join(map(str, array.shape)) or "a scalar"
+
+
+def _describe(spec: TensorSpec) -> str:
+    return f"{' x '.join(map(str, spec.shape))} {spec.dtype}"

@@ -1,0 +1,193 @@
+"""Engine: raw input in, answer out."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.runtime.bundle import Bundle, open_bundle
+from edgewright.runtime.checks import check_feeds
+from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.manifest import Manifest, TensorSpec
+from edgewright.runtime.session import Session, open_session
+from edgewright.runtime.tasks import load_task
+from edgewright.runtime.tasks.base import DeviceTask, Feeds
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """A bundle, ready to answer. One engine may be used by many threads at once.
+
+    ```python
+    engine = Engine("bundle")
+    engine("photo.jpg").label
+    ```
+    """
+
+    def __init__(
+        self,
+        bundle: str | Path | Bundle,
+        variant: str = "auto",
+        provider: str = "auto",
+        threads: int | None = None,
+        cache: bool = True,
+        batch_size: int = 32,
+        allow_fallback: bool = False,
+    ) -> None:
+        """Open a bundle and load one of its variants.
+
+        Args:
+            bundle: The folder of a bundle, or one that is already open.
+            variant: Name of a variant; "auto" is the one that the bundle's verdict chose.
+            provider: "cpu", "cuda", or "auto": CUDA where it really starts, else the CPU.
+            threads: How many threads one run of the graph may use; None for the cores this process may use.
+            cache: Keep the optimised graph in the user's cache folder, for a faster start the next time.
+            batch_size: How many inputs of a list run through the graph at once.
+            allow_fallback: Accept the CPU when "cuda" was asked for and does not start.
+
+        Raises:
+            BundleError: The bundle is not what its manifest says.
+            ProviderError: The provider is unknown or does not start.
+            MachineError: ONNX Runtime is not installed.
+        """
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}: give 1 or more")
+        self.bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+        self.batch_size = batch_size
+        self._variant = self.manifest.variant(variant)
+        self.task: DeviceTask = load_task(self.manifest.task, self.manifest.processor, self.manifest.labels)
+        """The device half of the task: `encode`, `decode`."""
+        self.task.check(self.manifest.inputs, self.manifest.outputs)
+        graph = self._variant.graphs.get("model")
+        if graph is None:
+            raise BundleError(
+                f'the variant {self.variant!r} has no graph "model": get a fresh copy of the bundle'
+            )
+        session = open_session(
+            self.bundle.path(graph),
+            provider,
+            threads,
+            cache,
+            allow_fallback,
+            digest=self.bundle.digest(graph),
+        )
+        _check_graph(graph, session, self.manifest)
+        self._session: Session | None = session
+        self._inputs = self.manifest.inputs
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says about itself."""
+        return self.bundle.manifest
+
+    @property
+    def variant(self) -> str:
+        """The name of the variant in use."""
+        return self._variant.name
+
+    @property
+    def provider(self) -> str:
+        """What the graph really runs on, from the session itself: "cpu" or "cuda"."""
+        return self._open().provider
+
+    def __call__(self, raw: Any) -> Any:
+        """Answer one raw input, or each one of a list, a tuple or a directory.
+
+        Returns:
+            The task's answer; a list of answers, in order, for a list, a tuple or a directory.
+
+        Raises:
+            InputError: An input cannot be answered; the message names it. Of a list, nothing is answered
+            then.
+        """
+        if isinstance(raw, (str, Path)) and Path(raw).is_dir():
+            raw = self.task.files(Path(raw))
+        if not isinstance(raw, (list, tuple)):
+            return self._answer([raw])[0]
+        answers: list[Any] = []
+        for start in range(0, len(raw), self.batch_size):
+            answers += self._answer(raw[start : start + self.batch_size])
+        return answers
+
+    def infer(self, feeds: Mapping[str, NDArray[Any]] | NDArray[Any]) -> Feeds:
+        """Run the graph on ready tensors, after strict checks.
+
+        `feeds` holds one array for each input, with the batch axis; a single array will do where there is one
+        input. Returns the graph's outputs by name. Raises `InputError` for a wrong name, dtype, rank or size,
+        an empty batch, and values that are not finite.
+        """
+        if isinstance(feeds, np.ndarray):
+            if len(self._inputs) != 1:
+                raise InputError(
+                    f"the model has several inputs: give {{name: array}} for {_names(self._inputs)}"
+                )
+            feeds = {self._inputs[0].name: feeds}
+        elif not isinstance(feeds, Mapping):
+            raise InputError(f"cannot run {type(feeds).__name__}: give an array, or {{name: array}}")
+        check_feeds(feeds, self._inputs)
+        return self._open().run(dict(feeds))
+
+    def close(self) -> None:
+        """Let go of the graph. Using the engine afterwards raises `InputError`."""
+        self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = self._session.provider if self._session is not None else "closed"
+        return f"<Engine {self.bundle.root}: {self.manifest.task}, {self.manifest.model}, {self.variant} on {state}>"
+
+    def _open(self) -> Session:
+        if self._session is None:
+            raise InputError("this engine is closed: open a new one")
+        return self._session
+
+    def _answer(self, raws: Sequence[Any]) -> list[Any]:
+        # What encode makes fits the graph: task.check saw to that once, so it is not checked each time.
+        batch = self.task.collate([self.task.encode(raw) for raw in raws])
+        return self.task.decode(self._open().run(batch))
+
+
+def _check_graph(graph: str, session: Session, manifest: Manifest) -> None:
+    for kind, found, promised in (
+        ("inputs", session.inputs, manifest.inputs),
+        ("outputs", session.outputs, manifest.outputs),
+    ):
+        if not _same(found, promised):
+            raise BundleError(
+                f"{graph} has other {kind} ({_names(found)}) than the manifest promises ({_names(promised)}): "
+                "get a fresh copy of the bundle"
+            )
+
+
+def _same(found: Sequence[TensorSpec], promised: Sequence[TensorSpec]) -> bool:
+    by_name = {spec.name: spec for spec in found}
+    if len(found) != len(promised):
+        return False
+    for spec in promised:
+        other = by_name.get(spec.name)
+        if other is None or other.dtype != spec.dtype or len(other.shape) != len(spec.shape):
+            return False
+        # A conversion may lose the size of an output's axis; two sizes that contradict each other are an
+        # error.
+        for left, right in zip(other.shape, spec.shape, strict=True):
+            if isinstance(left, int) and isinstance(right, int) and left != right:
+                return False
+    return True
+
+
+def _names(specs: Sequence[TensorSpec]) -> str:
+    return ", ".join(f"{spec.name} {spec.dtype} {'x'.join(map(str, spec.shape))}" for spec in specs)

@@ -1,0 +1,73 @@
+"""Which execution providers this machine can start, found out without starting one."""
+
+import contextlib
+import ctypes.util
+import importlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from edgewright.runtime.errors import MachineError
+
+__all__ = ["CPU", "CUDA", "PROVIDERS", "load_onnxruntime", "nvidia_driver_present", "quiet_cuda_start"]
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+PROVIDERS = {"cpu": CPU, "cuda": CUDA}
+"""The names that users give, and ONNX Runtime's."""
+
+
+def load_onnxruntime() -> ModuleType:
+    """Import ONNX Runtime. Raises `MachineError` naming the two extras that bring it."""
+    try:
+        module = importlib.import_module("onnxruntime")
+        module.InferenceSession  # noqa: B018 - an emptied package folder still imports, as a namespace
+    except (ImportError, AttributeError) as error:
+        reason = (
+            "is not installed"
+            if isinstance(error, ModuleNotFoundError)
+            else f"cannot be used ({_line(error)})"
+        )
+        raise MachineError(
+            f"onnxruntime {reason}: pip install 'edgewright[cpu]', or 'edgewright[gpu]' for an NVIDIA GPU"
+        ) from None
+    return module
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def nvidia_driver_present() -> bool:
+    """Whether an NVIDIA driver is loaded here. Looks for its device files only, which takes microseconds."""
+    if sys.platform == "win32":
+        return ctypes.util.find_library("nvcuda") is not None
+    # A server, a Jetson, and Linux inside of Windows each show the driver in their own place.
+    places = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/nvgpu")
+    if any(Path(place).exists() for place in places):
+        return True
+    return Path("/dev/dxg").exists() and Path("/usr/lib/wsl/lib/libcuda.so.1").exists()
+
+
+@contextlib.contextmanager
+def quiet_cuda_start(onnxruntime: ModuleType) -> Iterator[None]:
+    """Make the CUDA libraries of pip packages known, and keep what ONNX Runtime says about it off the
+    terminal.
+
+    What it says comes back as an exception or in the session's provider list, which is what counts.
+    """
+    onnxruntime.set_default_logger_severity(4)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            preload = getattr(onnxruntime, "preload_dlls", None)
+            if preload is not None and os.environ.get("EDGEWRIGHT_PRELOAD_CUDA", "on").lower() != "off":
+                with contextlib.suppress(
+                    Exception
+                ):  # a missing library shows when the provider does not start
+                    preload()
+            yield
+    finally:
+        onnxruntime.set_default_logger_severity(2)

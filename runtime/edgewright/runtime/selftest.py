@@ -1,0 +1,158 @@
+"""The golden self-test: does this device still give the answers that torch gave?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.runtime.bundle import Bundle, open_bundle
+from edgewright.runtime.engine import Engine
+from edgewright.runtime.errors import BundleError, EdgewrightError
+from edgewright.runtime.manifest import Variant
+from edgewright.runtime.tasks.base import Feeds
+
+__all__ = ["SelfTestRow", "relative_difference", "selftest"]
+
+
+@dataclass(frozen=True)
+class SelfTestRow:
+    """What one variant did on the golden samples.
+
+    `relative` is the largest absolute difference to torch's outputs over the largest absolute value of these,
+    the worst of all outputs; `decisions` the share of samples decided as torch did; both are None when the
+    variant did not run.
+    """
+
+    variant: str
+    provider: str | None
+    samples: int
+    relative: float | None
+    relative_allowed: float
+    decisions: float | None
+    decisions_needed: float
+    passed: bool
+    reason: str
+
+
+def selftest(
+    bundle: str | Path | Bundle,
+    variants: Sequence[str] | None = None,
+    provider: str = "auto",
+    threads: int | None = None,
+) -> tuple[SelfTestRow, ...]:
+    """Replay the golden samples of a bundle, from the raw files to the decisions, one at a time.
+
+    Args:
+        bundle: The folder of a bundle, or one that is already open.
+        variants: Names of variants; None for all that are in the bundle.
+        provider: As for `Engine`.
+        threads: As for `Engine`.
+
+    Returns:
+        One row per variant. A variant that cannot run here has a row that says why, and did not pass.
+
+    Raises:
+        BundleError: The bundle is not what its manifest says, holds no golden samples, or has no such
+        variant.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    golden = opened.manifest.golden
+    if not golden.samples:
+        raise BundleError(f"the bundle {opened.root} holds no golden samples: pack it again with some")
+    names = ["auto"] if variants is not None and not variants else variants
+    chosen = opened.manifest.variants if names is None else [opened.manifest.variant(name) for name in names]
+    expected = _golden_outputs(opened)
+    return tuple(_replay(opened, variant, expected, provider, threads) for variant in chosen)
+
+
+def relative_difference(found: Feeds, expected: Feeds) -> float:
+    """Largest absolute difference over the largest absolute expected value, the worst of all outputs.
+
+    Infinity when an output is missing, of another shape, or not finite.
+    """
+    return max((_relative(found.get(name), value) for name, value in expected.items()), default=0.0)
+
+
+def _relative(found: NDArray[Any] | None, expected: NDArray[Any]) -> float:
+    if found is None or found.shape != expected.shape or not np.isfinite(found).all():
+        return float("inf")
+    difference = np.abs(found.astype(np.float64) - expected.astype(np.float64)).max(initial=0.0)
+    scale = np.abs(expected.astype(np.float64)).max(initial=0.0)
+    if scale == 0.0:
+        return 0.0 if difference == 0.0 else float("inf")
+    return float(difference / scale)
+
+
+def _golden_outputs(bundle: Bundle) -> Feeds:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    manifest = bundle.manifest
+    path = bundle.path(manifest.golden.outputs)
+    try:
+        outputs: Feeds = load_file(path)
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise BundleError(f"{path} is not a safetensors file ({error}): pack the bundle again") from None
+    for spec in manifest.outputs:
+        rows = outputs[spec.name].shape[:1] if spec.name in outputs else ()
+        if rows != (len(manifest.golden.samples),):
+            raise BundleError(
+                f"{path} does not hold {spec.name!r} for each of {len(manifest.golden.samples)} golden samples: "
+                "pack the bundle again"
+            )
+    return {spec.name: outputs[spec.name] for spec in manifest.outputs}
+
+
+def _replay(
+    bundle: Bundle, variant: Variant, expected: Feeds, provider: str, threads: int | None
+) -> SelfTestRow:
+    golden, tolerance = bundle.manifest.golden, variant.tolerance
+    used: str | None = None
+    try:
+        with Engine(bundle, variant.name, provider, threads) as engine:
+            used = engine.provider
+            task = engine.task
+            # One at a time, as a device meets them: int8-dynamic takes its scales from the whole batch.
+            answers = [
+                engine.infer(task.collate([task.encode(bundle.path(sample.file))]))
+                for sample in golden.samples
+            ]
+            found = {name: np.concatenate([answer[name] for answer in answers]) for name in expected}
+            decided = task.decisions(found)
+    except EdgewrightError as error:
+        return SelfTestRow(
+            variant.name,
+            used,
+            len(golden.samples),
+            None,
+            tolerance.relative,
+            None,
+            tolerance.decisions,
+            False,
+            str(error),
+        )
+    relative = relative_difference(found, expected)
+    equal = [mine == theirs for mine, theirs in zip(decided, golden.decisions, strict=True)]
+    share = sum(equal) / len(equal)
+    reasons = []
+    if not relative <= tolerance.relative:
+        reasons.append(f"outputs differ from torch's by {relative:.2g}, {tolerance.relative:.2g} is allowed")
+    if share < tolerance.decisions:
+        first = golden.samples[equal.index(False)].id
+        reasons.append(
+            f"{equal.count(False)} of {len(equal)} decisions differ from torch's, first on {first}"
+        )
+    return SelfTestRow(
+        variant.name,
+        used,
+        len(golden.samples),
+        relative,
+        tolerance.relative,
+        share,
+        tolerance.decisions,
+        not reasons,
+        "; ".join(reasons),
+    )
