@@ -1,0 +1,130 @@
+"""Which models there are: everything torchvision lists for classification, and timm's under `timm:NAME`."""
+
+import difflib
+import fnmatch
+from dataclasses import dataclass
+
+import torch
+
+from edgewright.pipeline.models import timm_models, torchvision_models
+from edgewright.runtime.errors import EdgewrightError, RecipeError
+
+__all__ = ["ModelEntry", "find_model", "list_models"]
+
+_COUNTED = 64
+"""How many timm models at a time are built, without memory, to count their parameters."""
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model that can be carried.
+
+    `name` is what a recipe's `model:` says. `parameters` counts those of the published model (1000 classes in
+    most), None where it is not known without building it. `input_size`: height and width in pixels. `licence`
+    is that of the published weights, `weights` their names, first the one that `weights: imagenet` takes;
+    empty where none are published.
+    """
+
+    name: str
+    library: str
+    parameters: int | None
+    input_size: tuple[int, int]
+    licence: str
+    weights: tuple[str, ...]
+
+
+def list_models(pattern: str | None = None) -> list[ModelEntry]:
+    """The models whose name matches.
+
+    Without a pattern: those of torchvision. A pattern is a part of a name or a glob; it searches timm too,
+    and may begin with `timm:`.
+    """
+    names = torchvision_models.model_names()
+    if pattern is None:
+        return [_torchvision_entry(name) for name in names]
+    wanted = pattern.lower()
+    glob = wanted if any(sign in wanted for sign in "*?[") else f"*{wanted}*"
+    found = [_torchvision_entry(name) for name in names if fnmatch.fnmatchcase(name, glob)]
+    others = [name for name in timm_models.model_names() if fnmatch.fnmatchcase(f"timm:{name}".lower(), glob)]
+    if "timm" not in wanted and glob != f"*{wanted}*":
+        others = [name for name in timm_models.model_names() if fnmatch.fnmatchcase(name.lower(), glob)]
+    return [
+        *found,
+        *(entry for name in others if (entry := _timm_entry(name, len(others) <= _COUNTED)) is not None),
+    ]
+
+
+def find_model(name: str) -> ModelEntry:
+    """The model of exactly this name. Raises `RecipeError` with near matches."""
+    if name in torchvision_models.model_names():
+        return _torchvision_entry(name)
+    prefix, separator, short = name.partition(":")
+    architecture = short.partition(".")[0]
+    if separator and prefix == "timm" and architecture in timm_models.model_names():
+        tags = timm_models.weights_names(architecture)
+        if short != architecture and short.partition(".")[2] not in tags:
+            tag = short.partition(".")[2]
+            raise RecipeError(
+                f"model: timm:{architecture} has no weights tagged {tag!r}: choose one of {', '.join(tags) or 'none'}"
+            )
+        entry = _timm_entry(short, count=False)
+        if entry is None:
+            raise RecipeError(
+                f"model: timm:{short} does not take colour images: choose another (edgewright models)"
+            )
+        return entry
+    near = _near(name)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see edgewright models for those there are"
+    raise RecipeError(f"model: there is no model {name!r}: {hint}")
+
+
+def _near(name: str) -> list[str]:
+    def plain(text: str) -> str:
+        return "".join(letter for letter in text.lower() if letter.isalnum())
+
+    wanted = plain(name.rpartition(":")[2])
+    here = {plain(known): known for known in torchvision_models.model_names()}
+    there = {plain(known): f"timm:{known}" for known in timm_models.model_names()}
+    candidates = {**there, **({} if name.startswith("timm:") else here)}
+    matches = [candidates[wanted]] if wanted in candidates else []
+    matches += [candidates[near] for near in difflib.get_close_matches(wanted, candidates, n=3, cutoff=0.7)]
+    return list(dict.fromkeys(matches))[:3]
+
+
+def _torchvision_entry(name: str) -> ModelEntry:
+    return ModelEntry(
+        name=name,
+        library="torchvision",
+        parameters=torchvision_models.parameter_count(name),
+        input_size=torchvision_models.default_size(name),
+        licence=torchvision_models.licence(name),
+        weights=torchvision_models.weights_names(name),
+    )
+
+
+def _timm_entry(name: str, count: bool) -> ModelEntry | None:
+    """None for a model that cannot be carried: devices cannot prepare its input."""
+    try:
+        size = timm_models.default_size(name)
+        timm_models.settings(name, size)
+    except EdgewrightError:
+        return None
+    return ModelEntry(
+        name=f"timm:{name}",
+        library="timm",
+        parameters=_count(name) if count else None,
+        input_size=size,
+        licence=timm_models.licence(name),
+        weights=timm_models.weights_names(name),
+    )
+
+
+def _count(name: str) -> int | None:
+    try:
+        with torch.device("meta"):
+            module = timm_models.construct(name, 1000, timm_models.default_size(name))
+    except (
+        Exception
+    ):  # a model that computes while it is built cannot be built without memory; its size stays unknown
+        return None
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,125 @@
+"""Weights into a module: never from a pickle, and never a part of them in silence."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from edgewright.runtime.errors import ModelError
+
+__all__ = ["load_state", "read_weights_file"]
+
+_PICKLES = {".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle"}
+
+
+def read_weights_file(path: Path) -> dict[str, Tensor]:
+    """All tensors of a .safetensors file, on the CPU. Raises `ModelError` naming the way out."""
+    if path.suffix.lower() in _PICKLES:
+        raise ModelError(
+            f"weights: {path} is a pickle, which can run code when read: convert it once with python -c "
+            f'"import torch, safetensors.torch as s; '
+            f"s.save_file(torch.load('{path.name}', weights_only=True), '{path.stem}.safetensors')\""
+        )
+    if not path.is_file():
+        raise ModelError(
+            f"weights: there is no file {path}: give imagenet, none or the path of a .safetensors file"
+        )
+    try:
+        state: dict[str, Tensor] = load_file(path)
+        return state
+    except SafetensorError as error:
+        raise ModelError(
+            f"weights: {path} is not a whole .safetensors file ({error}): get a fresh copy"
+        ) from None
+    except OSError as error:
+        raise ModelError(
+            f"weights: {path} cannot be read ({error.strerror or error}): check the file"
+        ) from None
+
+
+def load_state(
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    source: str,
+    head: str,
+    auxiliary: Iterable[str],
+    keep_head: bool,
+) -> None:
+    """Copy `state` into `module`, completely.
+
+    Args:
+        source: where the weights come from, for messages.
+        keep_head: also take the head and the auxiliary heads' last layers; without it those of `module` stay
+        as they
+            are, and a whole auxiliary head does where `state` has none.
+
+    Raises:
+        ModelError: naming the tensors that are missing, unexpected or of another shape.
+    """
+    own = module.state_dict()
+    given = dict(state)
+    fresh: set[str] = set() if keep_head else {key for key in own if _below(key, head)}
+    for path in auxiliary:
+        keys = {key for key in own if _below(key, path)}
+        if not keep_head and not any(_below(key, path) for key in given):
+            fresh |= (
+                keys  # an auxiliary head has done its work when training ends; weights often come without
+            )
+        elif not keep_head:
+            fresh |= {key for key in keys if key.rsplit(".", 1)[0] in _last_layers(module, path)}
+    for key in list(given):
+        if key in fresh or (not keep_head and _below(key, head)):
+            del given[key]
+    # the counter of old checkpoints: it only matters for a momentum of None, which no model here uses
+    absent = [
+        key
+        for key in own
+        if key not in given and key not in fresh and not key.endswith("num_batches_tracked")
+    ]
+    unexpected = [key for key in given if key not in own]
+    mismatched = [
+        f"{key} {_shape(given[key])} instead of {_shape(own[key])}"
+        for key in given
+        if key in own and given[key].shape != own[key].shape
+    ]
+    if keep_head and any(_below(entry.split(" ")[0], head) for entry in mismatched):
+        theirs, ours = (tensors[f"{head}.weight"].shape[0] for tensors in (given, own))
+        raise ModelError(
+            f"{source} has a head for {theirs} classes and the data has {ours}: "
+            "set transfer.head to new, or bring data of the same classes"
+        )
+    problems = [
+        f"{what} {_some(keys)}"
+        for what, keys in (("missing", absent), ("unexpected", unexpected), ("other shape:", mismatched))
+        if keys
+    ]
+    if problems:
+        raise ModelError(
+            f"{source} does not fit the model: {'; '.join(problems)}: choose the model it was saved from"
+        )
+    module.load_state_dict(given, strict=False)
+
+
+def _below(key: str, path: str) -> bool:
+    return key.startswith(f"{path}.")
+
+
+def _last_layers(module: nn.Module, path: str) -> set[str]:
+    """Path of the layer inside an auxiliary head that makes its logits."""
+    layers = [
+        f"{path}.{name}"
+        for name, layer in module.get_submodule(path).named_modules()
+        if isinstance(layer, nn.Linear)
+    ]
+    return set(layers[-1:])
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(str(size) for size in tensor.shape) or "scalar"
+
+
+def _some(entries: list[str]) -> str:
+    shown = ", ".join(entries[:4])
+    return f"{shown} and {len(entries) - 4} more" if len(entries) > 4 else shown
