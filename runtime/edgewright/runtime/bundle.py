@@ -1,4 +1,4 @@
-"""Opens a bundle: nothing in it is parsed before every file has shown the digest that the manifest promises."""
+"""Opens a bundle: nothing in it is parsed before every file has shown the digest the manifest promises."""
 
 import os
 import stat

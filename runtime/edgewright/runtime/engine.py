@@ -148,7 +148,7 @@ class Engine:
 
     def __repr__(self) -> str:
         state = self._session.provider if self._session is not None else "closed"
-        return f"<Engine {self.bundle.root}: {self.manifest.task}, {self.manifest.model}, {self.variant} on {state}>"
+        return f"<Engine {self.bundle.root}: {self.manifest.model}, {self.variant} on {state}>"
 
     def _open(self) -> Session:
         if self._session is None:
@@ -168,7 +168,7 @@ def _check_graph(graph: str, session: Session, manifest: Manifest) -> None:
     ):
         if not _same(found, promised):
             raise BundleError(
-                f"{graph} has other {kind} ({_names(found)}) than the manifest promises ({_names(promised)}): "
+                f"{graph} has {kind} ({_names(found)}) other than the manifest's ({_names(promised)}): "
                 "get a fresh copy of the bundle"
             )
 

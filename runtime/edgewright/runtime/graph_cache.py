@@ -27,10 +27,7 @@ def cache_directory() -> Path | None:
         return None
     if chosen:
         return Path(chosen)
-    if os.name == "nt":
-        base = os.environ.get("LOCALAPPDATA", "")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME", "")
+    base = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME", "")
     try:
         return (Path(base) if base else Path.home() / ".cache") / "edgewright"
     except RuntimeError:  # a user without a home
@@ -39,7 +36,7 @@ def cache_directory() -> Path | None:
 
 def cpu_flags() -> str:
     """The instruction sets of this CPU as the system names them, or its name where the system does not say."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(errors="replace") as file:
         for line in file:
             key, _, value = line.partition(":")
             if key.strip() in ("flags", "Features"):

@@ -178,7 +178,7 @@ def _resized(height: int, width: int, settings: ImageSettings) -> tuple[int, int
         size = settings.resize, int(settings.resize * width / height)
     if size[0] * size[1] > max(settings.max_pixels, settings.resize**2):
         raise InputError(
-            f"an image of {width}x{height} pixels is too narrow to scale its shorter side to {settings.resize}: "
+            f"an image of {width}x{height} pixels is too narrow to scale to a side of {settings.resize}: "
             "crop it first"
         )
     return size
@@ -314,7 +314,7 @@ def _from_array(array: NDArray[Any], max_pixels: int) -> Image.Image:
     shape = "x".join(map(str, array.shape))
     if array.dtype not in (np.uint8, np.uint16):
         raise InputError(
-            f"the image array is {array.dtype}: give uint8 (0-255) or uint16; ready tensors go to Engine.infer"
+            f"the image array is {array.dtype}: give uint8 or uint16; ready tensors go to Engine.infer"
         )
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise InputError(

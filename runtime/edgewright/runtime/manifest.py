@@ -152,7 +152,7 @@ def check_relative_path(path: str) -> str:
     )
     if bad:
         raise BundleError(
-            f"{MANIFEST_NAME} names {path!r}, which is no file inside the bundle: get a fresh copy of the bundle"
+            f"{MANIFEST_NAME} names {path!r}, which is no file inside the bundle: get a fresh copy of it"
         )
     return path
 

@@ -4,7 +4,6 @@ import contextlib
 import ctypes.util
 import importlib
 import io
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +23,9 @@ def load_onnxruntime() -> ModuleType:
     """Import ONNX Runtime. Raises `MachineError` naming the two extras that bring it."""
     try:
         module = importlib.import_module("onnxruntime")
-        module.InferenceSession  # noqa: B018 - an emptied package folder still imports, as a namespace
-    except (ImportError, AttributeError) as error:
+        if not hasattr(module, "InferenceSession"):  # an emptied package folder still imports, as a namespace
+            raise ModuleNotFoundError
+    except ImportError as error:
         reason = (
             "is not installed"
             if isinstance(error, ModuleNotFoundError)
@@ -63,7 +63,7 @@ def quiet_cuda_start(onnxruntime: ModuleType) -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             preload = getattr(onnxruntime, "preload_dlls", None)
-            if preload is not None and os.environ.get("EDGEWRIGHT_PRELOAD_CUDA", "on").lower() != "off":
+            if preload is not None:
                 with contextlib.suppress(
                     Exception
                 ):  # a missing library shows when the provider does not start

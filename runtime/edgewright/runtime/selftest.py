@@ -100,7 +100,7 @@ def _golden_outputs(bundle: Bundle) -> Feeds:
         rows = outputs[spec.name].shape[:1] if spec.name in outputs else ()
         if rows != (len(manifest.golden.samples),):
             raise BundleError(
-                f"{path} does not hold {spec.name!r} for each of {len(manifest.golden.samples)} golden samples: "
+                f"{path} does not hold {spec.name!r} for all {len(manifest.golden.samples)} golden samples: "
                 "pack the bundle again"
             )
     return {spec.name: outputs[spec.name] for spec in manifest.outputs}

@@ -1,4 +1,4 @@
-"""One graph, ready to run: provider, threads, the cache of the optimised graph, and what it really runs on."""
+"""One graph, ready to run: provider, threads, cache of the optimised graph, what it really runs on."""
 
 import os
 import threading
@@ -68,7 +68,8 @@ class Session:
             if type(error).__name__ in ("InvalidArgument", "ValueError"):
                 raise InputError(f"{self._path.name} does not take this input: {reason}") from None
             raise MachineError(
-                f"onnxruntime failed while running {self._path.name}: {reason}: try a smaller batch or another variant"
+                f"onnxruntime failed while running {self._path.name} ({reason}): "
+                "try a smaller batch or another variant"
             ) from None
         return dict(zip(self._names, values, strict=True))
 
@@ -113,8 +114,8 @@ def open_session(
             return session
         if provider == "cuda" and not allow_fallback:
             raise ProviderError(
-                f"CUDA was asked for but does not start ({reason}): install the driver and 'edgewright[gpu]', "
-                "or choose --provider cpu"
+                f"CUDA was asked for but does not start ({reason}): "
+                "install the driver and 'edgewright[gpu]', or choose --provider cpu"
             )
     return _open_cpu(onnxruntime, path, threads, cache and optimise, optimise, digest)
 
@@ -158,8 +159,8 @@ def _open_cpu(
         )
     except Exception as error:
         raise BundleError(
-            f"{path} is not a graph that onnxruntime {onnxruntime.__version__} can run ({_first_line(error)}): "
-            "get a fresh copy of the bundle, or update onnxruntime"
+            f"{path} is not a graph that onnxruntime {onnxruntime.__version__} can run "
+            f"({_first_line(error)}): get a fresh copy of the bundle, or update onnxruntime"
         ) from None
 
 

@@ -150,7 +150,7 @@ class ImageClassification:
         if logits.ndim != 2 or logits.shape[1] != len(self._labels):
             shape = "x".join(map(str, logits.shape))
             raise BundleError(
-                f"the graph gave {shape} {OUTPUT} for {len(self._labels)} labels: get a fresh copy of the bundle"
+                f"the graph gave {shape} {OUTPUT} for {len(self._labels)} labels: get a fresh bundle"
             )
         if not np.isfinite(logits).all():
             raise InputError(
