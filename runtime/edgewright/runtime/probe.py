@@ -5,7 +5,7 @@ from edgewright.runtime.providers import CPU, CUDA, load_onnxruntime, nvidia_dri
 __all__ = ["PROBE_GRAPH", "probe_providers"]
 
 PROBE_GRAPH = (
-    b'\x08\x08:3\n\x0c\n\x01x\n\x01x\x12\x01y"\x03Add\x12\x01pZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
+    b'\x08\x08:5\n\x0e\n\x01x\n\x01x\x12\x01y"\x03Add\x12\x01pZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
     b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
 )
 """The ONNX graph y = x + x on one float32, so that a probe needs neither a file nor the onnx package."""
@@ -37,8 +37,15 @@ def probe_providers() -> list[tuple[str, bool, str]]:
                 continue
             answer = session.run(None, {"x": np.ones(1, np.float32)})[0]
         except Exception as error:
-            found.append((name, False, (str(error).strip().splitlines() or [type(error).__name__])[0]))
+            found.append((name, False, _reason(error)))
             continue
         right = answer.tolist() == [2.0]
         found.append((name, right, "" if right else f"1 + 1 gave {answer.tolist()[0]}"))
     return found
+
+
+def _reason(error: BaseException) -> str:
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    # ONNX Runtime puts the place in its source first: "/onnxruntime_src/....cc:729 void function(...) What is wrong."
+    sentence = line.rpartition(") ")[2] if line.startswith("/") else line
+    return sentence if len(sentence) <= 120 else f"{sentence[:117]}..."

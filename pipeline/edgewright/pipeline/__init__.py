@@ -1,0 +1,1 @@
+"""From your data to a trained torch model, and the command line over all of edgewright."""

@@ -1,0 +1,130 @@
+"""Measure a bundle on this machine, each variant in a process of its own so that memory and start are its own.
+
+Needs no torch unless a run is given to compare with.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edgewright.runtime import Engine, open_bundle
+from edgewright.runtime.errors import BundleError, MachineError
+from edgewright.runtime.structure import from_plain, parse_json, to_plain
+
+__all__ = ["BenchRow", "bench_bundle", "measure"]
+
+
+@dataclass(frozen=True)
+class BenchRow:
+    """One variant's figures: raw input to answer for p50/p95 (ms), answers per second in batches, start to first answer (ms,
+    without the interpreter's own start), peak resident memory (MB), and how many times faster than torch (graph alone)."""
+
+    variant: str
+    provider: str
+    p50_ms: float
+    p95_ms: float
+    throughput: float
+    start_ms: float
+    peak_mb: float
+    ratio_to_torch: float | None = None
+
+
+def bench_bundle(
+    bundle: Path,
+    variant: str = "all",
+    seconds: float = 3.0,
+    batch: int = 8,
+    provider: str = "auto",
+    threads: int | None = None,
+    against: Path | None = None,
+) -> tuple[BenchRow, ...]:
+    """Measure one variant or all, on the bundle's golden samples.
+
+    Raises `BundleError` for a bundle without golden samples or without that variant.
+    """
+    opened = open_bundle(bundle)
+    if not opened.manifest.golden.samples:
+        raise BundleError(f"{bundle} holds no golden samples to measure on: export it again")
+    if variant == "all":
+        names = [found.name for found in opened.manifest.variants]
+    else:
+        names = [opened.manifest.variant(variant).name]
+    rows = [_in_own_process(bundle, name, seconds, batch, provider, threads) for name in names]
+    if against is None:
+        return tuple(rows)
+    from edgewright.pipeline.bench_torch import ratios_to_torch
+
+    ratios = ratios_to_torch(bundle, against, names, seconds, provider, threads)
+    return tuple(replace(row, ratio_to_torch=ratios[row.variant]) for row in rows)
+
+
+def _in_own_process(
+    bundle: Path, variant: str, seconds: float, batch: int, provider: str, threads: int | None
+) -> BenchRow:
+    order = json.dumps([str(bundle), variant, seconds, batch, provider, threads])
+    done = subprocess.run(
+        [sys.executable, "-m", "edgewright.pipeline.bench", order], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["it was killed, perhaps for lack of memory"]
+        raise MachineError(f"measuring {variant} failed: {lines[-1]}: run 'edgewright verify {bundle}' to see why")
+    return from_plain(BenchRow, parse_json(done.stdout.splitlines()[-1]))
+
+
+def _percentile(sorted_values: list[float], share: float) -> float:
+    return sorted_values[min(len(sorted_values) - 1, int(share * len(sorted_values)))]
+
+
+def _repeat(run: Callable[[], Any], seconds: float) -> list[float]:
+    """Seconds of each call, for `seconds` in all and at least three calls, after two calls of warm-up."""
+    for _ in range(2):
+        run()
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < end:
+        before = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - before)
+    return times
+
+
+def measure(
+    bundle: Path, variant: str, seconds: float, batch: int, provider: str, threads: int | None
+) -> BenchRow:
+    """Measure one variant in this process: half the time on single inputs, half on batches."""
+    before = time.perf_counter()
+    engine = Engine(bundle, variant=variant, provider=provider, threads=threads, batch_size=batch)
+    opened = open_bundle(bundle)
+    raws = [opened.path(sample.file).read_bytes() for sample in opened.manifest.golden.samples]
+    engine(raws[0])
+    start_ms = (time.perf_counter() - before) * 1e3
+    turn = iter(range(1 << 62))
+    single = sorted(_repeat(lambda: engine(raws[next(turn) % len(raws)]), seconds / 2))
+    many = [raws[index % len(raws)] for index in range(batch)]
+    batched = sorted(_repeat(lambda: engine(many), seconds / 2))
+    return BenchRow(
+        variant=variant,
+        provider=engine.provider,
+        p50_ms=_percentile(single, 0.5) * 1e3,
+        p95_ms=_percentile(single, 0.95) * 1e3,
+        throughput=batch / _percentile(batched, 0.5),
+        start_ms=start_ms,
+        peak_mb=_peak_mb(),
+    )
+
+
+def _peak_mb() -> float:
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
+
+
+if __name__ == "__main__":
+    _bundle, *_rest = json.loads(sys.argv[1])
+    print(json.dumps(to_plain(measure(Path(_bundle), *_rest))))

@@ -1,0 +1,158 @@
+"""The `edgewright` command: finds a command's file when it is called and turns errors into one line."""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgewright.runtime.errors import EdgewrightError, MachineError
+from edgewright.runtime.files import explain_os_error
+
+__all__ = ["COMMANDS", "command_line", "main"]
+
+COMMANDS: Mapping[str, str] = {
+    "ship": "Fit, export, judge and bundle: the whole way, resumable.",
+    "fit": "Train the recipe's model on its data.",
+    "export": "Export a run in several precisions, judge them, write the bundle.",
+    "verify": "Replay a bundle's golden samples here; with a run, climb the whole ladder.",
+    "predict": "Answer raw inputs with a bundle.",
+    "bench": "Measure a bundle on this machine.",
+    "models": "List what can be carried.",
+    "layers": "Show every layer: parameters, frozen or trainable, BatchNorm mode.",
+    "doctor": "Report versions, CPU features and the providers that really start.",
+}
+
+_START = """\
+edgewright carries a model from torch to the edge without losing its answers.
+
+Next step: {step}
+All commands: edgewright --help
+"""
+
+
+class LazyGroup(click.Group):
+    """A group that imports `edgewright.pipeline.cli.<name>` only when that command is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"edgewright.pipeline.cli.{cmd_name}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        import difflib
+
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            ctx.fail(f"No such command '{args[0]}'.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # Click would import every command for its short help; the table above already has it.
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def _next_step(folder: Path) -> str:
+    recipes = sorted(
+        path for pattern in ("*.yaml", "*.yml") for path in folder.glob(pattern) if _looks_like_recipe(path)
+    )
+    bundles = sorted(path.parent for path in folder.glob("*/edgewright.json"))
+    if bundles:
+        return f"edgewright predict {bundles[0].name} INPUT"
+    if recipes:
+        return f"edgewright ship {recipes[0].name} --out bundle/"
+    return (
+        "write recipe.yaml with three lines (task: image-classification, model: resnet18, data: ./photos),\n"
+        "           then run: edgewright ship recipe.yaml --out bundle/"
+    )
+
+
+def _looks_like_recipe(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            head = file.read(4096)
+    except OSError:
+        return False
+    return any(line.startswith("task:") for line in head.splitlines())
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="edgewright")
+@click.pass_context
+def command_line(context: click.Context) -> None:
+    """Carry a pretrained model from torch to the edge without losing its answers.
+
+    Data goes to stdout, messages to stderr. Exit status: 0 done, 1 something is wrong and said, 2 wrong usage.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(_START.format(step=_next_step(Path.cwd())), nl=False)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line and exit. Set EDGEWRIGHT_DEBUG=1 to see the traceback behind an error's line."""
+    try:
+        code = command_line.main(args=arguments, prog_name="edgewright", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted; nothing written before is lost, the same command continues", err=True)
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except EdgewrightError as error:
+        _say(error, str(error))
+        code = 1
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == "edgewright":
+            raise
+        _say(
+            error,
+            f"this command needs the package {error.name!r}: pip install 'edgewright[train]' on a workstation, "
+            "'edgewright[cpu]' or 'edgewright[gpu]' on a device",
+        )
+        code = 1
+    except BrokenPipeError:
+        # The reader of our stdout went away (edgewright models | head): nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except MemoryError as error:
+        _say(error, "not enough memory: use a smaller batch_size or input.size in the recipe")
+        code = 1
+    except OSError as error:
+        _say(error, str(_explain(error)))
+        code = 1
+    except Exception as error:
+        _say(error, f"internal error, please report it: {type(error).__name__}: {_first_line(error)}")
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(error: OSError) -> MachineError:
+    if error.filename is None:
+        return MachineError(f"the machine refused: {error.strerror or error}")
+    return explain_os_error(error, Path(os.fsdecode(error.filename)))
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else ""
+
+
+def _say(error: BaseException, message: str) -> None:
+    if os.environ.get("EDGEWRIGHT_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    click.echo(f"edgewright: {' '.join(message.split())}", err=True)

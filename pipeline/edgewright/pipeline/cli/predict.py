@@ -1,0 +1,43 @@
+"""`edgewright predict`: raw inputs in, answers out; needs no torch."""
+
+from pathlib import Path
+
+import click
+
+from edgewright.pipeline.cli.options import (
+    bundle_argument,
+    json_option,
+    provider_option,
+    threads_option,
+    variant_option,
+)
+
+
+@click.command()
+@bundle_argument
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@variant_option
+@provider_option
+@threads_option
+@click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many labels to print.")
+@json_option
+def command(
+    bundle: Path,
+    inputs: tuple[Path, ...],
+    variant: str,
+    provider: str,
+    threads: int | None,
+    top: int,
+    as_json: bool,
+) -> None:
+    """Answer INPUTS (files, or folders of files) with BUNDLE.
+
+    An input that cannot be read is named on stderr and the others are still answered; the exit status is then 1.
+    """
+    from edgewright.pipeline.cli.predicting import predict_inputs
+    from edgewright.runtime import Engine
+
+    with Engine(bundle, variant=variant, provider=provider, threads=threads) as engine:
+        failed = predict_inputs(engine, inputs, top=top, as_json=as_json)
+    if failed:
+        click.get_current_context().exit(1)

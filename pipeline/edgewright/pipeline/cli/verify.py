@@ -1,0 +1,36 @@
+"""`edgewright verify`: without torch the golden self-test, with a run the whole ladder."""
+
+from pathlib import Path
+
+import click
+
+from edgewright.pipeline.cli.options import bundle_argument, json_option, provider_option
+from edgewright.pipeline.cli.output import emit, progress_bars
+
+
+@click.command()
+@bundle_argument
+@click.option(
+    "--against", type=click.Path(path_type=Path), default=None, metavar="RUN", help="The run it came from: climb every rung against torch."
+)
+@provider_option
+@json_option
+def command(bundle: Path, against: Path | None, provider: str, as_json: bool) -> None:
+    """Say whether BUNDLE gives torch's answers on this machine. Exit status 1 when it does not."""
+    from edgewright.pipeline.cli import verify_text
+
+    if against is None:
+        from edgewright.runtime import selftest
+
+        rows = selftest(bundle, provider=provider)
+        emit({"rows": rows, "passed": all(row.passed for row in rows)}, as_json, verify_text.selftest_text(rows))
+        passed = all(row.passed for row in rows)
+    else:
+        from edgewright.pipeline.ship import verify_run
+
+        with progress_bars() as progress:
+            ladder = verify_run(bundle, against, provider=provider, progress=progress)
+        emit(ladder, as_json, verify_text.ladder_text(ladder))
+        passed = ladder.passed
+    if not passed:
+        click.get_current_context().exit(1)
