@@ -24,6 +24,7 @@ from edgewright.pipeline.recipe_sections import (
 from edgewright.pipeline.recipe_text import did_you_mean, parse_yaml, sentences
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.files import canonical_json, sha256_of_bytes
+from edgewright.runtime.tasks import TASKS
 
 __all__ = [
     "BUILTIN_PREFIX",
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 BUILTIN_PREFIX = "builtin:"
-TASKS = ("image-classification",)
+
 _MAX_BYTES = 1 << 20
 
 
@@ -68,9 +69,7 @@ class Recipe(Section):
     def _fill_defaults_that_depend(cls, value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        value = {
-            key: inner for key, inner in value.items() if inner is not None
-        }  # a section with no keys yet
+        value = {key: inner for key, inner in value.items() if inner is not None}  # "training:" alone
         transfer, training = value.get("transfer", {}), value.get("training", {})
         if not isinstance(transfer, Mapping) or not isinstance(training, Mapping):
             return value

@@ -1,0 +1,1 @@
+"""Where samples come from: folders and built-in sets, checked and divided."""

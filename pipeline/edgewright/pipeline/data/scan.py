@@ -1,0 +1,174 @@
+"""Looking at every image file once: does it really decode, and what is its digest.
+
+Results are kept in the user's cache folder by size and modification time, so that a second run reads nothing.
+`EDGEWRIGHT_CACHE` names another folder for it, or "off".
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import PIL
+
+from edgewright.runtime.errors import InputError, MachineError
+from edgewright.runtime.files import sha256_of_bytes, sha256_of_file, write_json
+from edgewright.runtime.images import IMAGE_SUFFIXES, load_image
+from edgewright.runtime.structure import StructureError, from_plain, parse_json
+
+__all__ = ["CheckedFile", "Progress", "check_files"]
+
+Progress = Callable[[int, int], None]
+"""Called with the number of files done and the number of all files."""
+
+_BATCH = 256
+_SAVE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """What was found in one file: hex SHA-256 of its bytes, and why it cannot be used (None when it can)."""
+
+    size: int
+    modified_ns: int
+    content: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class _Cache:
+    reader: str
+    files: Mapping[str, CheckedFile]
+
+
+# What decides the outcome besides the file. Raise the number when `_check` or `load_image` judge differently.
+_READER = f"1 pillow {PIL.__version__}"
+
+
+def check_files(root: Path, names: Sequence[str], progress: Progress | None = None) -> dict[str, CheckedFile]:
+    """Decode the files `names` (relative to `root`) in parallel; a bad file raises nothing."""
+    cache_file = _cache_file(root)
+    known = _read_cache(cache_file)
+    result: dict[str, CheckedFile] = {}
+    fresh = 0
+    saved = time.monotonic()
+    workers = min(8, os.cpu_count() or 1)
+    with _threads(workers) as executor:
+        try:
+            for start in range(0, len(names), _BATCH):
+                batch = names[start : start + _BATCH]
+                checked = executor.map(lambda name: _check_or_recall(root / name, known.get(name)), batch)
+                for name, found in zip(batch, checked, strict=True):
+                    fresh += found is not known.get(name)
+                    result[name] = found
+                if progress is not None:
+                    progress(len(result), len(names))
+                if fresh and time.monotonic() - saved > _SAVE_SECONDS:
+                    _write_cache(cache_file, {**known, **result})
+                    saved = time.monotonic()
+        finally:
+            if fresh:
+                _write_cache(cache_file, result if len(result) == len(names) else {**known, **result})
+    return result
+
+
+@contextlib.contextmanager
+def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="edgewright-data")
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest of the batch
+
+
+def _check_or_recall(path: Path, known: CheckedFile | None) -> CheckedFile:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return CheckedFile(0, 0, "", f"cannot be read ({error.strerror or error})")
+    if known and (known.size, known.modified_ns) == (status.st_size, status.st_mtime_ns):
+        return known
+    content, reason = _check(path)
+    return CheckedFile(status.st_size, status.st_mtime_ns, content, reason)
+
+
+def _check(path: Path) -> tuple[str, str | None]:
+    """Digest and reason of one file."""
+    suffix = path.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES:
+        return (
+            "",
+            f"does not end like an image ({', '.join(sorted(IMAGE_SUFFIXES))}): rename, convert or remove it",
+        )
+    try:
+        load_image(path)
+        with path.open("rb") as file:
+            kind = _kind(file.read(16))
+        if suffix not in _SUFFIXES[kind]:
+            return "", f"is a {kind} image but ends in {path.suffix}: rename it"
+        return sha256_of_file(path), None
+    except InputError as error:
+        return "", str(error).removeprefix(str(path)).strip()
+    except OSError as error:
+        return "", f"cannot be read ({error.strerror or error})"
+
+
+_SUFFIXES = {
+    "JPEG": frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}),
+    "PNG": frozenset({".png"}),
+    "WebP": frozenset({".webp"}),
+    "BMP": frozenset({".bmp"}),
+    "GIF": frozenset({".gif"}),
+}
+
+
+def _kind(head: bytes) -> str:
+    starts = {b"\xff\xd8": "JPEG", b"\x89PNG": "PNG", b"RIFF": "WebP", b"BM": "BMP"}
+    return next((kind for start, kind in starts.items() if head.startswith(start)), "GIF")
+
+
+def _cache_file(root: Path) -> Path | None:
+    folder = os.environ.get("EDGEWRIGHT_CACHE", "")
+    if folder.lower() == "off":
+        return None
+    if folder:
+        base = Path(folder)
+    else:
+        home = os.environ.get("XDG_CACHE_HOME")
+        try:
+            base = (Path(home) if home else Path.home() / ".cache") / "edgewright"
+        except RuntimeError:  # no home folder
+            return None
+    return base / "data" / f"{sha256_of_bytes(str(root.resolve()).encode())[:32]}.json"
+
+
+def _read_cache(path: Path | None) -> dict[str, CheckedFile]:
+    if path is None:
+        return {}
+    try:
+        cache = from_plain(_Cache, parse_json(path.read_bytes()))
+    except (OSError, StructureError):
+        return {}
+    return dict(cache.files) if cache.reader == _READER else {}
+
+
+def _write_cache(path: Path | None, files: Mapping[str, CheckedFile]) -> None:
+    if path is None:
+        return
+    plain = {
+        name: {
+            "size": file.size,
+            "modified_ns": file.modified_ns,
+            "content": file.content,
+            "reason": file.reason,
+        }
+        for name, file in files.items()
+        if file.modified_ns
+    }
+    with contextlib.suppress(
+        MachineError, UnicodeEncodeError
+    ):  # a cache that cannot be written only costs time
+        write_json(path, {"reader": _READER, "files": plain})

@@ -1,0 +1,219 @@
+"""Dividing samples into train, validation, calibration and evaluation: stratified, seeded, disjoint.
+
+Samples are drawn in the order of a hash of the seed and their content. The outcome therefore does not depend
+on file names, the file system or a library's random numbers, and adding a file moves few others.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from edgewright.pipeline.data.samples import SPLITS, Found, Sample, Skipped, Splits
+from edgewright.pipeline.recipe_sections import Data
+from edgewright.runtime.errors import DataError
+
+__all__ = ["allot", "divide"]
+
+
+def allot(counts: Sequence[int], total: int) -> list[int]:
+    """Share `total` among classes in proportion to `counts`, by largest remainder, within what each has."""
+    everything = sum(counts)
+    total = min(total, everything)
+    if not everything:
+        return [0 for _ in counts]
+    shares = [divmod(count * total, everything) for count in counts]
+    result = [whole for whole, _ in shares]
+    by_remainder = sorted(range(len(counts)), key=lambda index: (-shares[index][1], index))
+    for index in by_remainder[: total - sum(result)]:
+        result[index] += 1
+    return result
+
+
+def divide(found: Found, data: Data, seed: int) -> Splits:
+    """Fill the splits that `found` does not give, by drawing from its "train". Raises `DataError`."""
+    given, conflicts = _without_conflicts(found)
+    skipped = (*found.skipped, *conflicts)
+    _check_share(skipped, found.files, data.max_bad)
+    _check_classes(found.classes, given)
+    given, notes = _without_repeats(given)
+    originals, copies = _originals(_ordered(given["train"], seed))
+    drawn = _draw(originals, found.classes, data, frozenset(given))
+    result = {name: list(given.get(name, drawn[name])) if name != "train" else drawn[name] for name in SPLITS}
+    if data.train_per_class is not None:
+        result["train"] = _first_of_each(result["train"], data.train_per_class)
+    else:
+        kept = {sample.content for sample in result["train"]}
+        result["train"] += [copy for copy in copies if copy.content in kept]
+        left_out = [copy for copy in copies if copy.content not in kept]
+        notes += _note(
+            left_out, "an exact copy of another picture and left out, so that no split sees it twice"
+        )
+    if "calibration" in given:
+        result["calibration"] = _ordered(result["calibration"], seed)[: data.calibration_limit]
+    if data.calibration > 0 and not result["calibration"]:
+        raise DataError(
+            f"{found.source}: too few images to keep some for calibration: "
+            "add images, or set data.calibration to 0 and leave int8-static out of variants"
+        )
+    _check_evaluation(found.classes, result, found.source)
+    train, validation, calibration, evaluation = (
+        tuple(sorted(result[name], key=lambda sample: sample.id)) for name in SPLITS
+    )
+    return Splits(
+        found.classes,
+        train,
+        validation,
+        calibration,
+        evaluation,
+        skipped,
+        found.source,
+        tuple(notes),
+        found.files,
+    )
+
+
+def _ordered(samples: Iterable[Sample], seed: int) -> list[Sample]:
+    def key(sample: Sample) -> tuple[bytes, str]:
+        return hashlib.sha256(f"{seed}:{sample.content}".encode()).digest(), sample.id
+
+    return sorted(samples, key=key)
+
+
+def _by_class(samples: Iterable[Sample], classes: int) -> list[list[Sample]]:
+    result: list[list[Sample]] = [[] for _ in range(classes)]
+    for sample in samples:
+        result[sample.target].append(sample)
+    return result
+
+
+def _first_of_each(samples: Iterable[Sample], count: int) -> list[Sample]:
+    taken: dict[int, int] = defaultdict(int)
+    result = []
+    for sample in samples:
+        taken[sample.target] += 1
+        if taken[sample.target] <= count:
+            result.append(sample)
+    return result
+
+
+def _originals(samples: Iterable[Sample]) -> tuple[list[Sample], list[Sample]]:
+    """The first sample of each content, and the copies."""
+    seen: set[str] = set()
+    originals: list[Sample] = []
+    copies: list[Sample] = []
+    for sample in samples:
+        (copies if sample.content in seen else originals).append(sample)
+        seen.add(sample.content)
+    return originals, copies
+
+
+def _without_conflicts(found: Found) -> tuple[dict[str, tuple[Sample, ...]], list[Skipped]]:
+    """Leave out pictures that lie under two classes: which one is right cannot be known."""
+    targets: dict[str, set[int]] = defaultdict(set)
+    for samples in found.given.values():
+        for sample in samples:
+            targets[sample.content].add(sample.target)
+    skipped = []
+    given = {}
+    for name, samples in found.given.items():
+        given[name] = tuple(sample for sample in samples if len(targets[sample.content]) == 1)
+        for sample in samples:
+            if len(targets[sample.content]) > 1:
+                names = " and ".join(found.classes[target] for target in sorted(targets[sample.content]))
+                skipped.append(Skipped(sample.id, f"the same picture lies in {names}: keep the right one"))
+    return given, skipped
+
+
+def _without_repeats(
+    given: dict[str, tuple[Sample, ...]],
+) -> tuple[dict[str, tuple[Sample, ...]], list[str]]:
+    """Between splits given as folders, a picture stays in the first of `SPLITS` that has it."""
+    seen: set[str] = set()
+    result, notes = {}, []
+    for name in SPLITS:
+        if name in given:
+            result[name] = tuple(sample for sample in given[name] if sample.content not in seen)
+            repeated = [sample for sample in given[name] if sample.content in seen]
+            notes += _note(repeated, f"left out of {name}: another split holds the same picture")
+            seen.update(sample.content for sample in given[name])
+    return result, notes
+
+
+def _note(samples: Sequence[Sample], text: str) -> list[str]:
+    if not samples:
+        return []
+    names = ", ".join(sample.id for sample in samples[:3])
+    more = f" and {len(samples) - 3} more" if len(samples) > 3 else ""
+    return [f"{names}{more}: {text}"]
+
+
+def _draw(
+    samples: Sequence[Sample], classes: Sequence[str], data: Data, given: frozenset[str]
+) -> dict[str, list[Sample]]:
+    shares = {"evaluation": data.evaluation, "validation": data.validation}
+    wanted = {name: share for name, share in shares.items() if share > 0 and name not in given}
+    by_class = _by_class(samples, len(classes))
+    for name, members in zip(classes, by_class, strict=True):
+        if len(members) < 1 + len(wanted):
+            needed = " and ".join(("train", *sorted(wanted)))
+            count = f"{len(members)} different image{'' if len(members) == 1 else 's'}"
+            raise DataError(
+                f"class {name!r} has {count} to divide, "
+                f"one each for {needed} is the least: add images or leave the class out with data.classes"
+            )
+    counts = [len(members) for members in by_class]
+    sizes = {name: allot(counts, round(share * len(samples))) for name, share in wanted.items()}
+    limit = min(round(data.calibration * len(samples)), data.calibration_limit)
+    calibration = allot(counts, 0 if "calibration" in given or data.calibration == 0 else max(limit, 1))
+    result: dict[str, list[Sample]] = {name: [] for name in SPLITS}
+    for index, members in enumerate(by_class):
+        room = len(members) - 1 - len(wanted)  # after one for train and one for each split that must have one
+        start = 0
+        for name in wanted:
+            take = 1 + min(max(sizes[name][index] - 1, 0), room)
+            room -= take - 1
+            result[name] += members[start : start + take]
+            start += take
+        take = min(calibration[index], room)
+        result["calibration"] += members[start : start + take]
+        result["train"] += members[start + take :]
+    return result
+
+
+def _check_share(skipped: Sequence[Skipped], files: int, max_bad: float) -> None:
+    if files and len(skipped) > max_bad * files:
+        first = "; ".join(f"{item.path} {item.reason}" for item in skipped[:3])
+        raise DataError(
+            f"{len(skipped)} of {files} files cannot be used, more than data.max_bad allows ({max_bad:g}): "
+            f"mend or remove them, or raise data.max_bad. First: {first}"
+        )
+
+
+def _check_classes(classes: Sequence[str], given: dict[str, tuple[Sample, ...]]) -> None:
+    count = len({sample.content for samples in given.values() for sample in samples})
+    if len(classes) < 2:
+        only = f"only one class ({classes[0]})" if classes else "no classes"
+        raise DataError(f"the data has {only}, a classifier needs two: add a folder of images for each class")
+    if count < len(classes):
+        raise DataError(
+            f"the data has {len(classes)} classes and only {count} usable images: add images of every class"
+        )
+    for split, samples in given.items():
+        present = {sample.target for sample in samples}
+        empty = [name for target, name in enumerate(classes) if target not in present]
+        if empty:
+            place = "" if len(given) == 1 else f" in {split}"
+            raise DataError(
+                f"no usable image of class {', '.join(map(repr, empty[:5]))}{place}: "
+                "add images, or leave the class out with data.classes"
+            )
+
+
+def _check_evaluation(classes: Sequence[str], result: dict[str, list[Sample]], source: str) -> None:
+    present = {sample.target for sample in result["evaluation"]}
+    for target, name in enumerate(classes):
+        if target not in present:
+            raise DataError(
+                f"{source}: every evaluation image of class {name!r} is also in another split: "
+                "give images that training does not see"
+            )
