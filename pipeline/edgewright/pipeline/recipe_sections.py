@@ -66,7 +66,7 @@ def check_variants(value: Any) -> Any:
 
 
 def _classes(value: Any) -> Any:
-    if value is None:
+    if value is None or value == "none":
         return None
     if not isinstance(value, (list, tuple)):
         raise ValueError(f"expected a list of class names, found {value!r}")

@@ -43,12 +43,15 @@ def open_folder(root: Path, wanted: Sequence[str] | None = None, progress: Progr
     except OSError as error:
         place = error.filename or root
         raise DataError(f"cannot read {place} ({error.strerror or error}): check its permissions") from None
-    checked = check_files(root, [path for _, path, _ in names], progress)
+    checked = check_files(root, [path for _, path, _ in names if _is_text(path)], progress)
     given: dict[str, list[Sample]] = {split: [] for split in layout}
     skipped = []
     for split, path, target in names:
-        found = checked[path]
-        if found.reason is None:
+        found = checked.get(path)
+        if found is None:
+            shown = path.encode(errors="backslashreplace").decode()
+            skipped.append(Skipped(shown, "has a name that is not UTF-8 text: rename it"))
+        elif found.reason is None:
             given[split].append(Sample(path, root / path, target, found.content))
         else:
             skipped.append(Skipped(path, found.reason))
@@ -82,6 +85,11 @@ def _folders(folder: Path) -> list[Path]:
 
 def _is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in _JUNK
+
+
+def _is_text(name: str) -> bool:
+    # A name of odd bytes could be written neither to JSON nor to most terminals.
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _has_images(folder: Path) -> bool:

@@ -16,6 +16,7 @@ import PIL
 
 from edgewright.runtime.errors import InputError, MachineError
 from edgewright.runtime.files import sha256_of_bytes, sha256_of_file, write_json
+from edgewright.runtime.graph_cache import cache_directory
 from edgewright.runtime.images import IMAGE_SUFFIXES, load_image
 from edgewright.runtime.structure import StructureError, from_plain, parse_json
 
@@ -131,18 +132,8 @@ def _kind(head: bytes) -> str:
 
 
 def _cache_file(root: Path) -> Path | None:
-    folder = os.environ.get("EDGEWRIGHT_CACHE", "")
-    if folder.lower() == "off":
-        return None
-    if folder:
-        base = Path(folder)
-    else:
-        home = os.environ.get("XDG_CACHE_HOME")
-        try:
-            base = (Path(home) if home else Path.home() / ".cache") / "edgewright"
-        except RuntimeError:  # no home folder
-            return None
-    return base / "data" / f"{sha256_of_bytes(str(root.resolve()).encode())[:32]}.json"
+    base = cache_directory()
+    return base / "data" / f"{sha256_of_bytes(os.fsencode(root.resolve()))[:32]}.json" if base else None
 
 
 def _read_cache(path: Path | None) -> dict[str, CheckedFile]:
@@ -168,7 +159,5 @@ def _write_cache(path: Path | None, files: Mapping[str, CheckedFile]) -> None:
         for name, file in files.items()
         if file.modified_ns
     }
-    with contextlib.suppress(
-        MachineError, UnicodeEncodeError
-    ):  # a cache that cannot be written only costs time
+    with contextlib.suppress(MachineError):  # a cache that cannot be written only costs time
         write_json(path, {"reader": _READER, "files": plain})
