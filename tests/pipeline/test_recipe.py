@@ -9,7 +9,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from edgewright.exporters.precision import PRECISIONS
 from edgewright.pipeline.recipe import (
+    AUTO_VARIANTS,
     VARIANTS,
     Recipe,
     load_recipe,
@@ -63,7 +65,7 @@ budget: {max_drop: 0.01}     # of the task metric
     assert recipe.data.source == str(tmp_path / "photos")
     assert recipe.transfer.unfreeze == ("layer4", "fc")
     assert recipe.training.lr == "auto" and recipe.training.clip_norm == 1.0
-    assert recipe.wanted_variants == recipe.variants == VARIANTS
+    assert recipe.wanted_variants == recipe.variants == AUTO_VARIANTS
     assert recipe.budget.max_drop == 0.01 and recipe.training.augment == "light"
 
 
@@ -81,6 +83,12 @@ def test_defaults_follow_the_weights_the_mode_and_the_data() -> None:
     extraction = recipe_with(data="/photos", transfer={"mode": "feature-extraction"})
     assert extraction.transfer.unfreeze == 1 and extraction.training.augment == "none"
     assert recipe_with(data="/photos", weights="none", transfer={"head_epochs": 2}).transfer.head_epochs == 2
+
+
+def test_recipes_and_exporters_know_the_same_variants() -> None:
+    assert set(VARIANTS) == set(PRECISIONS)
+    assert recipe_with().wanted_variants == AUTO_VARIANTS
+    assert recipe_with(variants=["fp32", "int4"]).wanted_variants == ("fp32", "int4")
 
 
 def test_sections_without_keys_take_their_defaults() -> None:
@@ -165,7 +173,7 @@ def test_a_recipe_survives_json(changes: dict[str, Any]) -> None:
             {"variants": ["fp32", "int8-statik"]},
             "recipe: variants: unknown variant 'int8-statik' "
             "(did you mean 'int8-static' or 'int8-dynamic'?): "
-            "choose from fp32, fp16, int8-dynamic, int8-static",
+            "choose from fp32, fp16, int8-dynamic, int8-static, int4",
         ),
         (
             {"variants": "int8"},

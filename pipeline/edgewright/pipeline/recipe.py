@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from edgewright.pipeline.recipe_sections import (
+    AUTO_VARIANTS,
     VARIANTS,
     Budget,
     Data,
@@ -27,6 +28,7 @@ from edgewright.runtime.files import canonical_json, sha256_of_bytes
 from edgewright.runtime.tasks import TASKS
 
 __all__ = [
+    "AUTO_VARIANTS",
     "BUILTIN_PREFIX",
     "VARIANTS",
     "Budget",
@@ -124,8 +126,8 @@ class Recipe(Section):
 
     @property
     def wanted_variants(self) -> tuple[str, ...]:
-        """The precisions to make: the list, or all of `VARIANTS` for auto."""
-        return VARIANTS if self.variants == "auto" else self.variants
+        """The precisions to make: the list, or `AUTO_VARIANTS`."""
+        return AUTO_VARIANTS if self.variants == "auto" else self.variants
 
     @property
     def split_seed(self) -> int:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from edgewright.pipeline.recipe_text import did_you_mean
 
 __all__ = [
+    "AUTO_VARIANTS",
     "VARIANTS",
     "Budget",
     "Data",
@@ -18,8 +19,11 @@ __all__ = [
     "check_variants",
 ]
 
-VARIANTS = ("fp32", "fp16", "int8-dynamic", "int8-static")
-"""What a recipe may list; `variants: auto` means all of them."""
+AUTO_VARIANTS = ("fp32", "fp16", "int8-dynamic", "int8-static")
+"""What `variants: auto` means."""
+
+VARIANTS = (*AUTO_VARIANTS, "int4")
+"""What a recipe may list: the names of `edgewright.exporters.precision`."""
 
 
 def _none_word(value: Any) -> Any:
