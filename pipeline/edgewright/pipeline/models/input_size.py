@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from edgewright.runtime.errors import ModelError
 
-__all__ = ["check_input_size", "head_input_shape", "runs_at", "smallest_size"]
+__all__ = ["check_input_size", "head_input_shape", "output_shape", "runs_at", "smallest_size"]
 
 
 def runs_at(module: nn.Module, size: tuple[int, int], training: bool = False) -> bool:
@@ -50,6 +50,11 @@ def head_input_shape(module: nn.Module, head: str, size: tuple[int, int]) -> tup
     if isinstance(layer, nn.Linear):
         return (layer.in_features,)
     return _shapes(module, size, training=False, watch=head)[1:]
+
+
+def output_shape(module: nn.Module, size: tuple[int, int]) -> tuple[int, ...]:
+    """Shape of what the module answers in eval mode to a batch of two images of this height and width."""
+    return _shapes(module, size, training=False)
 
 
 def _shapes(module: nn.Module, size: tuple[int, int], training: bool, watch: str = "") -> tuple[int, ...]:

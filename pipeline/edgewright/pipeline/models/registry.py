@@ -64,8 +64,9 @@ def find_model(name: str) -> ModelEntry:
         tags = timm_models.weights_names(architecture)
         if short != architecture and short.partition(".")[2] not in tags:
             tag = short.partition(".")[2]
+            choice = ", ".join(tags) or "none, without a tag"
             raise RecipeError(
-                f"model: timm:{architecture} has no weights tagged {tag!r}: choose one of {', '.join(tags) or 'none'}"
+                f"model: timm:{architecture} has no weights tagged {tag!r}: choose one of {choice}"
             )
         entry = _timm_entry(short, count=False)
         if entry is None:

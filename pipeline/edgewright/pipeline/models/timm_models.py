@@ -2,10 +2,14 @@
 
 import contextlib
 import math
+import socket
 import sys
+import urllib.parse
+import urllib.request
 import warnings
 from typing import Any
 
+import huggingface_hub
 import timm
 import timm.data
 from torch import Tensor, nn
@@ -139,11 +143,29 @@ def published_state(name: str, size: tuple[int, int]) -> dict[str, Tensor]:
             f"timm:{name} has no published weights: "
             "bring a .safetensors file as weights: path, or set weights: none"
         )
+    config = _config(name)
+    repository, file = config.get("hf_hub_id"), config.get("hf_hub_filename") or "model.safetensors"
+    options: dict[str, Any] = {}
+    if repository and not config.get("custom_load"):
+        cached = huggingface_hub.try_to_load_from_cache(repository, file)
+        if isinstance(cached, str):
+            options["pretrained_cfg_overlay"] = {"file": cached}  # asks the hub nothing
+        elif not urllib.request.getproxies():
+            _resolve_hub(name)
     try:
-        return dict(_create(name, size, pretrained=True).state_dict())
+        return dict(_create(name, size, pretrained=True, **options).state_dict())
     except (
         Exception
     ) as error:  # the hub client has its own family of errors; all of them mean that there are no weights
+        raise unreachable(f"timm:{name}", error) from None
+
+
+def _resolve_hub(name: str) -> None:
+    """Raise `ModelError` at once where the hub has no address: its client would try for most of a minute."""
+    host = urllib.parse.urlsplit(huggingface_hub.constants.ENDPOINT).hostname
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError as error:
         raise unreachable(f"timm:{name}", error) from None
 
 

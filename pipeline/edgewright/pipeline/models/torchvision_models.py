@@ -80,6 +80,14 @@ def settings(name: str, size: tuple[int, int]) -> ImageSettings:
     )
 
 
+class _MNASNet(torchvision.models.MNASNet):  # type: ignore[misc]
+    """MNASNet refuses weights without a version number, which only a pickle carries: take the current one."""
+
+    def _load_from_state_dict(self, state: Any, prefix: str, metadata: dict[str, Any], *rest: Any) -> None:
+        metadata.setdefault("version", self._version)
+        super()._load_from_state_dict(state, prefix, metadata, *rest)
+
+
 def construct(name: str, classes: int, size: tuple[int, int]) -> nn.Module:
     """The model with random weights. Raises `ModelError` when it cannot take that size."""
     options: dict[str, Any] = {}
@@ -105,6 +113,8 @@ def construct(name: str, classes: int, size: tuple[int, int]) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=classes, **options)
+    if type(module) is torchvision.models.MNASNet:
+        module.__class__ = _MNASNet
     return module
 
 
