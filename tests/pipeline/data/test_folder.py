@@ -124,7 +124,10 @@ def test_folders_of_splits(tmp_path: Path, folders: tuple[str, ...], given: set[
 def test_classes_may_be_called_like_splits(tmp_path: Path) -> None:
     for name in ("bus", "test", "train"):
         fill(tmp_path / name, 6)
-    assert open_folder(tmp_path).classes == ("bus", "test", "train")
+    fill(tmp_path / "train" / "steam", 6)
+    fill(tmp_path / "test" / "driving", 6)
+    splits = open_folder(tmp_path)
+    assert splits.classes == ("bus", "test", "train") and splits.files == 30
 
 
 def test_hidden_files_and_system_junk_are_not_looked_at(pets: Path) -> None:
@@ -140,7 +143,9 @@ def test_linked_folders_are_followed_once(tmp_path: Path, pets: Path) -> None:
     shutil.move(pets / "cat", tmp_path / "elsewhere")
     (pets / "cat").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "elsewhere")
-    assert open_folder(pets).files == 20
+    (pets / "cat" / "linked").symlink_to(fill(tmp_path / "others", 3))
+    splits = open_folder(pets)
+    assert splits.files == 23 and splits.notes == ()
 
 
 def write_truncated(path: Path) -> None:
@@ -208,6 +213,9 @@ def test_too_many_bad_files_are_an_error(pets: Path) -> None:
     )
     assert len(open_folder(pets, max_bad=0.1).skipped) == 2
     assert error_of(pets, max_bad=0).startswith("2 of 22")
+    for index in range(18):
+        (pets / "dog" / f"good{index}.png").write_bytes(image_bytes(next(_numbers)))
+    assert len(open_folder(pets).skipped) == 2, "2 of 40 is the share that is still allowed"
 
 
 def test_a_missing_folder(pets: Path) -> None:
@@ -304,6 +312,11 @@ def test_the_second_look_reads_nothing(
     changed = pets / "dog" / "003.png"
     changed.write_bytes(image_bytes(99, size=7))
     assert open_folder(pets) != first and opened == [changed]
+    times = (changed.stat().st_atime_ns, changed.stat().st_mtime_ns)
+    changed.write_bytes(image_bytes(99, size=9))
+    os.utime(changed, ns=times)
+    open_folder(pets)
+    assert opened == [changed, changed], "another size at the same time is another file"
     monkeypatch.setenv("EDGEWRIGHT_CACHE", "off")
     opened.clear()
     open_folder(pets)
@@ -313,12 +326,11 @@ def test_the_second_look_reads_nothing(
 def test_a_broken_cache_is_not_used(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = open_folder(pets)
     (cache,) = Path(os.environ["EDGEWRIGHT_CACHE"]).glob("data/*.json")
-    for text in (
-        "{",
-        "[]",
-        json.dumps({"reader": "another", "files": {}}),
-        '{"reader": 1, "files": {"a": 2}}',
-    ):
+    other = json.loads(cache.read_text())
+    other["reader"] = "another"
+    for entry in other["files"].values():
+        entry["reason"] = "is damaged"
+    for text in ("{", "[]", json.dumps(other), '{"reader": 1, "files": {"a": 2}}'):
         cache.write_text(text)
         assert open_folder(pets) == first
     monkeypatch.setenv("EDGEWRIGHT_CACHE", str(pets / "cat" / "000.png"))  # cannot be a folder

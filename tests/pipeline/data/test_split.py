@@ -132,6 +132,8 @@ def test_given_splits_are_taken_whole() -> None:
     )
     assert splits.counts()["train"] == (50, 50) and splits.counts()["validation"] == (2, 3)
     assert splits.counts()["calibration"] == (9, 9)
+    few = split({**given_rows, "calibration": rows([9, 9], "calib/")}, 2, calibration_limit=4)
+    assert sum(few.counts()["calibration"]) == 4
 
 
 def test_copies_never_cross_splits() -> None:
