@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,16 @@ from edgewright.runtime.errors import MachineError, RecipeError
 from edgewright.runtime.files import explain_os_error, sha256_of_file, write_json
 from edgewright.runtime.structure import StructureError, parse_json
 
-__all__ = ["finished_stage", "lock_run", "mark_stage", "read_run_json"]
+__all__ = ["RUN_FILES", "Progress", "finished_stage", "lock_run", "mark_stage", "read_run_json"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and how much there is (0 where that is not known)."""
+
+RUN_FILES = (
+    "recipe.json", "data.json", "weights.safetensors", "metrics.json", "curves.jsonl", "confusion.json", "trained.json",
+    "checkpoints", "features", "export", "export.done.json",
+)  # fmt: skip
+"""Everything that the stages write into a run directory."""
 
 
 @contextlib.contextmanager

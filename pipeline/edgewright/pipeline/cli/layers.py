@@ -14,12 +14,11 @@ def command(model: str, unfreeze: str | None, as_json: bool) -> None:
     """Show every layer of MODEL (a name, or a run): parameters, frozen or trainable, BatchNorm mode."""
     from edgewright.pipeline.inspection import layers_of
 
-    rows = layers_of(model, unfreeze)
-    total = sum(row.parameters for row in rows)
-    trainable = sum(row.trainable for row in rows)
+    layers = layers_of(model, unfreeze)
     text = table(
         ("layer", "type", "parameters", "state", "BatchNorm"),
-        [(row.name, row.type, f"{row.parameters:,}", row.state, row.batchnorm or "") for row in rows],
+        [(row.name, row.type, f"{row.parameters:,}", row.state, row.batchnorm) for row in layers.rows],
         right=(2,),
     )
-    emit(rows, as_json, f"{text}\n\n{total:,} parameters, {trainable:,} trainable")
+    text += f"\n\n{layers.model}: {layers.parameters:,} parameters, {layers.trainable:,} trainable"
+    emit(layers, as_json, text)

@@ -12,7 +12,8 @@ from edgewright.pipeline.cli.output import emit, table
 def command(pattern: str | None, as_json: bool) -> None:
     """List what can be carried, with parameters, input size and the licence of the weights.
 
-    PATTERN is a name or a glob: resnet*, mobilenet_v3_small, timm:*inception*. Without one, torchvision's models are listed.
+    PATTERN is a part of a name or a glob: resnet, 'mobilenet_v*', 'timm:*inception*'. Without one, torchvision's models are
+    listed. Exit status 1 when nothing matches.
     """
     from edgewright.pipeline.models import list_models
 
@@ -21,12 +22,17 @@ def command(pattern: str | None, as_json: bool) -> None:
         (
             entry.name,
             "-" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M",
-            "-" if entry.input_size is None else str(entry.input_size),
-            entry.licence or "-",
+            "x".join(str(side) for side in entry.input_size),
+            entry.licence,
         )
         for entry in entries
     ]
     text = table(("model", "parameters", "input", "licence of the weights"), rows, right=(1, 2))
     if pattern is None:
         text += "\n\nand every timm model: edgewright models 'timm:*'"
-    emit(entries, as_json, text)
+    if entries or as_json:
+        emit(entries, as_json, text)
+    if not entries:
+        from edgewright.runtime.errors import RecipeError
+
+        raise RecipeError(f"no model matches {pattern!r}: try a shorter part of its name, or 'timm:*{pattern}*'")

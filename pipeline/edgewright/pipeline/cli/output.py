@@ -2,18 +2,16 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
+from edgewright.pipeline.run_dir import Progress
 from edgewright.runtime.files import canonical_json
 from edgewright.runtime.structure import to_plain
 
-__all__ = ["Progress", "emit", "message", "progress_bars", "table"]
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is (0 when not known)."""
+__all__ = ["emit", "message", "progress_bars", "table"]
 
 
 def message(text: str) -> None:

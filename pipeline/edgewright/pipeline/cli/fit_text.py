@@ -1,0 +1,41 @@
+"""How a finished training reads on the terminal."""
+
+from pathlib import Path
+from typing import Any
+
+from edgewright.pipeline.cli.output import table
+from edgewright.pipeline.training.results import Trained
+
+__all__ = ["fit_summary", "trained_report"]
+
+
+def trained_report(trained: Trained) -> dict[str, Any]:
+    """What `--json` prints: where the weights are, the figures of each split, the peak learning rates, digests, notes."""
+    return {
+        "weights": str(trained.weights),
+        "metrics": trained.metrics,
+        "rates": trained.rates,
+        "epochs": len(trained.curves),
+        "digests": trained.digests,
+        "notes": trained.notes,
+    }
+
+
+def fit_summary(trained: Trained, run_dir: Path) -> str:
+    """The figures of each split, and where everything lies."""
+    names = [
+        name
+        for name, value in next(iter(trained.metrics.values()), {}).items()
+        if isinstance(value, (int, float)) and name != "samples"
+    ]
+    rows = [
+        (split, figures.get("samples", "-"), *(f"{figures[name]:.4f}" for name in names))
+        for split, figures in trained.metrics.items()
+    ]
+    lines = [table(("split", "samples", *names), rows, right=tuple(range(1, len(names) + 2)))]
+    if trained.rates:
+        lines.append(f"learning rates {', '.join(f'{rate:.2g}' for rate in trained.rates)}; {len(trained.curves)} epochs")
+    lines += [f"note: {note}" for note in trained.notes]
+    lines.append(f"weights, curves and the confusion matrix are in {run_dir}")
+    lines.append(f"next: edgewright export {run_dir} --out bundle/")
+    return "\n".join(lines)

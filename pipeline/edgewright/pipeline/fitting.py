@@ -1,0 +1,104 @@
+"""The first half of the pipeline as one resumable stage: recipe and data to a run directory with trained weights."""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from edgewright.pipeline.data.samples import Splits
+from edgewright.pipeline.data.sources import open_data
+from edgewright.pipeline.models.build import build_model
+from edgewright.pipeline.recipe import Recipe, recipe_from_plain
+from edgewright.pipeline.run_dir import RUN_FILES, Progress, lock_run, read_run_json
+from edgewright.pipeline.training.fit import fit
+from edgewright.pipeline.training.results import Trained
+from edgewright.runtime.errors import RecipeError
+from edgewright.runtime.files import write_json
+
+__all__ = ["fit_run", "run_recipe"]
+
+RECIPE = "recipe.json"
+DATA = "data.json"
+
+
+def fit_run(recipe: Recipe, run_dir: Path, restart: bool = False, progress: Progress | None = None) -> Trained:
+    """Train `recipe` in `run_dir`; a finished run is returned as it is, an interrupted one goes on.
+
+    Under torchrun every process calls this; the first one holds the lock and writes.
+
+    Raises:
+        RecipeError: the run directory holds the training of another recipe, or of other data.
+        MachineError: another process works in the run directory, or the machine refuses to write.
+        DataError, ModelError, TrainingError: as the stages say.
+    """
+    leads = int(os.environ.get("RANK", "0")) == 0
+    with lock_run(run_dir) if leads else nullcontext():
+        if restart and leads:
+            _forget(run_dir)
+        elif leads:
+            _check_same_recipe(recipe, run_dir)
+        splits = open_data(recipe, progress if leads else None)
+        if leads:
+            _check_same_data(splits, run_dir)
+            write_json(run_dir / RECIPE, recipe.to_plain())
+            write_json(run_dir / DATA, splits.to_plain())
+        built = build_model(
+            recipe.model,
+            len(splits.classes),
+            recipe.weights,
+            recipe.input.size,
+            recipe.transfer.head,
+            recipe.training.seed,
+        )
+        return fit(built, splits, recipe, run_dir, progress)
+
+
+def run_recipe(run_dir: Path) -> Recipe:
+    """The recipe of a run. Raises `RecipeError` when `run_dir` is not one."""
+    return recipe_from_plain(read_run_json(run_dir, RECIPE), f"{run_dir / RECIPE}")
+
+
+def _forget(run_dir: Path) -> None:
+    """Remove what a run consists of, and nothing else that may lie in the folder."""
+    for name in RUN_FILES:
+        path = run_dir / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _check_same_recipe(recipe: Recipe, run_dir: Path) -> None:
+    if not (run_dir / RECIPE).exists():
+        return
+    before = run_recipe(run_dir)
+    if before.training_digest() == recipe.training_digest():
+        return
+    changed = sorted(set(_differences(before.to_plain(), recipe.to_plain())))
+    raise RecipeError(
+        f"{run_dir} holds the training of another recipe ({', '.join(changed[:5])} differ): "
+        "name another folder, or add --restart to train anew"
+    )
+
+
+def _differences(before: Any, now: Any, where: str = "") -> Iterator[str]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in {**before, **now}:
+            yield from _differences(before.get(key), now.get(key), f"{where}.{key}" if where else key)
+    elif before != now and where.split(".")[0] not in ("variants", "quantization", "budget"):
+        yield where
+
+
+def _check_same_data(splits: Splits, run_dir: Path) -> None:
+    if not (run_dir / DATA).exists():
+        return
+    before = read_run_json(run_dir, DATA)
+    now = splits.to_plain()
+    if (before.get("classes"), before.get("splits")) == (now["classes"], now["splits"]):
+        return
+    raise RecipeError(
+        f"the data changed since the training in {run_dir} began ({before.get('files')} files then, {splits.files} now): "
+        "name another folder, or add --restart to train anew"
+    )
