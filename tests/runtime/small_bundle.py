@@ -1,4 +1,5 @@
-"""Makes a small but real bundle: a convolutional net of three colours, written with onnx and answered by numpy.
+"""Makes a small but real bundle: a convolutional net of three colours, written with onnx and answered by
+numpy.
 
 The net averages each channel of a 16x16 image and scores "red", "green" and "blue" by that mean.
 """
@@ -10,6 +11,11 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from safetensors.numpy import save_file
+
 from edgewright.runtime.files import sha256_of_file
 from edgewright.runtime.images import ImageSettings
 from edgewright.runtime.manifest import (
@@ -25,17 +31,13 @@ from edgewright.runtime.manifest import (
 )
 from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks.image_classification import ImageClassification
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
-from safetensors.numpy import save_file
 
 LABELS = ("red", "green", "blue")
 SETTINGS = ImageSettings(16, (16, 16), "bilinear", (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
 def colour_weights() -> NDArray[np.float32]:
-    """Convolution weights [3, 3, 3, 3]: each output channel is the blurred input channel of the same place."""
+    """Convolution weights [3, 3, 3, 3]: each output channel is the blurred input channel of its place."""
     weights = np.zeros((3, 3, 3, 3), np.float32)
     for channel in range(3):
         weights[channel, channel] = np.arange(1, 10, dtype=np.float32).reshape(3, 3) / 45
@@ -81,7 +83,7 @@ def colour_image(index: int, size: tuple[int, int] = (20, 24), seed: int = 0) ->
 
 
 def make_bundle(root: Path, change: Callable[[Manifest], Manifest] = lambda manifest: manifest) -> Path:
-    """Write a bundle with the variants fp32 and copy; `change` may alter the manifest before it is written."""
+    """Write a bundle with the variants fp32 and copy; `change` may alter the manifest before that."""
     write_graph(root / "onnx" / "model.onnx")
     write_graph(root / "onnx" / "model_copy.onnx", colour_weights() * np.float32(1.001))
     (root / "golden").mkdir()

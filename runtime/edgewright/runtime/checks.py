@@ -37,7 +37,9 @@ def _check_tensor(array: Any, spec: TensorSpec, sizes: dict[str, int]) -> None:
         raise InputError(
             f"the input {spec.name!r} is {type(array).__name__}: give a numpy array of {_describe(spec)}"
         )
-    if array.dtype.name != spec.dtype:
+    if (
+        array.dtype.name != spec.dtype or not array.dtype.isnative
+    ):  # onnxruntime misreads the other byte order
         raise InputError(f"the input {spec.name!r} is {array.dtype}: convert it to {spec.dtype}")
     if array.ndim != len(spec.shape):
         raise InputError(f"the input {spec.name!r} is shaped {_shape(array)}: give {_describe(spec)}")

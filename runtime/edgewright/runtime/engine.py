@@ -104,7 +104,7 @@ class Engine:
             InputError: An input cannot be answered; the message names it. Of a list, nothing is answered
             then.
         """
-        if isinstance(raw, (str, Path)) and Path(raw).is_dir():
+        if isinstance(raw, (str, Path)) and _is_directory(raw):
             raw = self.task.files(Path(raw))
         if not isinstance(raw, (list, tuple)):
             return self._answer([raw])[0]
@@ -159,6 +159,13 @@ class Engine:
         # What encode makes fits the graph: task.check saw to that once, so it is not checked each time.
         batch = self.task.collate([self.task.encode(raw) for raw in raws])
         return self.task.decode(self._open().run(batch))
+
+
+def _is_directory(raw: str | Path) -> bool:
+    try:
+        return raw != "" and Path(raw).is_dir()
+    except OSError:  # a name that is too long; encode says so in its own words
+        return False
 
 
 def _check_graph(graph: str, session: Session, manifest: Manifest) -> None:

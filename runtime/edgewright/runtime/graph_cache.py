@@ -8,6 +8,7 @@ key. Nothing here may ever stop an answer: a cache that cannot be read or writte
 import contextlib
 import os
 import platform
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,15 @@ __all__ = ["CacheSlot", "cache_directory", "cache_slot", "cpu_flags"]
 _LARGEST_GRAPH = 1 << 30
 """Larger graphs are not kept: protobuf ends at 2 GB, and a device has better uses for its disk."""
 
+_LARGEST_CACHE = 2 << 30
+"""Bytes of all graphs together."""
+
+_ABANDONED_AFTER = 24 * 3600
+"""Seconds after which a file that was never finished is taken for the remains of a killed process."""
+
 
 def cache_directory() -> Path | None:
-    """Where optimised graphs are kept: EDGEWRIGHT_CACHE, else the user's cache folder; None when it is "off"."""
+    """Where optimised graphs are kept: EDGEWRIGHT_CACHE, else the user's cache folder; None for "off"."""
     chosen = os.environ.get("EDGEWRIGHT_CACHE", "")
     if chosen.lower() == "off":
         return None
@@ -35,7 +42,7 @@ def cache_directory() -> Path | None:
 
 
 def cpu_flags() -> str:
-    """The instruction sets of this CPU as the system names them, or its name where the system does not say."""
+    """The instruction sets of this CPU as the system names them, or its name where it names none."""
     with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(errors="replace") as file:
         for line in file:
             key, _, value = line.partition(":")
@@ -58,6 +65,7 @@ class CacheSlot:
         """The optimised graph when it is there and whole, else None."""
         with contextlib.suppress(OSError, ValueError):
             if sha256_of_file(self.graph) == self._digest.read_text(encoding="utf-8").strip():
+                os.utime(self.graph)  # what was used last is thrown away last
                 return self.graph
         return None
 
@@ -81,9 +89,21 @@ class CacheSlot:
             # The digest goes first. Stopped in between, the pair does not match and is made again.
             write_text(self._digest, sha256_of_file(temporary) + "\n")
             temporary.replace(self.graph)
+            _prune(directory)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def _prune(directory: Path) -> None:
+    # Every model, and every update of ONNX Runtime, leaves another graph: the ones unused for longest go.
+    total = 0
+    graphs = [(path.stat(), path) for path in directory.glob("*.onnx")]
+    for status, path in sorted(graphs, key=lambda item: -item[0].st_mtime):
+        total += status.st_size
+        abandoned = path.name.startswith(".") and status.st_mtime < time.time() - _ABANDONED_AFTER
+        if total > _LARGEST_CACHE or abandoned:
+            CacheSlot(path).remove()
 
 
 def cache_slot(model: Path, digest: str | None, ort_version: str, provider: str) -> CacheSlot | None:

@@ -1,0 +1,71 @@
+"""What a device must load, and what it must not."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import edgewright.runtime
+
+TRAINING = (
+    "torch", "torchvision", "transformers", "onnx", "onnxscript", "optimum", "accelerate", "datasets", "timm",
+    "sklearn", "scipy", "pandas", "pydantic", "yaml", "rich", "click",
+)  # fmt: skip
+
+
+def modules_after(program: str, *arguments: str) -> set[str]:
+    """The top-level modules that a fresh interpreter holds after `program`."""
+    finished = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{program}\nimport sys, json\nprint(json.dumps(list(sys.modules)))",
+            *arguments,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=dict(os.environ),
+    )
+    assert finished.stderr == ""
+    return {name.partition(".")[0] for name in json.loads(finished.stdout)}
+
+
+def test_the_import_loads_neither_training_libraries_nor_onnxruntime() -> None:
+    loaded = modules_after("import edgewright.runtime")
+    assert loaded.isdisjoint({*TRAINING, "onnxruntime", "safetensors"})
+    assert "numpy" in loaded
+
+
+def test_answering_and_the_self_test_load_no_training_library(bundle: Path) -> None:
+    program = (
+        "import sys\nfrom edgewright.runtime import Engine, selftest\n"
+        "assert Engine(sys.argv[1])(sys.argv[1] + '/golden/1.png').label == 'green'\n"
+        "assert all(row.passed for row in selftest(sys.argv[1]))"
+    )
+    loaded = modules_after(program, str(bundle))
+    assert loaded.isdisjoint(TRAINING)
+    assert "onnxruntime" in loaded
+
+
+def test_answering_needs_no_network(bundle: Path) -> None:
+    program = (
+        "import socket, sys\n"
+        "def refuse(*arguments, **options): raise AssertionError('network')\n"
+        "socket.socket = socket.create_connection = socket.getaddrinfo = refuse\n"
+        "from edgewright.runtime import Engine\n"
+        "Engine(sys.argv[1])(sys.argv[1] + '/golden/1.png')"
+    )
+    modules_after(program, str(bundle))
+
+
+def test_public_names_are_what_is_there() -> None:
+    public = edgewright.runtime.__all__
+    assert sorted(public) == public
+    for name in public:
+        assert getattr(edgewright.runtime, name).__doc__
+    with pytest.raises(AttributeError):
+        _ = edgewright.runtime.torch  # type: ignore[attr-defined]

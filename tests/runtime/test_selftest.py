@@ -1,0 +1,137 @@
+"""The golden self-test says yes when the device is right, and says why when it is not."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from edgewright.runtime.bundle import open_bundle
+from edgewright.runtime.errors import BundleError
+from edgewright.runtime.manifest import Golden, Manifest, Tolerance
+from edgewright.runtime.selftest import relative_difference, selftest
+from tests.runtime.small_bundle import colour_image, colour_weights, make_bundle, write_graph, write_manifest
+
+
+def test_a_good_bundle_passes(bundle: Path) -> None:
+    rows = selftest(bundle)
+    assert [row.variant for row in rows] == ["fp32", "copy"]
+    assert all(row.passed and row.reason == "" and row.provider == "cpu" for row in rows)
+    assert all(row.samples == 3 and row.decisions == 1.0 for row in rows)
+    assert rows[0].relative is not None and rows[0].relative < 1e-6
+    assert rows[1].relative == pytest.approx(0.001, rel=0.01), "the copy's weights are 0.1 % larger"
+
+
+def test_chosen_variants(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    assert [row.variant for row in selftest(opened, ["copy"], provider="cpu", threads=1)] == ["copy"]
+    assert [row.variant for row in selftest(opened, ["auto"])] == ["fp32"]
+    assert [row.variant for row in selftest(opened, [])] == ["fp32"]
+    with pytest.raises(BundleError, match="no variant 'int8'"):
+        selftest(opened, ["int8"])
+
+
+def replace_variant(manifest: Manifest, tolerance: Tolerance) -> Manifest:
+    changed = tuple(dataclasses.replace(variant, tolerance=tolerance) for variant in manifest.variants)
+    return dataclasses.replace(manifest, variants=changed)
+
+
+def test_outputs_outside_the_tolerance(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "b", lambda manifest: replace_variant(manifest, Tolerance(5e-4)))
+    good, bad = selftest(bundle)
+    assert good.passed and not bad.passed
+    assert bad.reason == "outputs differ from torch's by 0.001, 0.0005 is allowed"
+    assert bad.decisions == 1.0
+
+
+def test_a_graph_that_decides_otherwise(bundle: Path) -> None:
+    """Weights with red and blue exchanged, digests and all: only the golden answers can tell."""
+    manifest = open_bundle(bundle).manifest
+    write_graph(bundle / "onnx" / "model.onnx", colour_weights()[[2, 1, 0]])
+    write_manifest(bundle, manifest)
+    row = selftest(bundle, ["fp32"])[0]
+    assert not row.passed and row.decisions == pytest.approx(1 / 3)
+    assert "2 of 3 decisions differ from torch's, first on red/photo.png" in row.reason
+
+
+def test_some_decisions_may_be_allowed_to_differ(bundle: Path) -> None:
+    manifest = replace_variant(open_bundle(bundle).manifest, Tolerance(10.0, 0.3))
+    write_graph(bundle / "onnx" / "model.onnx", colour_weights()[[2, 1, 0]])
+    write_manifest(bundle, manifest)
+    assert selftest(bundle, ["fp32"])[0].passed
+
+
+def test_a_raw_file_that_was_exchanged(bundle: Path) -> None:
+    manifest = open_bundle(bundle).manifest
+    colour_image(2).save(bundle / "golden" / "0.png")
+    write_manifest(bundle, manifest)
+    row = selftest(bundle, ["fp32"])[0]
+    assert not row.passed and "1 of 3 decisions differ from torch's, first on red/photo.png" in row.reason
+
+
+def test_a_wrong_mean_is_noticed(bundle: Path) -> None:
+    manifest = open_bundle(bundle).manifest
+    processor = dict(manifest.processor) | {"mean": [0.45, 0.5, 0.5]}
+    write_manifest(bundle, dataclasses.replace(manifest, processor=processor))
+    row = selftest(bundle, ["fp32"])[0]
+    assert not row.passed and row.relative is not None and row.relative > 1e-2
+
+
+def test_a_variant_that_cannot_run_here_is_a_row(bundle: Path) -> None:
+    manifest = open_bundle(bundle).manifest
+    (bundle / "onnx" / "model_copy.onnx").write_bytes(b"not a graph")
+    write_manifest(bundle, manifest)
+    good, bad = selftest(bundle)
+    assert good.passed and not bad.passed
+    assert (bad.relative, bad.decisions, bad.provider) == (None, None, None)
+    assert "is not a graph that onnxruntime" in bad.reason
+
+
+def test_a_provider_that_is_not_there_is_a_row(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgewright.runtime.session.nvidia_driver_present", lambda: False)
+    rows = selftest(bundle, provider="cuda")
+    assert [row.passed for row in rows] == [False, False]
+    assert all("CUDA was asked for" in row.reason for row in rows)
+
+
+def test_a_golden_image_that_cannot_be_read_is_a_row(bundle: Path) -> None:
+    manifest = open_bundle(bundle).manifest
+    (bundle / "golden" / "1.png").write_bytes(b"no image")
+    write_manifest(bundle, manifest)
+    row = selftest(bundle, ["fp32"])[0]
+    assert not row.passed and row.provider == "cpu" and "1.png is not a JPEG" in row.reason
+
+
+def test_no_golden_samples(tmp_path: Path) -> None:
+    bundle = make_bundle(
+        tmp_path / "b", lambda manifest: dataclasses.replace(manifest, golden=Golden((), "", ()))
+    )
+    with pytest.raises(BundleError, match="holds no golden samples"):
+        selftest(bundle)
+
+
+@pytest.mark.parametrize("kind", ["text", "name", "rows"])
+def test_golden_outputs_that_do_not_fit(bundle: Path, kind: str) -> None:
+    manifest = open_bundle(bundle).manifest
+    path = bundle / "golden" / "outputs.safetensors"
+    if kind == "text":
+        path.write_bytes(b"no safetensors")
+    elif kind == "name":
+        save_file({"scores": np.zeros((3, 3), np.float32)}, path)
+    else:
+        save_file({"logits": np.zeros((2, 3), np.float32)}, path)
+    write_manifest(bundle, manifest)
+    with pytest.raises(BundleError, match="pack the bundle again"):
+        selftest(bundle)
+
+
+def test_relative_difference() -> None:
+    expected = {"a": np.array([[1.0, -4.0]], np.float32)}
+    assert relative_difference({"a": np.array([[1.0, -3.0]], np.float32)}, expected) == 0.25
+    assert relative_difference({"a": expected["a"].copy(), "more": np.zeros(1)}, expected) == 0
+    for found in ({}, {"a": np.zeros((1, 3))}, {"a": np.array([[1.0, np.nan]])}):
+        assert relative_difference(found, expected) == float("inf")
+    zero = {"a": np.zeros((1, 2))}
+    assert relative_difference({"a": np.zeros((1, 2))}, zero) == 0
+    assert relative_difference({"a": np.full((1, 2), 1e-9)}, zero) == float("inf")
