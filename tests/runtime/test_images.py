@@ -47,7 +47,9 @@ def pixels(raw: Any, **options: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
 # --- encode: equal to torchvision to the last bit ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"])
+@pytest.mark.parametrize(
+    "interpolation", ["nearest", "nearest-exact", "bilinear", "bicubic", "lanczos", "box", "hamming"]
+)
 @pytest.mark.parametrize("resize", [1, 7, 32, 57])
 @pytest.mark.parametrize("crop", [1, 16, 31, 57, 64])
 def test_encode_is_torchvisions_preset(interpolation: str, resize: int, crop: int) -> None:
@@ -266,6 +268,12 @@ def test_the_first_frame_of_an_animation(format: str) -> None:
     assert pixels(content)[0, 0].tolist() == [255, 0, 0]
 
 
+def test_the_first_picture_of_a_phones_multi_picture_file() -> None:
+    first, second = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "blue")
+    content = saved(first, "MPO", save_all=True, append_images=[second])
+    assert content.startswith(b"\xff\xd8\xff") and pixels(content)[0, 0, 0] > 250
+
+
 def test_one_pixel() -> None:
     raw = np.array([[[10, 20, 30]]], np.uint8)
     assert pixels(saved(Image.fromarray(raw), "PNG")).tolist() == [[[10, 20, 30]]]
@@ -303,6 +311,20 @@ def test_bombs_are_refused_before_they_are_decoded(size: tuple[int, int], tmp_pa
             InputError, match=rf"bomb\.png has {size[0]}x{size[1]} pixels, the limit is 50000000"
         ):
             load_image(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
+
+
+@pytest.mark.parametrize("side", [7500, 10000, 16383])
+def test_a_webp_that_claims_to_be_large(side: int) -> None:
+    import resource
+
+    content = bytearray(saved(Image.new("RGB", (64, 64), "red"), "WEBP", lossless=True))
+    place = content.index(b"VP8L") + 9
+    claimed = (int.from_bytes(content[place : place + 4], "little") >> 28 << 28) | side - 1 | (side - 1) << 14
+    content[place : place + 4] = claimed.to_bytes(4, "little")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(InputError, match=r"pixels.* the limit"):
+        load_image(bytes(content))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 

@@ -245,6 +245,10 @@ def _from_file(file: BinaryIO, name: str, max_pixels: int) -> Image.Image:
         raise InputError(f"{name} is not a JPEG, PNG, WebP, BMP or GIF image: convert it to one of these")
     try:
         image = opener(file)
+    except Image.DecompressionBombError:  # where the plugin must look for itself before it makes room
+        raise InputError(
+            f"{name} has more pixels than the limit of {max_pixels}: scale it down first"
+        ) from None
     except Exception as error:  # a hostile file can make a decoder raise anything
         raise _broken(name, error) from None
     return _finish(image, name, max_pixels)

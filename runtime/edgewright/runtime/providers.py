@@ -4,6 +4,7 @@ import contextlib
 import ctypes.util
 import importlib
 import io
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,15 @@ from types import ModuleType
 
 from edgewright.runtime.errors import MachineError
 
-__all__ = ["CPU", "CUDA", "PROVIDERS", "load_onnxruntime", "nvidia_driver_present", "quiet_cuda_start"]
+__all__ = [
+    "CPU",
+    "CUDA",
+    "PROVIDERS",
+    "load_onnxruntime",
+    "nvidia_driver_present",
+    "quiet_cuda_start",
+    "reason_of",
+]
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -29,7 +38,7 @@ def load_onnxruntime() -> ModuleType:
         reason = (
             "is not installed"
             if isinstance(error, ModuleNotFoundError)
-            else f"cannot be used ({_line(error)})"
+            else f"cannot be used ({reason_of(error)})"
         )
         raise MachineError(
             f"onnxruntime {reason}: pip install 'edgewright[cpu]', or 'edgewright[gpu]' for an NVIDIA GPU"
@@ -37,8 +46,13 @@ def load_onnxruntime() -> ModuleType:
     return module
 
 
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def reason_of(error: BaseException) -> str:
+    """What `error` says in one line, without ONNX Runtime's error codes and the places in its source."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    line = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)
+    # "/onnxruntime_src/....cc:729 void function(...) What is wrong."
+    sentence = line.rpartition(") ")[2] if line.startswith("/") else line
+    return sentence.rstrip(" .:") or type(error).__name__
 
 
 def nvidia_driver_present() -> bool:
@@ -61,13 +75,11 @@ def quiet_cuda_start(onnxruntime: ModuleType) -> Iterator[None]:
     """
     onnxruntime.set_default_logger_severity(4)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            preload = getattr(onnxruntime, "preload_dlls", None)
-            if preload is not None:
-                with contextlib.suppress(
-                    Exception
-                ):  # a missing library shows when the provider does not start
-                    preload()
-            yield
+        preload = getattr(onnxruntime, "preload_dlls", None)
+        if preload is not None:
+            # A missing library shows when the provider does not start; what is printed about it helps nobody.
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Exception):
+                preload()
+        yield
     finally:
         onnxruntime.set_default_logger_severity(2)

@@ -17,6 +17,7 @@ from edgewright.runtime.providers import (
     load_onnxruntime,
     nvidia_driver_present,
     quiet_cuda_start,
+    reason_of,
 )
 from edgewright.runtime.tasks.base import Feeds
 
@@ -64,7 +65,7 @@ class Session:
         try:
             values = self._session.run(self._names, feeds)
         except Exception as error:
-            reason = _first_line(error)
+            reason = reason_of(error)
             if type(error).__name__ in ("InvalidArgument", "ValueError"):
                 raise InputError(f"{self._path.name} does not take this input: {reason}") from None
             raise MachineError(
@@ -138,7 +139,7 @@ def _open_cuda(
                 path,
             )
         except Exception as error:  # the CPU says below whether it is the graph that is broken
-            return None, _first_line(error)
+            return None, reason_of(error)
     if session.provider != "cuda":
         return None, f"the session runs on {session.provider}"
     return session, ""
@@ -160,7 +161,7 @@ def _open_cpu(
     except Exception as error:
         raise BundleError(
             f"{path} is not a graph that onnxruntime {onnxruntime.__version__} can run "
-            f"({_first_line(error)}): get a fresh copy of the bundle, or update onnxruntime"
+            f"({reason_of(error)}): get a fresh copy of the bundle, or update onnxruntime"
         ) from None
 
 
@@ -212,7 +213,3 @@ def _specs(arguments: Sequence[Any]) -> tuple[TensorSpec, ...]:
         )
         for argument in arguments
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
