@@ -1,6 +1,7 @@
 """The golden self-test says yes when the device is right, and says why when it is not."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from edgewright.runtime.bundle import open_bundle
-from edgewright.runtime.errors import BundleError
+from edgewright.runtime.errors import BundleError, MachineError
 from edgewright.runtime.manifest import Golden, Manifest, Tolerance
 from edgewright.runtime.selftest import relative_difference, selftest
 from tests.runtime.small_bundle import colour_image, colour_weights, make_bundle, write_graph, write_manifest
@@ -27,7 +28,7 @@ def test_chosen_variants(bundle: Path) -> None:
     opened = open_bundle(bundle)
     assert [row.variant for row in selftest(opened, ["copy"], provider="cpu", threads=1)] == ["copy"]
     assert [row.variant for row in selftest(opened, ["auto"])] == ["fp32"]
-    assert [row.variant for row in selftest(opened, [])] == ["fp32"]
+    assert [row.variant for row in selftest(opened, [])] == ["fp32", "copy"]
     with pytest.raises(BundleError, match="no variant 'int8'"):
         selftest(opened, ["int8"])
 
@@ -93,6 +94,12 @@ def test_a_provider_that_is_not_there_is_a_row(bundle: Path, monkeypatch: pytest
     rows = selftest(bundle, provider="cuda")
     assert [row.passed for row in rows] == [False, False]
     assert all("CUDA was asked for" in row.reason for row in rows)
+
+
+def test_no_onnxruntime_is_an_error(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MachineError, match="onnxruntime is not installed"):
+        selftest(bundle)
 
 
 def test_a_golden_image_that_cannot_be_read_is_a_row(bundle: Path) -> None:

@@ -284,20 +284,24 @@ def test_the_cache_does_not_grow_forever(
     answers(graph)
     (first,) = cached(own_cache)
     monkeypatch.setattr(graph_cache, "_LARGEST_CACHE", int(2.5 * first.stat().st_size))
-    left_over = own_cache / ".killed-1-ab.onnx"
+    left_over = own_cache / f".{'0' * 64}-1-0123abcd.onnx"
+    foreign = own_cache / "my-model.onnx"
+    foreign.write_bytes(bytes(100_000))
+    os.utime(foreign, (0, 0))
     left_over.write_bytes(b"half")
     os.utime(left_over, (0, 0))
     os.utime(first, (1, 1))
     for number in (2, 3):
         write_graph(tmp_path / f"{number}.onnx", np.full((3, 3, 3, 3), number / 10, np.float32))
     answers(tmp_path / "2.onnx")
-    assert len(cached(own_cache)) == 2 and not left_over.exists()
-    (second,) = set(cached(own_cache)) - {first}
+    (second,) = set(cached(own_cache)) - {first, foreign}
+    assert first.exists() and not left_over.exists()
     os.utime(first, (1, 1))
     os.utime(second, (2, 2))
     answers(graph)  # used again, so the second is now the one unused for longest
     answers(tmp_path / "3.onnx")
-    assert first.exists() and not second.exists() and len(list(own_cache.iterdir())) == 4
+    assert first.exists() and not second.exists() and len(list(own_cache.iterdir())) == 5
+    assert foreign.exists(), "what others put there is not ours to remove"
 
 
 def test_the_key_holds_all_that_matters(

@@ -8,6 +8,7 @@ key. Nothing here may ever stop an answer: a cache that cannot be read or writte
 import contextlib
 import os
 import platform
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ _LARGEST_CACHE = 2 << 30
 
 _ABANDONED_AFTER = 24 * 3600
 """Seconds after which a file that was never finished is taken for the remains of a killed process."""
+
+_OUR_NAME = re.compile(r"[0-9a-f]{64}\.onnx|\.[0-9a-f]{64}-\d+-[0-9a-f]{8}\.onnx")
 
 
 def cache_directory() -> Path | None:
@@ -98,7 +101,8 @@ class CacheSlot:
 def _prune(directory: Path) -> None:
     # Every model, and every update of ONNX Runtime, leaves another graph: the ones unused for longest go.
     total = 0
-    graphs = [(path.stat(), path) for path in directory.glob("*.onnx")]
+    # The folder may be one that the user keeps other things in: only what has our names is ours.
+    graphs = [(path.stat(), path) for path in directory.iterdir() if _OUR_NAME.fullmatch(path.name)]
     for status, path in sorted(graphs, key=lambda item: -item[0].st_mtime):
         total += status.st_size
         abandoned = path.name.startswith(".") and status.st_mtime < time.time() - _ABANDONED_AFTER
@@ -115,9 +119,8 @@ def cache_slot(model: Path, digest: str | None, ort_version: str, provider: str)
     try:
         if directory is None or model.stat().st_size > _LARGEST_GRAPH:
             return None
-        if model.with_name(
-            model.name + ".data"
-        ).exists():  # weights beside the graph would be written into it
+        # Weights beside the graph would be written into it.
+        if model.with_name(model.name + ".data").exists():
             return None
         key = "\n".join(
             (digest or sha256_of_file(model), ort_version, provider, platform.machine(), cpu_flags())

@@ -12,6 +12,7 @@ from edgewright.runtime.bundle import Bundle, open_bundle
 from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import BundleError, EdgewrightError
 from edgewright.runtime.manifest import Variant
+from edgewright.runtime.providers import load_onnxruntime
 from edgewright.runtime.tasks.base import Feeds
 
 __all__ = ["SelfTestRow", "relative_difference", "selftest"]
@@ -47,7 +48,7 @@ def selftest(
 
     Args:
         bundle: The folder of a bundle, or one that is already open.
-        variants: Names of variants; None for all that are in the bundle.
+        variants: Names of variants; none at all means every one that is in the bundle.
         provider: As for `Engine`.
         threads: As for `Engine`.
 
@@ -55,16 +56,16 @@ def selftest(
         One row per variant. A variant that cannot run here has a row that says why, and did not pass.
 
     Raises:
-        BundleError: The bundle is not what its manifest says, holds no golden samples, or has no such
-        variant.
+        BundleError: The bundle is damaged, holds no golden samples, or has no such variant.
+        MachineError: ONNX Runtime is not installed.
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     golden = opened.manifest.golden
     if not golden.samples:
         raise BundleError(f"the bundle {opened.root} holds no golden samples: pack it again with some")
-    names = ["auto"] if variants is not None and not variants else variants
-    chosen = opened.manifest.variants if names is None else [opened.manifest.variant(name) for name in names]
+    chosen = [opened.manifest.variant(name) for name in variants or ()] or opened.manifest.variants
     expected = _golden_outputs(opened)
+    load_onnxruntime()  # without it no variant could say anything
     return tuple(_replay(opened, variant, expected, provider, threads) for variant in chosen)
 
 

@@ -87,9 +87,8 @@ def open_session(
     """Load a graph.
 
     Args:
-        model_path: An ONNX file. provider: "cpu", "cuda", or "auto": CUDA where an NVIDIA driver and a build
-        with CUDA are present and it
-            really starts, else the CPU.
+        model_path: An ONNX file.
+        provider: "cpu", "cuda", or "auto": CUDA where a driver is present and it really starts, else CPU.
         threads: How many threads one `run` may use; None for the cores this process may use.
         cache: Keep the optimised graph for the next start (CPU only, see `graph_cache`).
         allow_fallback: Accept the CPU when "cuda" does not start.
@@ -97,9 +96,9 @@ def open_session(
         digest: The file's SHA-256 where it is known; saves reading the file once for the cache.
 
     Raises:
-        MachineError: ONNX Runtime is not installed. ProviderError: The provider is unknown, or "cuda" was
-        asked for and the session runs on something else. BundleError: The file is missing or is not a graph
-        that ONNX Runtime can run.
+        MachineError: ONNX Runtime is not installed.
+        ProviderError: The provider is unknown, or "cuda" was asked for and something else runs.
+        BundleError: The file is missing or is not a graph that ONNX Runtime can run.
     """
     path = Path(model_path)
     if provider not in ("auto", *PROVIDERS):
