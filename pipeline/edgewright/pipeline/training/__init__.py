@@ -1,0 +1,1 @@
+"""From a model and samples to trained weights: phases, loop, checkpoints, frozen parts, cached features."""

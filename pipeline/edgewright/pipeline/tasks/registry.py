@@ -1,0 +1,24 @@
+"""The training halves by task name. A new task is one file here and one in the runtime."""
+
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, cast
+
+from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.runtime.errors import RecipeError
+
+__all__ = ["TRAINING_TASKS", "make_training_task"]
+
+TRAINING_TASKS: Mapping[str, str] = MappingProxyType(
+    {"image-classification": "edgewright.pipeline.tasks.image_classification:ImageClassification"}
+)
+"""Task name to "module:class"."""
+
+
+def make_training_task(name: str, classes: tuple[str, ...], **options: Any) -> TrainingTask:
+    """The training half of the task `name`. Raises `RecipeError` for an unknown one."""
+    if name not in TRAINING_TASKS:
+        raise RecipeError(f"task: unknown task {name!r}: choose from {', '.join(TRAINING_TASKS)}")
+    module, _, attribute = TRAINING_TASKS[name].partition(":")
+    return cast(TrainingTask, getattr(importlib.import_module(module), attribute)(classes, **options))

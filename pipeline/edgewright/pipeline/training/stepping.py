@@ -1,0 +1,117 @@
+"""One step: a batch forward, backward, summed over the processes, clipped."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edgewright.pipeline.recipe import Training
+from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.training.batching import cut, share
+from edgewright.pipeline.training.distributed import World
+from edgewright.pipeline.training.sources import Source
+
+__all__ = ["Forward", "Job", "Step", "backward", "predict"]
+
+_TINY = 1e-30  # a batch of classes that all weigh nothing must not divide by zero
+
+Forward = Callable[[nn.Module, torch.Tensor], tuple[torch.Tensor, Mapping[str, torch.Tensor]]]
+"""Module and inputs to logits and the logits of auxiliary heads."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained, on what, and how: everything that stays the same throughout a training."""
+
+    module: nn.Module
+    forward: Forward
+    task: TrainingTask
+    train: Source
+    validation: Source | None
+    training: Training
+    world: World
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a backward pass found: the batch's loss, the weight of its samples, the norm of the gradient
+    before clipping.
+
+    The norm is 0 where nothing is clipped.
+    """
+
+    loss: float
+    weight: float
+    norm: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether the optimiser may use these gradients."""
+        return math.isfinite(self.loss) and math.isfinite(self.norm)
+
+
+def backward(job: Job, batch: NDArray[np.int64], inputs: torch.Tensor) -> Step:
+    """Leave the gradients of the whole `batch` in the parameters.
+
+    `inputs` are those of this process's share of the batch. The loss is the weighted mean over the whole
+    batch, so it does not depend on how the batch is divided.
+    """
+    world, task = job.world, job.task
+    mine = share(batch, world.rank, world.size)
+    weight = float(task.weights(job.train.targets[batch]).astype(np.float64).sum())
+    parameters = [parameter for parameter in job.module.parameters() if parameter.requires_grad]
+    loss = torch.zeros((), device=world.device)
+    if len(mine):
+        targets = torch.from_numpy(job.train.targets[mine]).to(world.device)
+        weights = torch.from_numpy(task.weights(job.train.targets[mine])).to(world.device)
+        with world.autocast():
+            logits, auxiliary = job.forward(job.module, inputs.to(world.device))
+        losses = task.losses(logits, auxiliary, targets)
+        loss = (losses * weights).sum() / max(weight, _TINY)
+        world.backward(loss)
+    value = float(world.sum_gradients(parameters, loss.detach(), _statistics(job), len(mine) / len(batch)))
+    norm = 0.0
+    if job.training.clip_norm is not None and math.isfinite(value):
+        norm = world.clip(parameters, job.training.clip_norm)
+        if job.training.precision == "fp16" and not math.isfinite(norm):
+            norm = 0.0  # the loss scaler sees this too, skips the step and lowers its scale
+    return Step(value, weight, norm)
+
+
+def _statistics(job: Job) -> list[torch.Tensor]:
+    """The running statistics that the forward pass moved, which the processes must agree on."""
+    if job.world.size == 1:
+        return []
+    return [
+        buffer
+        for layer in job.module.modules()
+        if layer.training
+        for buffer in layer.buffers(recurse=False)
+        if buffer.is_floating_point()
+    ]
+
+
+def predict(module: nn.Module, source: Source, batch_size: int, world: World) -> NDArray[np.float32]:
+    """Logits [N, C] of every sample of `source`, in eval mode and full precision; the processes share the
+    batches.
+
+    Leaves the module in eval mode.
+    """
+    module.eval()
+    plan = cut(np.arange(len(source.targets), dtype=np.int64), batch_size)
+    mine = plan[world.rank :: world.size]
+    rows = []
+    with torch.inference_mode():
+        rows += [module(inputs.to(world.device)).float() for inputs in source.batches(mine, None)]
+    if world.size == 1:
+        return torch.cat(rows).cpu().numpy()
+    width = int(world.sum(torch.tensor([rows[0].shape[1] if world.leads else 0], device=world.device))[0])
+    # Every process fills its own rows of zeros; the sum has them all.
+    logits = torch.zeros(len(source.targets), width, device=world.device)
+    for indices, values in zip(mine, rows, strict=True):
+        logits[torch.from_numpy(indices).to(world.device)] = values
+    return world.sum(logits).cpu().numpy()

@@ -1,0 +1,142 @@
+"""Run trainings in forked processes and kill them with SIGKILL at chosen moments. A script, not a test.
+
+    python -m tests.pipeline.training.killer FOLDER SCENARIO STRIDE
+
+A moment is a file operation below the run directory (open, rename, remove, mkdir) or a progress report
+(between two steps). Python's audit hooks see every one of the former, whichever library does it. For every
+STRIDE-th moment: kill there, run again to the end, compare all files that are left with those of an
+undisturbed run. Then once more with a kill every few moments until the run gets through. Prints one JSON
+object.
+"""
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgewright.pipeline.training import feature_cache
+from edgewright.pipeline.training.fit import fit
+from tests.pipeline.training.small_net import recipe, small_model, small_splits
+
+__all__ = ["SCENARIOS", "main"]
+
+SCENARIOS: dict[str, dict[str, Any]] = {
+    "fine-tuning": {
+        "transfer": {"unfreeze": "all", "gradual": True},
+        "lr": "auto",
+        "early_stopping": 1,
+        "augment": "light",
+        "batch_size": 48,
+        "checkpoint_seconds": 0.0,
+    },
+    "feature-extraction": {
+        "transfer": {"mode": "feature-extraction"},
+        "batch_size": 48,
+        "checkpoint_seconds": 0.0,
+    },
+}
+
+_EVENTS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"})
+
+
+def _count_and_kill(run_dir: Path, kill_at: int | None) -> Callable[[], int]:
+    """Count moments in this process from now on, and die at number `kill_at`; returns the way to add one."""
+    count = 0
+
+    def moment() -> int:
+        nonlocal count
+        count += 1
+        if count == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return count
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _EVENTS and str(arguments[0]).startswith(str(run_dir)):
+            moment()
+
+    sys.addaudithook(hook)
+    return moment
+
+
+def _train(run_dir: Path, scenario: str, kill_at: int | None) -> tuple[bool, int]:
+    """Train in a child process; returns whether it was killed, and how many moments it had if it was not."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            moment = _count_and_kill(run_dir, kill_at)
+            fit(
+                small_model(),
+                small_splits(),
+                recipe(**SCENARIOS[scenario]),
+                run_dir,
+                lambda *_: (moment(), None)[1],
+            )
+            os.write(writing, str(moment()).encode())
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        text = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return True, 0
+    if os.WEXITSTATUS(status):
+        raise SystemExit(f"the training failed in {run_dir}")
+    return False, int(text)
+
+
+def _content(run_dir: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(run_dir)): file.read_bytes() for file in run_dir.rglob("*") if file.is_file()
+    }
+
+
+def _no_sync(fd: Any) -> None:
+    """A killed process leaves the page cache as it is; only a power cut would not."""
+
+
+def main(folder: Path, scenario: str, stride: int) -> dict[str, Any]:
+    """See the module."""
+    torch.set_num_threads(1)
+    small_splits()
+    feature_cache._NOTE_EVERY = 0.0  # note every batch, so that there is something to resume
+    os.fsync = _no_sync
+    _, moments = _train(folder / "whole", scenario, None)
+    expected = _content(folder / "whole")
+    different = []
+    points = list(range(1, moments, stride))
+    for point in points:
+        run_dir = folder / f"killed-{point}"
+        killed, _ = _train(run_dir, scenario, point)
+        _train(run_dir, scenario, None)
+        if not killed or _content(run_dir) != expected:
+            different.append(point)
+    kills, run_dir = 0, folder / "again-and-again"
+    pace = 80  # a step with its checkpoint has some 15 moments, writing the results some 30
+    while _train(run_dir, scenario, pace)[0]:
+        kills += 1
+        if kills > moments:
+            raise SystemExit("the training makes no headway")
+    return {
+        "moments": moments,
+        "points": len(points),
+        "different": different,
+        "kills_in_one_run": kills,
+        "equal_after_all": _content(run_dir) == expected,
+        "files": sorted(expected),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))

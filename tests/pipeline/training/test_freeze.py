@@ -1,0 +1,72 @@
+"""What is frozen does not move, and what moves is noticed."""
+
+import pytest
+import torch
+from torch import nn
+
+from edgewright.pipeline.training.freeze import (
+    check_frozen,
+    digest_tensors,
+    frozen_names,
+    moving_names,
+    named_tensors,
+    set_trainable,
+)
+from edgewright.runtime.errors import TrainingError
+from tests.pipeline.training.small_net import small_model
+
+HEAD = frozenset({"fc.weight", "fc.bias"})
+BODY = frozenset({"body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias"})
+
+
+def test_frozen_blocks_are_in_eval_mode_and_their_dropout_too() -> None:
+    module = small_model().module
+    set_trainable(module, HEAD)
+    training = {path for path, layer in module.named_modules() if layer.training}
+    assert training == {"", "drop", "fc"}
+    set_trainable(module, HEAD | BODY)
+    training = {path for path, layer in module.named_modules() if layer.training}
+    assert training == {"", "drop", "fc", "body", *(f"body.{index}" for index in range(5))}
+    assert {name for name, parameter in module.named_parameters() if parameter.requires_grad} == HEAD | BODY
+
+
+def test_a_frozen_batchnorm_inside_a_training_block_keeps_its_statistics() -> None:
+    module = small_model().module
+    moving = moving_names(module, HEAD | {"body.0.weight"})
+    assert not module.get_submodule("body.1").training
+    assert moving == HEAD | {"body.0.weight"}
+
+
+def test_buffers_of_a_training_batchnorm_move() -> None:
+    module = small_model().module
+    statistics = {f"body.1.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")}
+    assert moving_names(module, HEAD | BODY) == HEAD | BODY | statistics
+    assert frozen_names(module, HEAD | BODY) == set(named_tensors(module)) - HEAD - BODY - statistics
+
+
+@pytest.mark.parametrize(
+    "name", ["conv1.weight", "bn1.bias", "bn1.running_mean", "bn1.num_batches_tracked", "body.1.running_var"]
+)
+def test_any_change_is_noticed(name: str) -> None:
+    module = small_model().module
+    frozen = frozen_names(module, HEAD)
+    before = digest_tensors(module, frozen)
+    check_frozen(module, frozen, before, "a phase")
+    with torch.no_grad():
+        values = named_tensors(module)[name].view(-1)
+        values[0] = values[0] + 1
+    with pytest.raises(TrainingError, match="frozen parameter or buffer changed during a phase"):
+        check_frozen(module, frozen, before, "a phase")
+
+
+def test_the_digest_tells_types_and_names_apart() -> None:
+    class One(nn.Module):
+        def __init__(self, name: str, values: torch.Tensor) -> None:
+            super().__init__()
+            self.register_buffer(name, values)
+
+    values = [torch.zeros(4), torch.zeros(2, 2), torch.zeros(4, dtype=torch.int32), torch.zeros(8).half()]
+    digests = {digest_tensors(One("a", value)) for value in values}
+    assert len(digests | {digest_tensors(One("b", torch.zeros(4)))}) == 5
+    assert digest_tensors(One("a", torch.tensor(True))) != digest_tensors(One("a", torch.tensor(False)))
+    assert digest_tensors(small_model().module) == digest_tensors(small_model().module)

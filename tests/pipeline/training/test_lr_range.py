@@ -1,0 +1,60 @@
+"""The range test finds a rate and leaves no trace."""
+
+import numpy as np
+import pytest
+import torch
+
+from edgewright.pipeline.models.built import BuiltModel, training_outputs
+from edgewright.pipeline.recipe import Recipe
+from edgewright.pipeline.training.distributed import World
+from edgewright.pipeline.training.fit import task_of
+from edgewright.pipeline.training.freeze import named_tensors
+from edgewright.pipeline.training.lr_range import find_rate, range_test, suggest_rate
+from edgewright.pipeline.training.phases import plan_phases
+from edgewright.pipeline.training.sources import SampleSource
+from edgewright.pipeline.training.stepping import Job
+from tests.pipeline.training.small_net import recipe, small_model, small_splits
+
+
+def job_of(built: BuiltModel, wanted: Recipe) -> Job:
+    splits = small_splits()
+    task = task_of(built, splits, wanted)
+    source = SampleSource(splits.train, task, task.device_task(built.settings, splits.classes))
+    return Job(built.module, training_outputs, task, source, None, wanted.training, World())
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_the_model_is_put_back_bit_for_bit(optimizer: str) -> None:
+    built, wanted = small_model(), recipe({"unfreeze": "all"}, optimizer=optimizer)
+    before = {name: tensor.detach().clone() for name, tensor in named_tensors(built.module).items()}
+    rates, losses = range_test(job_of(built, wanted), plan_phases(built, wanted)[1], 1, 40)
+    assert len(rates) == len(losses) > 20
+    assert rates == sorted(rates)
+    assert max(losses) > 1.5 * min(losses), "the test ended before the loss exploded"
+    for name, tensor in named_tensors(built.module).items():
+        assert torch.equal(tensor, before[name]), name
+    assert all(parameter.grad is None for parameter in built.module.parameters())
+
+
+def test_the_same_seed_finds_the_same_rate() -> None:
+    found = []
+    for _ in range(2):
+        built, wanted = small_model(), recipe({"unfreeze": "all"}, lr="auto")
+        found.append(find_rate(job_of(built, wanted), plan_phases(built, wanted)[0], 0, 200))
+    assert found[0] == found[1]
+    assert 1e-4 < found[0] < 1
+
+
+def test_the_middle_of_the_descent() -> None:
+    rates = np.geomspace(1e-5, 1, 51).tolist()
+    losses = [2.0] * 15 + np.linspace(1.99, 0.5, 21).tolist() + np.linspace(0.6, 9, 15).tolist()
+    found = suggest_rate(rates, losses)
+    assert found is not None
+    assert rates[18] < found < rates[30]
+
+
+@pytest.mark.parametrize(
+    "losses", [[], [2.0], [2.0] * 30, list(range(30)), [2.0 - 1e-4 * i for i in range(30)]]
+)
+def test_no_descent_no_suggestion(losses: list[float]) -> None:
+    assert suggest_rate(np.geomspace(1e-5, 1, max(1, len(losses))).tolist(), losses) is None
