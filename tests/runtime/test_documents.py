@@ -229,6 +229,15 @@ def test_an_error_without_a_number() -> None:
     assert "odd" in str(explain_os_error(OSError("odd"), Path("x")))
 
 
+def test_messages_cannot_break_a_line_or_steer_a_terminal() -> None:
+    hostile = "a\nb\r\x1b[2J\x07\udcffé日 c"
+    assert str(BundleError(hostile)) == r"a\nb\r\x1b[2J\x07\udcff" + "é日 c"
+    assert str(errors.RecipeError("one\ntwo\x1b")) == "one\ntwo\\x1b", (
+        "a recipe has one line for each problem"
+    )
+    assert str(BundleError()) == ""
+
+
 def test_every_error_is_one_of_ours() -> None:
     assert sorted(errors.__all__) == errors.__all__
     for name in errors.__all__:

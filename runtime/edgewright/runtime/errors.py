@@ -29,11 +29,28 @@ __all__ = [
 
 
 class EdgewrightError(Exception):
-    """Something the user can act on; the command line prints it as one line and exits 1."""
+    """Something the user can act on; the command line prints it as one line and exits 1.
+
+    Names and values from files of others get into messages, so what could break a line or steer a terminal is
+    escaped here.
+    """
+
+    _printable = ""
+    """Characters that may stand in a message although they are not printable."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__("".join(map(self._escape, message)))
+
+    def _escape(self, character: str) -> str:
+        if character.isprintable() or character in self._printable:
+            return character
+        return character.encode("unicode_escape").decode("ascii")
 
 
 class RecipeError(EdgewrightError):
-    """The recipe asks for something that does not exist or does not fit together."""
+    """The recipe asks for something that does not exist or does not fit together, a line for each problem."""
+
+    _printable = "\n"
 
 
 class DataError(EdgewrightError):
