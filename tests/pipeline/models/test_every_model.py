@@ -10,7 +10,6 @@ from accelerate import init_empty_weights
 from edgewright.pipeline.models.build import build_model
 from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.models.features import feature_module, head_module
-from edgewright.pipeline.models.input_size import output_shape
 from edgewright.pipeline.models.layers import layer_rows, resolve_unfreeze
 from edgewright.pipeline.models.registry import find_model, list_models
 from edgewright.pipeline.models.torchvision_models import model_names
@@ -36,7 +35,6 @@ def test_model(name: str) -> None:
 
     # the head answers for the classes asked for, and is where the logits come from
     assert built.module.get_submodule(built.head).get_parameter("weight").shape[0] == CLASSES
-    assert output_shape(built.module, built.settings.crop) == (2, CLASSES)
     assert not built.module.training
 
     # the blocks hold each parameter once, in order, and the last one is the head

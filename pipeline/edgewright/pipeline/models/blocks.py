@@ -9,7 +9,18 @@ from edgewright.pipeline.models.built import Block
 __all__ = ["divide"]
 
 _CONTAINERS = frozenset(
-    {"features", "layers", "blocks", "stages", "encoder", "trunk_output", "classifier", "heads"}
+    {
+        "features",
+        "layers",
+        "blocks",
+        "stages",
+        "levels",
+        "encoder",
+        "transformers",
+        "trunk_output",
+        "classifier",
+        "heads",
+    }
 )
 """Names of modules that only hold the stages of a network; any other module is a stage itself."""
 
@@ -19,19 +30,15 @@ _STEM = ("conv", "bn", "stem", "norm", "embed", "patch_embed", "cls_token", "cla
 _NORMALISATIONS = ("BatchNorm", "LayerNorm", "GroupNorm", "RmsNorm", "RMSNorm")
 
 
-def divide(module: nn.Module, head: str, auxiliary_heads: Iterable[str]) -> tuple[Block, ...]:
-    """Every parameter in exactly one block; the last block is the head with the auxiliary heads.
+def divide(module: nn.Module, heads: tuple[str, ...], auxiliary_heads: Iterable[str]) -> tuple[Block, ...]:
+    """Every parameter in exactly one block; the last block is the heads with the auxiliary heads.
 
     Normalisation layers that stand alone join the block before them; parameters outside every layer (class
     tokens, position embeddings) join the first one.
     """
-    auxiliary = tuple(auxiliary_heads)
+    last = (*heads, *auxiliary_heads)
     loose: list[str] = []
-    units = [
-        (path, unit)
-        for path, unit in _units(module, "", head, loose)
-        if path != head and path not in auxiliary
-    ]
+    units = [(path, unit) for path, unit in _units(module, "", heads, loose) if path not in last]
     blocks: list[list[str]] = []
     for index, (path, unit) in enumerate(units):
         in_stem = all(_is_stem(other) for other, _ in units[: index + 1])
@@ -41,20 +48,26 @@ def divide(module: nn.Module, head: str, auxiliary_heads: Iterable[str]) -> tupl
             blocks.append([path])
     if loose:
         blocks[:1] = [[*loose, *(blocks[0] if blocks else [])]]
-    named = [Block(_name(prefixes), tuple(prefixes)) for prefixes in blocks]
-    return (*named, Block(head, (head, *auxiliary)))
+    stem = blocks[:1] if units and _is_stem(units[0][0]) else []
+    named = [
+        Block("stem" if prefixes in stem and len(prefixes) > 1 else prefixes[0], tuple(prefixes))
+        for prefixes in blocks
+    ]
+    return (*named, Block(heads[0], last))
 
 
-def _units(module: nn.Module, path: str, head: str, loose: list[str]) -> Iterable[tuple[str, nn.Module]]:
+def _units(
+    module: nn.Module, path: str, heads: tuple[str, ...], loose: list[str]
+) -> Iterable[tuple[str, nn.Module]]:
     for name, _ in module.named_parameters(recurse=False):
         loose.append(_join(path, name))
     for name, child in module.named_children():
         inner = _join(path, name)
         if not any(True for _ in child.parameters()):
             continue
-        holds_head = head.startswith(f"{inner}.")
+        holds_head = any(head.startswith(f"{inner}.") for head in heads)
         if holds_head or (name in _CONTAINERS and any(True for _ in child.children())):
-            yield from _units(child, inner, head, loose)
+            yield from _units(child, inner, heads, loose)
         else:
             yield inner, child
 
@@ -65,7 +78,3 @@ def _join(path: str, name: str) -> str:
 
 def _is_stem(path: str) -> bool:
     return "." not in path and path.startswith(_STEM)
-
-
-def _name(prefixes: list[str]) -> str:
-    return prefixes[0] if len(prefixes) == 1 or not _is_stem(prefixes[0]) else "stem"

@@ -65,19 +65,22 @@ def build_model(
         "seed": seed,
     }
     if str(weights) == "imagenet":
-        state, source = library.published_state(short, size), f"the published weights of {name}"
         licence = library.licence(short)
     elif str(weights) == "none":
-        state, source, licence = None, "", "none (trained from random weights)"
+        licence = "none (trained from random weights)"
     else:
-        state, source = read_weights_file(Path(weights)), f"weights: {weights}"
         licence = "that of the weights file the training started from"
     built = _build(library, record, licence)
-    if state is not None:
-        dropped = [path for path in library.auxiliary_heads(short) if path not in built.auxiliary_heads]
-        state = {key: tensor for key, tensor in state.items() if key.partition(".")[0] not in dropped}
-        state = library.adapt_state(built.module, state)
-        load_state(built.module, state, source, built.head, built.auxiliary_heads, keep_head=head == "keep")
+    if str(weights) == "none":
+        return built
+    if str(weights) == "imagenet":
+        state, source = library.published_state(short, size), f"the published weights of {name}"
+    else:
+        state, source = read_weights_file(Path(weights)), f"weights: {weights}"
+    dropped = [path for path in library.auxiliary_heads(short) if path not in built.auxiliary_heads]
+    state = {key: tensor for key, tensor in state.items() if key.partition(".")[0] not in dropped}
+    state = library.adapt_state(built.module, state)
+    load_state(built.module, state, source, built.heads, built.auxiliary_heads, keep_head=head == "keep")
     return built
 
 
@@ -110,8 +113,9 @@ def _build(library: Library, record: dict[str, Any], licence: str) -> BuiltModel
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(record["seed"])
         module = library.construct(short, classes, size)
-        head = library.head_path(short, module)
-        _refresh(module.get_submodule(head))
+        heads = library.head_paths(short, module)
+        for head in heads:
+            _refresh(module.get_submodule(head))
     auxiliary = library.auxiliary_heads(short)
     if size != library.default_size(short):
         check_input_size(name, module, size)
@@ -123,13 +127,14 @@ def _build(library: Library, record: dict[str, Any], licence: str) -> BuiltModel
         name=name,
         module=module.eval(),
         classes=classes,
-        head=head,
+        head=heads[0],
+        twin_head=heads[1] if len(heads) > 1 else None,
         auxiliary_heads=auxiliary,
         settings=library.settings(short, size),
-        blocks=divide(module, head, auxiliary),
+        blocks=divide(module, heads, auxiliary),
         licence=licence,
         build=record,
-        feature_shape=head_input_shape(module, head, size),
+        feature_shape=head_input_shape(module, heads, size),
     )
 
 

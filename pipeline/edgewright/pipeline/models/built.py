@@ -38,10 +38,11 @@ class BuiltModel:
         auxiliary_heads: dotted path of each auxiliary classifier and the weight its loss was published with;
         they
             answer only in training mode, so an export has none.
-        blocks: every parameter exactly once, from the input to the head; the last block is the head and the
-            auxiliary heads.
+        blocks: every parameter exactly once, from the input to the head; the last block is the head with its
+            twin and the auxiliary heads.
         build: plain JSON that `rebuild` turns into the same module without any weights.
         feature_shape: shape of the head's input for one image; (F,) for all but convolutional heads.
+        twin_head: distilled models answer with the mean of two heads; this is the path of the second.
     """
 
     name: str
@@ -54,6 +55,12 @@ class BuiltModel:
     licence: str
     build: Mapping[str, Any]
     feature_shape: tuple[int, ...]
+    twin_head: str | None = None
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Dotted paths of the head and, where there is one, its twin."""
+        return (self.head,) if self.twin_head is None else (self.head, self.twin_head)
 
     def block_of(self, parameter: str) -> int:
         """Index into `blocks` of the block that owns the parameter or buffer of this dotted name.

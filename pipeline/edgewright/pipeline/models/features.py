@@ -6,7 +6,7 @@ Both halves share their layers with the model they come from: what the head lear
 import copy
 import math
 
-from torch import nn
+from torch import Tensor, nn
 
 from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.models.input_size import output_shape
@@ -24,11 +24,14 @@ def feature_module(built: BuiltModel) -> nn.Module:
     Raises:
         ModelError: the model does more with its head's answer than flatten it, so it cannot be cut there.
     """
-    path, replacement, _ = _cut(built)
-    features = _with_replaced(built.module, path.split("."), replacement)
+    cuts, _ = _cut(built)
+    features = built.module
+    for path, replacement in cuts.items():
+        features = _with_replaced(features, path.split("."), replacement)
     if output_shape(features, built.settings.crop)[1:] != (math.prod(built.feature_shape),):
         raise ModelError(
-            f"{built.name} cannot be cut before its head: set transfer.mode to fine-tuning, or choose another model"
+            f"{built.name} cannot be cut before its head: "
+            "set transfer.mode to fine-tuning, or choose another model"
         )
     return features.eval()
 
@@ -38,16 +41,48 @@ def head_module(built: BuiltModel) -> nn.Module:
 
     In eval mode the two after each other give exactly the logits of `built.module`.
     """
-    _, _, tail = _cut(built)
-    return tail
+    return _cut(built)[1]
 
 
-def _cut(built: BuiltModel) -> tuple[str, nn.Module, nn.Module]:
-    """Where to cut: the path to replace, what replaces it to make features, and what turns features into
-    logits."""
-    head = built.module.get_submodule(built.head)
+class _Half(nn.Module):
+    """In the place of one of two heads: its input, doubled, and zeros for the other's.
+
+    The model takes the mean of both, which is then both inputs side by side, to the bit.
+    """
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.padding = (before, after)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return nn.functional.pad(2.0 * features, self.padding)
+
+
+class _Twins(nn.Module):
+    """Both inputs side by side to the mean of both heads' logits."""
+
+    def __init__(self, one: nn.Linear, other: nn.Linear) -> None:
+        super().__init__()
+        self.one, self.other = one, other
+
+    def forward(self, features: Tensor) -> Tensor:
+        width = self.one.in_features
+        logits: Tensor = (self.one(features[:, :width]) + self.other(features[:, width:])) / 2
+        return logits
+
+
+def _cut(built: BuiltModel) -> tuple[dict[str, nn.Module], nn.Module]:
+    """What stands in which place of the model to make features, and what turns features into logits."""
+    heads = [built.module.get_submodule(path) for path in built.heads]
+    head = heads[0]
+    if len(heads) == 2:
+        one, other = heads
+        if not isinstance(one, nn.Linear) or not isinstance(other, nn.Linear):
+            raise ModelError(f"{built.name} cannot be cut before its heads: set transfer.mode to fine-tuning")
+        halves = (_Half(0, other.in_features), _Half(one.in_features, 0))
+        return dict(zip(built.heads, halves, strict=True)), _Twins(one, other)
     if isinstance(head, nn.Linear):
-        return built.head, nn.Identity(), head
+        return {built.head: nn.Identity()}, head
     unflatten = nn.Unflatten(1, built.feature_shape)
     parent_path = built.head.rpartition(".")[0]
     parent = built.module.get_submodule(parent_path)
@@ -56,8 +91,8 @@ def _cut(built: BuiltModel) -> tuple[str, nn.Module, nn.Module]:
     if isinstance(parent, nn.Sequential) and layers[position + 1 :]:
         # SqueezeNet makes logits for every place of the image, then rectifies and pools them
         before = nn.Sequential(*layers[:position], nn.Flatten(1))
-        return parent_path, before, nn.Sequential(unflatten, *layers[position:], nn.Flatten(1))
-    return built.head, nn.Flatten(1), nn.Sequential(unflatten, head, nn.Flatten(1))
+        return {parent_path: before}, nn.Sequential(unflatten, *layers[position:], nn.Flatten(1))
+    return {built.head: nn.Flatten(1)}, nn.Sequential(unflatten, head, nn.Flatten(1))
 
 
 def _with_replaced(module: nn.Module, path: list[str], replacement: nn.Module) -> nn.Module:

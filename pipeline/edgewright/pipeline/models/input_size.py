@@ -44,12 +44,14 @@ def check_input_size(name: str, module: nn.Module, size: tuple[int, int]) -> Non
     raise ModelError(f"{name} cannot take images of {size[0]}x{size[1]} pixels: {way_out}")
 
 
-def head_input_shape(module: nn.Module, head: str, size: tuple[int, int]) -> tuple[int, ...]:
-    """Shape of what reaches the layer `head` for one image of this height and width."""
-    layer = module.get_submodule(head)
-    if isinstance(layer, nn.Linear):
-        return (layer.in_features,)
-    return _shapes(module, size, training=False, watch=head)[1:]
+def head_input_shape(module: nn.Module, heads: tuple[str, ...], size: tuple[int, int]) -> tuple[int, ...]:
+    """Shape of what reaches the head for one image of this height and width; of two heads, one after the
+    other."""
+    layers = [module.get_submodule(head) for head in heads]
+    widths = [layer.in_features for layer in layers if isinstance(layer, nn.Linear)]
+    if len(widths) == len(layers):
+        return (sum(widths),)
+    return _shapes(module, size, training=False, watch=heads[0])[1:]
 
 
 def output_shape(module: nn.Module, size: tuple[int, int]) -> tuple[int, ...]:

@@ -23,8 +23,8 @@ class Library(Protocol):
     def construct(self, name: str, classes: int, size: tuple[int, int]) -> nn.Module:
         """The model with random weights. Raises `ModelError` when it cannot take that size."""
 
-    def head_path(self, name: str, module: nn.Module) -> str:
-        """Dotted path of the layer that makes the logits."""
+    def head_paths(self, name: str, module: nn.Module) -> tuple[str, ...]:
+        """Dotted path of the layer that makes the logits; two where they are the mean of two layers'."""
 
     def auxiliary_heads(self, name: str) -> dict[str, float]:
         """Path and published loss weight of each auxiliary classifier."""

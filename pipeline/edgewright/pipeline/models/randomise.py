@@ -56,15 +56,17 @@ def randomise(built: BuiltModel, seed: int = 0, images: Tensor | None = None) ->
         torch.manual_seed(seed)
         for layer in module.modules():
             _randomise_layer(layer)
-        features = _settle_statistics(module, built.head, images)
-        return _scale_head(module, built.head, images, features)
+        _settle_statistics(module, images)
+        for head in built.heads:
+            _scale_head(module, head, images)
+        return Tensor(module(images))
 
 
 def _randomise_layer(layer: nn.Module) -> None:
     weight = getattr(layer, "weight", None)
     if isinstance(layer, (nn.Conv2d, nn.Linear)):
-        # gain sqrt(2) pays for the half that a ReLU cuts off; transformers normalise after every linear layer
-        instead gain = math.sqrt(2.0) if isinstance(layer, nn.Conv2d) else 1.0
+        # gain sqrt(2) pays for the half that a ReLU cuts off; transformers normalise after linear layers
+        gain = math.sqrt(2.0) if isinstance(layer, nn.Conv2d) else 1.0
         nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.weight[0].numel()))
         if layer.bias is not None:
             nn.init.normal_(layer.bias, std=0.05)
@@ -78,9 +80,8 @@ def _randomise_layer(layer: nn.Module) -> None:
             nn.init.uniform_(parameter, 0.1, 0.3)
 
 
-def _settle_statistics(module: nn.Module, head: str, images: Tensor) -> Tensor:
-    """BatchNorm statistics from one pass, all else in eval mode; returns the head's input in a second
-    pass."""
+def _settle_statistics(module: nn.Module, images: Tensor) -> None:
+    """BatchNorm statistics from one pass, all else in eval mode."""
     normalisations = [
         layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)
     ]
@@ -97,17 +98,17 @@ def _settle_statistics(module: nn.Module, head: str, images: Tensor) -> Tensor:
         # a channel that hardly moved on these few images would be blown up on others
         variance = layer.get_buffer("running_var")
         variance.clamp_(min=float(variance.mean()) * _LEAST_VARIANCE)
+
+
+def _scale_head(module: nn.Module, head: str, images: Tensor) -> None:
+    layer = module.get_submodule(head)
     seen: list[Tensor] = []
-    hook = module.get_submodule(head).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     try:
         module(images)
     finally:
         hook.remove()
-    return seen[0]
-
-
-def _scale_head(module: nn.Module, head: str, images: Tensor, features: Tensor) -> Tensor:
-    layer = module.get_submodule(head)
+    features = seen[0]
     weight, bias = layer.get_parameter("weight"), layer.bias
     if bias is not None:
         nn.init.zeros_(layer.get_parameter("bias"))
@@ -119,4 +120,3 @@ def _scale_head(module: nn.Module, head: str, images: Tensor, features: Tensor) 
         bias.mul_(_LOGIT_SPREAD / answers.std(dim=1).mean())
     spread = answers.movedim(1, -1).std(dim=-1).mean()
     weight.mul_(_LOGIT_SPREAD / spread)
-    return Tensor(module(images))

@@ -1,5 +1,6 @@
 """Which models there are: everything torchvision lists for classification, and timm's under `timm:NAME`."""
 
+import contextlib
 import difflib
 import fnmatch
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from edgewright.pipeline.models import timm_models, torchvision_models
-from edgewright.runtime.errors import EdgewrightError, RecipeError
+from edgewright.runtime.errors import ModelError, RecipeError
 
 __all__ = ["ModelEntry", "find_model", "list_models"]
 
@@ -48,10 +49,10 @@ def list_models(pattern: str | None = None) -> list[ModelEntry]:
     others = [name for name in timm_models.model_names() if fnmatch.fnmatchcase(f"timm:{name}".lower(), glob)]
     if "timm" not in wanted and glob != f"*{wanted}*":
         others = [name for name in timm_models.model_names() if fnmatch.fnmatchcase(name.lower(), glob)]
-    return [
-        *found,
-        *(entry for name in others if (entry := _timm_entry(name, len(others) <= _COUNTED)) is not None),
-    ]
+    for name in others:
+        with contextlib.suppress(ModelError):  # what cannot be carried is not listed
+            found.append(_timm_entry(name, count=len(others) <= _COUNTED))
+    return found
 
 
 def find_model(name: str) -> ModelEntry:
@@ -68,12 +69,10 @@ def find_model(name: str) -> ModelEntry:
             raise RecipeError(
                 f"model: timm:{architecture} has no weights tagged {tag!r}: choose one of {choice}"
             )
-        entry = _timm_entry(short, count=False)
-        if entry is None:
-            raise RecipeError(
-                f"model: timm:{short} does not take colour images: choose another (edgewright models)"
-            )
-        return entry
+        try:
+            return _timm_entry(short, count=False)
+        except ModelError as error:
+            raise RecipeError(f"model: {error}") from None
     near = _near(name)
     hint = f"did you mean {' or '.join(near)}?" if near else "see edgewright models for those there are"
     raise RecipeError(f"model: there is no model {name!r}: {hint}")
@@ -103,13 +102,10 @@ def _torchvision_entry(name: str) -> ModelEntry:
     )
 
 
-def _timm_entry(name: str, count: bool) -> ModelEntry | None:
-    """None for a model that cannot be carried: devices cannot prepare its input."""
-    try:
-        size = timm_models.default_size(name)
-        timm_models.settings(name, size)
-    except EdgewrightError:
-        return None
+def _timm_entry(name: str, count: bool) -> ModelEntry:
+    """Raises `ModelError` for a model whose input devices cannot prepare."""
+    size = timm_models.default_size(name)
+    timm_models.settings(name, size)
     return ModelEntry(
         name=f"timm:{name}",
         library="timm",
@@ -124,8 +120,7 @@ def _count(name: str) -> int | None:
     try:
         with torch.device("meta"):
             module = timm_models.construct(name, 1000, timm_models.default_size(name))
-    except (
-        Exception
-    ):  # a model that computes while it is built cannot be built without memory; its size stays unknown
+    except Exception:
+        # a model that computes while it is built cannot be built without memory; its size stays unknown
         return None
     return sum(parameter.numel() for parameter in module.parameters())

@@ -24,7 +24,7 @@ __all__ = [
     "construct",
     "default_size",
     "drop_auxiliary",
-    "head_path",
+    "head_paths",
     "licence",
     "model_names",
     "published_state",
@@ -100,11 +100,6 @@ def _create(name: str, size: tuple[int, int], **options: Any) -> nn.Module:
 
 def construct(name: str, classes: int, size: tuple[int, int]) -> nn.Module:
     """The model with random weights. Raises `ModelError` when it cannot take that size."""
-    if isinstance(_config(name).get("classifier"), (tuple, list)):
-        raise ModelError(
-            f"timm:{name} answers with two heads (distilled): "
-            "choose the model of the same family without distillation"
-        )
     try:
         return _create(name, size, pretrained=False, num_classes=classes)
     except (AssertionError, ValueError, TypeError, RuntimeError) as error:
@@ -114,15 +109,26 @@ def construct(name: str, classes: int, size: tuple[int, int]) -> nn.Module:
         ) from None
 
 
-def head_path(name: str, module: nn.Module) -> str:
-    """Dotted path of the layer that makes the logits. Raises `ModelError` for a model without one."""
-    head: Any = getattr(module, "get_classifier", lambda: None)()
+def head_paths(name: str, module: nn.Module) -> tuple[str, ...]:
+    """Dotted path of the layer that makes the logits; two where they are the mean of two layers'.
+
+    Raises:
+        ModelError: the model has no such layer, or more than two.
+    """
+    classifier: Any = _config(name).get("classifier")
+    if isinstance(classifier, (tuple, list)):
+        if len(classifier) == 2:
+            return (str(classifier[0]), str(classifier[1]))
+        raise ModelError(
+            f"timm:{name} mixes {len(classifier)} heads: choose another model (edgewright models)"
+        )
+    classifier = getattr(module, "get_classifier", lambda: None)()
+    inside = list(classifier.modules()) if isinstance(classifier, nn.Module) else []
+    layers = [layer for layer in inside if isinstance(layer, (nn.Linear, nn.Conv2d))]
     for path, layer in module.named_modules():
-        if layer is head and isinstance(layer, (nn.Linear, nn.Conv2d)):
-            return str(path)
-    raise ModelError(
-        f"timm:{name} has no single classification layer: choose another model (edgewright models)"
-    )
+        if layers and layer is layers[-1]:
+            return (str(path),)
+    raise ModelError(f"timm:{name} has no classification layer: choose another model (edgewright models)")
 
 
 def auxiliary_heads(name: str) -> dict[str, float]:
@@ -154,9 +160,8 @@ def published_state(name: str, size: tuple[int, int]) -> dict[str, Tensor]:
             _resolve_hub(name)
     try:
         return dict(_create(name, size, pretrained=True, **options).state_dict())
-    except (
-        Exception
-    ) as error:  # the hub client has its own family of errors; all of them mean that there are no weights
+    except Exception as error:
+        # the hub's client has its own family of errors; all of them mean that there are no weights
         raise unreachable(f"timm:{name}", error) from None
 
 

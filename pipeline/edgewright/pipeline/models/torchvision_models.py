@@ -21,7 +21,7 @@ __all__ = [
     "construct",
     "default_size",
     "drop_auxiliary",
-    "head_path",
+    "head_paths",
     "licence",
     "model_names",
     "parameter_count",
@@ -118,13 +118,13 @@ def construct(name: str, classes: int, size: tuple[int, int]) -> nn.Module:
     return module
 
 
-def head_path(name: str, module: nn.Module) -> str:
+def head_paths(name: str, module: nn.Module) -> tuple[str, ...]:
     """Dotted path of the layer that makes the logits: in every model the last one that multiplies."""
     del name
     paths: list[str] = [
         path for path, layer in module.named_modules() if isinstance(layer, (nn.Linear, nn.Conv2d))
     ]
-    return paths[-1]
+    return (paths[-1],)
 
 
 def auxiliary_heads(name: str) -> dict[str, float]:
@@ -148,9 +148,8 @@ def published_state(name: str, size: tuple[int, int]) -> dict[str, Tensor]:
             state: dict[str, Tensor] = _weights(name).get_state_dict(
                 progress=sys.stderr.isatty(), check_hash=True, weights_only=True, map_location="cpu"
             )
-    except (
-        Exception
-    ) as error:  # urllib, ssl, pickle and zip each have their own; all of them mean that there are no weights
+    except Exception as error:
+        # urllib, ssl, pickle and zip have errors of their own; all of them mean that there are no weights
         raise unreachable(name, error) from None
     for key in list(state):
         match = _DENSENET_OLD_KEY.match(key)

@@ -1,6 +1,6 @@
 """Weights into a module: never from a pickle, and never a part of them in silence."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -43,7 +43,7 @@ def load_state(
     module: nn.Module,
     state: Mapping[str, Tensor],
     source: str,
-    head: str,
+    heads: Sequence[str],
     auxiliary: Iterable[str],
     keep_head: bool,
 ) -> None:
@@ -58,19 +58,22 @@ def load_state(
     Raises:
         ModelError: naming the tensors that are missing, unexpected or of another shape.
     """
+
+    def _headed(key: str) -> bool:
+        return any(_below(key, head) for head in heads)
+
     own = module.state_dict()
     given = dict(state)
-    fresh: set[str] = set() if keep_head else {key for key in own if _below(key, head)}
+    fresh: set[str] = set() if keep_head else {key for key in own if _headed(key)}
     for path in auxiliary:
         keys = {key for key in own if _below(key, path)}
         if not keep_head and not any(_below(key, path) for key in given):
-            fresh |= (
-                keys  # an auxiliary head has done its work when training ends; weights often come without
-            )
+            # an auxiliary head has done its work when training ends: weights often come without
+            fresh |= keys
         elif not keep_head:
             fresh |= {key for key in keys if key.rsplit(".", 1)[0] in _last_layers(module, path)}
     for key in list(given):
-        if key in fresh or (not keep_head and _below(key, head)):
+        if key in fresh or (not keep_head and _headed(key)):
             del given[key]
     # the counter of old checkpoints: it only matters for a momentum of None, which no model here uses
     absent = [
@@ -84,8 +87,8 @@ def load_state(
         for key in given
         if key in own and given[key].shape != own[key].shape
     ]
-    if keep_head and any(_below(entry.split(" ")[0], head) for entry in mismatched):
-        theirs, ours = (tensors[f"{head}.weight"].shape[0] for tensors in (given, own))
+    if keep_head and any(_headed(entry.split(" ")[0]) for entry in mismatched):
+        theirs, ours = (tensors[f"{heads[0]}.weight"].shape[0] for tensors in (given, own))
         raise ModelError(
             f"{source} has a head for {theirs} classes and the data has {ours}: "
             "set transfer.head to new, or bring data of the same classes"
