@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ RECIPE = "recipe.json"
 DATA = "data.json"
 
 
-def fit_run(recipe: Recipe, run_dir: Path, restart: bool = False, progress: Progress | None = None) -> Trained:
+def fit_run(
+    recipe: Recipe, run_dir: Path, restart: bool = False, progress: Progress | None = None
+) -> Trained:
     """Train `recipe` in `run_dir`; a finished run is returned as it is, an interrupted one goes on.
 
     Under torchrun every process calls this; the first one holds the lock and writes.
@@ -39,7 +41,7 @@ def fit_run(recipe: Recipe, run_dir: Path, restart: bool = False, progress: Prog
             _forget(run_dir)
         elif leads:
             _check_same_recipe(recipe, run_dir)
-        splits = open_data(recipe, progress if leads else None)
+        splits = open_data(recipe, _scan_progress(progress) if leads else None)
         if leads:
             _check_same_data(splits, run_dir)
             write_json(run_dir / RECIPE, recipe.to_plain())
@@ -58,6 +60,10 @@ def fit_run(recipe: Recipe, run_dir: Path, restart: bool = False, progress: Prog
 def run_recipe(run_dir: Path) -> Recipe:
     """The recipe of a run. Raises `RecipeError` when `run_dir` is not one."""
     return recipe_from_plain(read_run_json(run_dir, RECIPE), f"{run_dir / RECIPE}")
+
+
+def _scan_progress(progress: Progress | None) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress("checking images", done, total)
 
 
 def _forget(run_dir: Path) -> None:

@@ -10,10 +10,30 @@ from edgewright.pipeline.cli.output import emit, table
 
 @click.command()
 @bundle_argument
-@click.option("--against", type=click.Path(path_type=Path), default=None, metavar="RUN", help="Also time torch on this run.")
-@click.option("--variant", default="all", show_default=True, metavar="NAME", help="One variant, auto, or all.")
-@click.option("--seconds", type=click.FloatRange(0.1, 600), default=3.0, show_default=True, help="How long to measure each.")
-@click.option("--batch", type=click.IntRange(1, 4096), default=8, show_default=True, help="Batch size of the throughput run.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="RUN",
+    help="Also time torch on this run.",
+)
+@click.option(
+    "--variant", default="all", show_default=True, metavar="NAME", help="One variant, auto, or all."
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 600),
+    default=3.0,
+    show_default=True,
+    help="How long to measure each.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 4096),
+    default=8,
+    show_default=True,
+    help="Batch size of the throughput run.",
+)
 @provider_option
 @threads_option
 @json_option
@@ -31,9 +51,24 @@ def command(
     from edgewright.pipeline.bench import bench_bundle
 
     rows = bench_bundle(
-        bundle, variant=variant, seconds=seconds, batch=batch, provider=provider, threads=threads, against=against
+        bundle,
+        variant=variant,
+        seconds=seconds,
+        batch=batch,
+        provider=provider,
+        threads=threads,
+        against=against,
     )
-    headers = ("variant", "p50 ms", "p95 ms", f"images/s (batch {batch})", "start ms", "peak MB", "provider", "x torch")
+    headers = (
+        "variant",
+        "p50 ms",
+        "p95 ms",
+        f"images/s (batch {batch})",
+        "start ms",
+        "peak MB",
+        "provider",
+        "x torch",
+    )
     cells = [
         (
             row.variant, f"{row.p50_ms:.2f}", f"{row.p95_ms:.2f}", f"{row.throughput:.1f}", f"{row.start_ms:.0f}",

@@ -7,7 +7,9 @@ from edgewright.pipeline.cli.output import emit
 
 
 @click.command()
-@click.option("--hub/--no-hub", default=True, help="Also try to reach the model hubs (a few seconds when offline).")
+@click.option(
+    "--hub/--no-hub", default=True, help="Also try to reach the model hubs (a few seconds when offline)."
+)
 @json_option
 def command(hub: bool, as_json: bool) -> None:
     """Report versions, CPU features that matter, and the providers that really start."""

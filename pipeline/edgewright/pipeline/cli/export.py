@@ -12,14 +12,17 @@ from edgewright.pipeline.cli.output import progress_bars
 @run_argument
 @out_option("the bundle")
 @click.option(
-    "--variants", default=None, metavar="A,B,...", help="Which precisions; default: those of the recipe. E.g. fp32,int8-static."
+    "--variants",
+    default=None,
+    metavar="A,B,...",
+    help="Which precisions; default: those of the recipe. E.g. fp32,int8-static.",
 )
 @provider_option
 @json_option
 def command(run: Path, out: Path, variants: str | None, provider: str, as_json: bool) -> None:
     """Export RUN in several precisions, judge each against torch, and bundle those that pass."""
     from edgewright.pipeline.cli.verdict_text import conclude
-    from edgewright.pipeline.ship import export_run
+    from edgewright.pipeline.shipping import export_run
 
     wanted = None if variants is None else tuple(name.strip() for name in variants.split(",") if name.strip())
     with progress_bars() as progress:

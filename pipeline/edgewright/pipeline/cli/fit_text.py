@@ -34,7 +34,9 @@ def fit_summary(trained: Trained, run_dir: Path) -> str:
     ]
     lines = [table(("split", "samples", *names), rows, right=tuple(range(1, len(names) + 2)))]
     if trained.rates:
-        lines.append(f"learning rates {', '.join(f'{rate:.2g}' for rate in trained.rates)}; {len(trained.curves)} epochs")
+        lines.append(
+            f"learning rates {', '.join(f'{rate:.2g}' for rate in trained.rates)}; {len(trained.curves)} epochs"
+        )
     lines += [f"note: {note}" for note in trained.notes]
     lines.append(f"weights, curves and the confusion matrix are in {run_dir}")
     lines.append(f"next: edgewright export {run_dir} --out bundle/")

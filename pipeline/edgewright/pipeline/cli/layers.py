@@ -8,7 +8,12 @@ from edgewright.pipeline.cli.output import emit, table
 
 @click.command()
 @click.argument("model")
-@click.option("--unfreeze", default=None, metavar="WHAT", help="all, a number of last blocks, or names and globs with commas.")
+@click.option(
+    "--unfreeze",
+    default=None,
+    metavar="WHAT",
+    help="all, a number of last blocks, or names and globs with commas.",
+)
 @json_option
 def command(model: str, unfreeze: str | None, as_json: bool) -> None:
     """Show every layer of MODEL (a name, or a run): parameters, frozen or trainable, BatchNorm mode."""

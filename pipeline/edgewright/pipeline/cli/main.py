@@ -89,7 +89,9 @@ def _looks_like_recipe(path: Path) -> bool:
     return any(line.startswith("task:") for line in head.splitlines())
 
 
-@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="edgewright")
 @click.pass_context
 def command_line(context: click.Context) -> None:
@@ -112,7 +114,7 @@ def main(arguments: list[str] | None = None) -> Any:
         error.show()
         code = error.exit_code
     except EdgewrightError as error:
-        _say(error, str(error))
+        _say(error, *str(error).splitlines())
         code = 1
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.split(".")[0] == "edgewright":
@@ -150,9 +152,10 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else ""
 
 
-def _say(error: BaseException, message: str) -> None:
+def _say(error: BaseException, *lines: str) -> None:
     if os.environ.get("EDGEWRIGHT_DEBUG"):
         import traceback
 
         traceback.print_exception(error)
-    click.echo(f"edgewright: {' '.join(message.split())}", err=True)
+    for line in lines:
+        click.echo(f"edgewright: {' '.join(line.split())}", err=True)

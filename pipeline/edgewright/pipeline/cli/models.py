@@ -35,4 +35,6 @@ def command(pattern: str | None, as_json: bool) -> None:
     if not entries:
         from edgewright.runtime.errors import RecipeError
 
-        raise RecipeError(f"no model matches {pattern!r}: try a shorter part of its name, or 'timm:*{pattern}*'")
+        raise RecipeError(
+            f"no model matches {pattern!r}: try a shorter part of its name, or 'timm:*{pattern}*'"
+        )

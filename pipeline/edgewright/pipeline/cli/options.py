@@ -20,10 +20,16 @@ __all__ = [
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+json_option: Decorator = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON on stdout."
+)
 
 set_option: Decorator = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override one key of the recipe, e.g. training.epochs=3."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one key of the recipe, e.g. training.epochs=3.",
 )
 
 provider_option: Decorator = click.option(
@@ -35,7 +41,11 @@ provider_option: Decorator = click.option(
 )
 
 variant_option: Decorator = click.option(
-    "--variant", default="auto", show_default=True, metavar="NAME", help="fp32, fp16, int8-static, ...; auto: the one that ships."
+    "--variant",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="fp32, fp16, int8-static, ...; auto: the one that ships.",
 )
 
 threads_option: Decorator = click.option(
@@ -54,5 +64,9 @@ run_argument: Decorator = click.argument("run", type=click.Path(path_type=Path))
 def out_option(what: str) -> Decorator:
     """The required `--out DIR` of a command that writes `what`."""
     return click.option(
-        "--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR", help=f"Where to write {what}."
+        "--out",
+        type=click.Path(path_type=Path, file_okay=False),
+        required=True,
+        metavar="DIR",
+        help=f"Where to write {what}.",
     )

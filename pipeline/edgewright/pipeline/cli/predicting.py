@@ -25,9 +25,13 @@ def expand_inputs(inputs: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES and file.is_file())
+            found = sorted(
+                file for file in path.rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES and file.is_file()
+            )
             if not found:
-                raise InputError(f"{path} holds no image ({', '.join(sorted(_IMAGE_SUFFIXES))}): name another folder")
+                raise InputError(
+                    f"{path} holds no image ({', '.join(sorted(_IMAGE_SUFFIXES))}): name another folder"
+                )
             files += found
         elif path.exists():
             files.append(path)
@@ -67,7 +71,9 @@ def predict_inputs(engine: Engine, inputs: Sequence[Path], top: int, as_json: bo
             labels = answer.labels[:top]
             records.append({"input": str(file), "labels": [to_plain(label) for label in labels]})
             if not as_json:
-                click.echo(f"{file}  " + "  ".join(f"{label.label} {label.probability:.3f}" for label in labels))
+                click.echo(
+                    f"{file}  " + "  ".join(f"{label.label} {label.probability:.3f}" for label in labels)
+                )
     if as_json:
         answers = {"variant": engine.variant, "provider": engine.provider, "answers": records}
         click.echo(canonical_json(answers), nl=False)

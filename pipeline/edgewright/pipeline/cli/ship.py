@@ -4,7 +4,13 @@ from pathlib import Path
 
 import click
 
-from edgewright.pipeline.cli.options import json_option, out_option, provider_option, restart_option, set_option
+from edgewright.pipeline.cli.options import (
+    json_option,
+    out_option,
+    provider_option,
+    restart_option,
+    set_option,
+)
 from edgewright.pipeline.cli.output import progress_bars
 
 
@@ -37,7 +43,7 @@ def command(
     Interrupt it or kill it whenever you like: the same command continues where it was.
     """
     from edgewright.pipeline.cli.verdict_text import conclude
-    from edgewright.pipeline.ship import ship
+    from edgewright.pipeline.shipping import ship
 
     run_dir = run_dir or out.with_name(f"{out.name}.run")
     with progress_bars() as progress:

@@ -11,7 +11,11 @@ from edgewright.pipeline.cli.output import emit, progress_bars
 @click.command()
 @bundle_argument
 @click.option(
-    "--against", type=click.Path(path_type=Path), default=None, metavar="RUN", help="The run it came from: climb every rung against torch."
+    "--against",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="RUN",
+    help="The run it came from: climb every rung against torch.",
 )
 @provider_option
 @json_option
@@ -23,14 +27,18 @@ def command(bundle: Path, against: Path | None, provider: str, as_json: bool) ->
         from edgewright.runtime import selftest
 
         rows = selftest(bundle, provider=provider)
-        emit({"rows": rows, "passed": all(row.passed for row in rows)}, as_json, verify_text.selftest_text(rows))
+        emit(
+            {"rows": rows, "passed": all(row.passed for row in rows)},
+            as_json,
+            verify_text.selftest_text(rows),
+        )
         passed = all(row.passed for row in rows)
     else:
-        from edgewright.pipeline.ship import verify_run
+        from edgewright.pipeline.shipping import verify_run
 
         with progress_bars() as progress:
             ladder = verify_run(bundle, against, provider=provider, progress=progress)
         emit(ladder, as_json, verify_text.ladder_text(ladder))
-        passed = ladder.passed
+        passed = ladder.first_failed is None
     if not passed:
         click.get_current_context().exit(1)

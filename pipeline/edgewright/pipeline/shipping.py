@@ -1,0 +1,304 @@
+"""The second half of the pipeline: a run to a judged bundle, and a bundle held against its run again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgewright.exporters.bundle import Candidate, write_bundle
+from edgewright.exporters.judge import judge
+from edgewright.exporters.ladder import climb
+from edgewright.exporters.onnx_graph import Graph, export_graph, load_graph
+from edgewright.exporters.precision import PRECISIONS, make_variant
+from edgewright.exporters.samples import Reference, Samples
+from edgewright.exporters.verdict import FAIL, Budget, Ladder, Verdict, verdict_from_json, verdict_to_json
+from edgewright.pipeline.data.samples import Sample, Splits
+from edgewright.pipeline.data.sources import restore_splits
+from edgewright.pipeline.fitting import DATA, fit_run, run_recipe
+from edgewright.pipeline.recipe import Recipe, load_recipe
+from edgewright.pipeline.recipe_sections import check_variants
+from edgewright.pipeline.run_dir import Progress, finished_stage, lock_run, mark_stage, read_run_json
+from edgewright.pipeline.training.results import LoadedModel, load_trained
+from edgewright.runtime.bundle import open_bundle
+from edgewright.runtime.errors import BundleError, ExportError, RecipeError
+from edgewright.runtime.files import canonical_json, sha256_of_bytes, write_text
+from edgewright.runtime.structure import to_plain
+from edgewright.runtime.tasks.base import DeviceTask, Feeds
+
+__all__ = ["Outcome", "export_run", "ship", "verify_run"]
+
+_FORMAT = 1
+_FOLDER = "export"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of judging a run. `bundle` is None when nothing may ship; `demanded` holds the variants that the user
+    listed by name, each of which has to pass."""
+
+    verdict: Verdict
+    bundle: Path | None
+    demanded: tuple[str, ...]
+
+    @property
+    def failed_demands(self) -> tuple[str, ...]:
+        """The variants that were listed and failed."""
+        return tuple(
+            row.name for row in self.verdict.rows if row.name in self.demanded and row.status == FAIL
+        )
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is a bundle and every demand was met."""
+        return self.bundle is not None and not self.failed_demands
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    recipe: Recipe
+    splits: Splits
+    model: LoadedModel
+    device_task: DeviceTask
+
+
+class _Batches:
+    """Encoded calibration samples, one per batch, encoded anew at each walk so that they need no memory."""
+
+    def __init__(self, task: DeviceTask, samples: tuple[Sample, ...], progress: Progress) -> None:
+        self._task, self._samples, self._progress = task, samples, progress
+
+    def __iter__(self) -> Iterator[Feeds]:
+        for done, sample in enumerate(self._samples):
+            self._progress("calibrating", done, len(self._samples))
+            yield self._task.collate([self._task.encode(sample.raw)])
+
+
+def ship(
+    recipe_path: Path,
+    out: Path,
+    run_dir: Path,
+    overrides: tuple[str, ...] = (),
+    provider: str = "auto",
+    restart: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """The whole way from a recipe to a bundle. Every stage that is finished is taken as it is."""
+    recipe = load_recipe(recipe_path, overrides)
+    fit_run(recipe, run_dir, restart, progress)
+    return export_run(run_dir, out, None, provider, progress, recipe)
+
+
+def export_run(
+    run_dir: Path,
+    out: Path,
+    variants: tuple[str, ...] | None = None,
+    provider: str = "auto",
+    progress: Progress | None = None,
+    recipe: Recipe | None = None,
+) -> Outcome:
+    """Export a finished run, make its variants, judge them, and write what passed to `out`.
+
+    Args:
+        variants: precisions to make, instead of those of the recipe; each is then a demand.
+        recipe: the run's recipe with a budget or variants of its own; None for the run's own.
+
+    Raises:
+        RecipeError: `run_dir` is not a run, or `variants` is not possible.
+        ExportError: the model cannot be exported.
+        MachineError: `out` holds something else, or the machine refuses to write.
+    """
+    report = progress or _silent
+    wanted = _variants(variants)
+    with lock_run(_existing(run_dir)):
+        loaded = _load(run_dir, recipe)
+        recipe = loaded.recipe
+        names = wanted or recipe.wanted_variants
+        demanded = wanted or (() if recipe.variants == "auto" else recipe.variants)
+        candidate = _make_candidate(run_dir, loaded, names, report)
+        samples = _samples(loaded.splits)
+        verdict = _judged(run_dir, loaded, candidate, samples, provider, report)
+        bundle = None
+        if verdict.ships is not None:
+            bundle = write_bundle(out, candidate, verdict, samples)
+    return Outcome(verdict, bundle, demanded)
+
+
+def verify_run(bundle: Path, run_dir: Path, provider: str = "auto", progress: Progress | None = None) -> Ladder:
+    """Climb the whole ladder of a bundle against the torch model of the run it came from.
+
+    Raises:
+        BundleError: the bundle does not open, or comes from another run.
+    """
+    opened = open_bundle(bundle)
+    loaded = _load(_existing(run_dir), None)
+    if sorted(opened.manifest.labels) != sorted(loaded.model.classes):
+        raise BundleError(f"{bundle} has other labels than {run_dir}: name the run that it was exported from")
+    if progress is not None:
+        progress("climbing the ladder", 0, 0)
+    return climb(_reference(loaded), opened, _samples(loaded.splits), _budget(loaded.recipe), provider)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+def _variants(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    try:
+        checked = check_variants(names)
+    except ValueError as error:
+        raise RecipeError(f"--variants: {error}") from None
+    return tuple(checked)
+
+
+def _existing(run_dir: Path) -> Path:
+    if not run_dir.is_dir():
+        raise RecipeError(f"there is no run {run_dir}: run 'edgewright fit RECIPE --out {run_dir}' first")
+    return run_dir
+
+
+def _load(run_dir: Path, recipe: Recipe | None) -> _Loaded:
+    recipe = recipe or run_recipe(run_dir)
+    splits = restore_splits(read_run_json(run_dir, DATA))
+    model = load_trained(run_dir)
+    return _Loaded(recipe, splits, model, model.task.device_task(model.built.settings, model.classes))
+
+
+def _samples(splits: Splits) -> Samples:
+    chosen = splits.evaluation
+    return Samples(
+        tuple(sample.id for sample in chosen),
+        [sample.raw for sample in chosen],
+        np.array([sample.target for sample in chosen], np.int64),
+    )
+
+
+def _reference(loaded: _Loaded) -> Reference:
+    task = loaded.model.task
+    return Reference(
+        module=loaded.model.built.module,
+        task=loaded.device_task,
+        encode=loaded.device_task.encode,
+        metric=task.metric(),
+        metric_name=task.metric_name,
+        per_sample=task.per_sample(),
+    )
+
+
+def _budget(recipe: Recipe) -> Budget:
+    budget = recipe.budget
+    return Budget(budget.max_drop, budget.smaller_by, budget.faster_by, budget.require)
+
+
+def _key(**parts: Any) -> str:
+    versions = {name: metadata.version(name) for name in ("onnx", "torch", "edgewright")}
+    plain = to_plain({**parts, "format": _FORMAT, "versions": versions})
+    return sha256_of_bytes(canonical_json(plain).encode())
+
+
+def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], report: Progress) -> Candidate:
+    graphs: dict[str, Graph] = {}
+    failures: dict[str, str] = {}
+    for done, name in enumerate(names):
+        report("exporting", done, len(names))
+        made = _graph(run_dir, loaded, name, graphs.get("fp32"), report)
+        if isinstance(made, Graph):
+            graphs[name] = made
+        else:
+            failures[name] = made
+    recipe, splits, model = loaded.recipe, loaded.splits, loaded.model
+    counts = {name: sum(count) for name, count in splits.counts().items()}
+    return Candidate(
+        task=recipe.task,
+        model=model.built.name,
+        device_task=loaded.device_task,
+        graphs=graphs,
+        licence=model.built.licence,
+        seed=recipe.training.seed,
+        failures=failures,
+        facts={
+            "Data": f"{Path(splits.source).name}, {counts['train']} training, {counts['validation']} validation, "
+            f"{counts['calibration']} calibration and {counts['evaluation']} evaluation samples",
+            "Transfer": recipe.transfer.mode if recipe.weights != "none" else "trained from random weights",
+            "Input": f"{model.built.settings.crop[0]} x {model.built.settings.crop[1]} pixels",
+        },
+    )
+
+
+def _graph(run_dir: Path, loaded: _Loaded, name: str, fp32: Graph | None, report: Progress) -> Graph | str:
+    """One precision of the model, from an earlier run of this stage where it is finished; why not, where it failed."""
+    quantization = loaded.recipe.quantization
+    calibration = loaded.splits.calibration if PRECISIONS[name].needs_calibration else ()
+    key = _key(
+        weights=loaded.model.weights_sha256,
+        precision=name,
+        calibration=[sample.content for sample in calibration],
+        method=quantization.method,
+        per_channel=quantization.per_channel,
+    )
+    path = run_dir / _FOLDER / PRECISIONS[name].file
+    stage = f"{_FOLDER}/{name}"
+    marker = finished_stage(run_dir, stage, key)
+    if marker is not None:
+        result = marker["result"]
+        if "failure" in result:
+            return str(result["failure"])
+        return replace(load_graph(path, result["route"]), note=result["note"])
+    if name == "fp32":
+        graph = export_graph(loaded.model.built.module, _example(loaded), path)
+    else:
+        assert fp32 is not None, "a recipe's variants begin with fp32"
+        batches = _Batches(loaded.device_task, calibration, report)
+        try:
+            graph = make_variant(fp32, name, batches, path, quantization.method, quantization.per_channel)
+        except ExportError as error:
+            mark_stage(run_dir, stage, key, result={"failure": str(error)})
+            return str(error)
+    mark_stage(run_dir, stage, key, graph.files, {"route": graph.route, "note": graph.note})
+    return graph
+
+
+def _example(loaded: _Loaded) -> tuple[torch.Tensor, ...]:
+    samples = (loaded.splits.train or loaded.splits.evaluation)[:1] * 2
+    feeds = loaded.device_task.collate([loaded.device_task.encode(sample.raw) for sample in samples])
+    return tuple(torch.from_numpy(value) for value in feeds.values())
+
+
+def _judged(
+    run_dir: Path, loaded: _Loaded, candidate: Candidate, samples: Samples, provider: str, report: Progress
+) -> Verdict:
+    key = _key(
+        weights=loaded.model.weights_sha256,
+        graphs={name: _exported_files(run_dir, name) for name in candidate.graphs},
+        failures=candidate.failures,
+        samples=[sample.content for sample in loaded.splits.evaluation],
+        metric=loaded.model.task.metric_name,
+        budget=_budget(loaded.recipe),
+        provider=provider,
+        threads=torch.get_num_threads(),
+    )
+    path = run_dir / _FOLDER / "verdict.json"
+    stage = f"{_FOLDER}/verdict"
+    if finished_stage(run_dir, stage, key) is not None:
+        return verdict_from_json(path.read_bytes())
+    verdict = judge(
+        _reference(loaded),
+        candidate,
+        samples,
+        _budget(loaded.recipe),
+        provider,
+        progress=lambda done, total: report("judging", done, total),
+    )
+    write_text(path, verdict_to_json(verdict))
+    mark_stage(run_dir, stage, key, (path,))
+    return verdict
+
+
+def _exported_files(run_dir: Path, name: str) -> Any:
+    """The digests of the files of one exported precision, as its stage left them."""
+    return read_run_json(run_dir, f"{_FOLDER}/{name}.done.json")["files"]
