@@ -1,6 +1,7 @@
 """How many times as fast as torch each variant is, the two taken in turn in one run."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -31,7 +32,7 @@ def ratios_to_torch(
     engines = {name: Engine(opened, name, provider, threads) for name in variants}
     sides: dict[str, Callable[[], object]] = {"torch": lambda: reference.run(feeds)}
     for name, engine in engines.items():
-        sides[name] = lambda engine=engine: engine.infer(feeds)
+        sides[name] = partial(engine.infer, feeds)
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgewright.pipeline.models import build_model, layer_rows, resolve_unfreeze
-from edgewright.pipeline.models.layers import LayerRow
+from edgewright.pipeline.models.build import build_model
+from edgewright.pipeline.models.layers import LayerRow, layer_rows, resolve_unfreeze
 from edgewright.pipeline.recipe import recipe_from_plain
 from edgewright.pipeline.run_dir import read_run_json
 from edgewright.runtime.errors import RecipeError

@@ -15,7 +15,7 @@ def command(pattern: str | None, as_json: bool) -> None:
     PATTERN is a part of a name or a glob: resnet, 'mobilenet_v*', 'timm:*inception*'. Without one, torchvision's models are
     listed. Exit status 1 when nothing matches.
     """
-    from edgewright.pipeline.models import list_models
+    from edgewright.pipeline.models.registry import list_models
 
     entries = list_models(pattern)
     rows = [
