@@ -1,0 +1,218 @@
+"""Writes the bundle: what passed, what torch answered, and nothing that differs between two equal runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.numpy import save
+
+from edgewright.exporters.hub_files import hub_files
+from edgewright.exporters.model_card import model_card
+from edgewright.exporters.onnx_graph import Graph, copy_graph
+from edgewright.exporters.precision import PRECISIONS
+from edgewright.exporters.samples import Samples
+from edgewright.exporters.verdict import GoldenAnswers, Verdict
+from edgewright.runtime.errors import ExportError, MachineError
+from edgewright.runtime.files import canonical_json, replace_directory, sha256_of_file
+from edgewright.runtime.manifest import (
+    MANIFEST_NAME,
+    FileEntry,
+    Golden,
+    GoldenSample,
+    Manifest,
+    TensorSpec,
+    Variant,
+    manifest_to_json,
+)
+from edgewright.runtime.tasks.base import DeviceTask, Feeds
+
+__all__ = ["Candidate", "library_versions", "write_bundle", "write_candidate"]
+
+_LIBRARIES = (
+    "edgewright",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "pillow",
+    "torch",
+    "torchvision",
+    "timm",
+)
+_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif"}
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that had a part in the bundle."""
+    found: dict[str, str] = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """Everything of a bundle but its verdict.
+
+    `graphs` maps a precision to its graph and has to hold fp32; `failures` maps a precision that could not be
+    made to the reason. `device_task` is the training side's: its `processor` and `labels` go into the
+    manifest. `facts` are lines of the model card (what it was trained on, the metric, ...), in the order to
+    print them.
+    """
+
+    task: str
+    model: str
+    device_task: DeviceTask
+    graphs: Mapping[str, Graph]
+    licence: str
+    seed: int
+    failures: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=library_versions)
+
+    def __post_init__(self) -> None:
+        if "fp32" not in self.graphs:
+            raise ExportError(
+                "there is no fp32 graph: export the model first, the other precisions are made from it"
+            )
+
+
+def write_bundle(target: Path, candidate: Candidate, verdict: Verdict, samples: Samples) -> Path:
+    """Write the variants that passed to `target`, atomically; the same arguments always give the same bytes.
+
+    A bundle that stands at `target` is replaced; any other folder with something in it is left alone.
+
+    Raises:
+        ExportError: nothing passed, or the graph of a passing variant is missing.
+        MachineError: the machine refuses, or `target` holds something that is not a bundle.
+    """
+    if verdict.ships is None:
+        raise ExportError(f"nothing may be shipped: {verdict.reason}")
+    missing = [name for name in verdict.ranking if name not in candidate.graphs]
+    if missing:
+        raise ExportError(f"the graph of {missing[0]} is missing: make the variants again")
+    names = [name for name in candidate.graphs if name in verdict.ranking]
+    return write_candidate(target, candidate, names, verdict.ranking, verdict.golden, verdict, samples)
+
+
+def write_candidate(
+    target: Path,
+    candidate: Candidate,
+    names: list[str],
+    ranking: tuple[str, ...],
+    golden: GoldenAnswers,
+    verdict: Verdict | None,
+    samples: Samples,
+) -> Path:
+    """Write `names` whether they passed or not; the ladder climbs such a bundle before there is a verdict."""
+    if (
+        target.exists()
+        and not (target / MANIFEST_NAME).is_file()
+        and (not target.is_dir() or any(target.iterdir()))
+    ):
+        raise MachineError(
+            f"{target} exists and is not a bundle: choose another place, or remove it yourself"
+        )
+
+    def fill(folder: Path) -> None:
+        (folder / "onnx").mkdir()
+        variants = []
+        for name in names:
+            path = f"onnx/{_file_name(name, ranking)}"
+            copy_graph(candidate.graphs[name], folder / path)
+            variants.append(Variant(name, {"model": path}, golden.tolerances[name]))
+        manifest = Manifest(
+            task=candidate.task,
+            model=candidate.model,
+            processor=candidate.device_task.processor,
+            inputs=candidate.graphs["fp32"].inputs,
+            outputs=candidate.graphs["fp32"].outputs,
+            labels=candidate.device_task.labels,
+            variants=tuple(variants),
+            default_variant=ranking[0],
+            files=(),
+            golden=_write_golden(folder, candidate, golden, samples),
+            verdict=verdict.summary() if verdict is not None else {},
+            versions=candidate.versions,
+            licence=candidate.licence,
+            seed=candidate.seed,
+        )
+        for name, content in hub_files(manifest).items():
+            (folder / name).write_text(canonical_json(content), encoding="utf-8")
+        (folder / "README.md").write_text(model_card(manifest, verdict, candidate.facts), encoding="utf-8")
+        files = tuple(
+            FileEntry(file.relative_to(folder).as_posix(), sha256_of_file(file), file.stat().st_size)
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        )
+        manifest = Manifest(**{**vars(manifest), "files": tuple(sorted(files, key=lambda entry: entry.path))})
+        (folder / MANIFEST_NAME).write_text(manifest_to_json(manifest), encoding="utf-8")
+
+    replace_directory(target, fill)
+    return target
+
+
+def _file_name(name: str, ranking: tuple[str, ...]) -> str:
+    """The names that transformers.js looks for: the best int8 is "quantized", the other keeps its own name."""
+    int8 = [entry for entry in ranking if entry.startswith("int8-")]
+    return "model_quantized.onnx" if int8 and name == int8[0] else PRECISIONS[name].file
+
+
+def _write_golden(folder: Path, candidate: Candidate, golden: GoldenAnswers, samples: Samples) -> Golden:
+    (folder / "golden").mkdir()
+    kept = []
+    for index, sample_id in enumerate(golden.ids):
+        raw = samples.raw(sample_id)
+        content, suffix = _raw_file(raw)
+        file = f"golden/{index}{suffix}"
+        (folder / file).write_bytes(content)
+        _check_same(candidate.device_task, raw, folder / file, sample_id)
+        kept.append(GoldenSample(sample_id, file))
+    outputs = {spec.name: _rows(golden.outputs[spec.name], spec) for spec in candidate.graphs["fp32"].outputs}
+    (folder / "golden" / "outputs.safetensors").write_bytes(save(outputs))
+    return Golden(tuple(kept), "golden/outputs.safetensors", golden.decisions)
+
+
+def _rows(rows: tuple[Any, ...], spec: TensorSpec) -> NDArray[Any]:
+    if rows:
+        return np.array(rows, dtype=spec.dtype)
+    return np.zeros((0, *(axis if isinstance(axis, int) else 0 for axis in spec.shape[1:])), spec.dtype)
+
+
+def _raw_file(raw: Any) -> tuple[bytes, str]:
+    """The raw input as the bytes of a file: unchanged where it is one, else losslessly as PNG."""
+    if isinstance(raw, (str, Path)):
+        content = Path(raw).read_bytes()
+    elif isinstance(raw, bytes):
+        content = raw
+    else:
+        image = (
+            raw if isinstance(raw, Image.Image) else Image.fromarray(_without_single_channel(np.asarray(raw)))
+        )
+        buffer = BytesIO()
+        image.save(buffer, format="PNG")
+        content = buffer.getvalue()
+    with Image.open(BytesIO(content)) as opened:
+        return content, _SUFFIXES.get(opened.format or "", ".bin")
+
+
+def _without_single_channel(value: NDArray[Any]) -> NDArray[Any]:
+    return value[..., 0] if value.ndim == 3 and value.shape[2] == 1 else value
+
+
+def _check_same(task: DeviceTask, raw: Any, file: Path, sample_id: str) -> None:
+    kept: Feeds = task.encode(file)
+    for name, value in task.encode(raw).items():
+        if not np.array_equal(value, kept[name]):
+            raise ExportError(
+                f"the file kept for golden sample {sample_id} encodes to other tensors: use image files as data"
+            )

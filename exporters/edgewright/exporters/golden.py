@@ -1,0 +1,86 @@
+"""Chooses the samples that go into the bundle, and how near a device has to come to torch on them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edgewright.exporters.measure import Measured, margins
+from edgewright.exporters.samples import Samples
+from edgewright.exporters.statistics import distance
+from edgewright.exporters.verdict import GoldenAnswers
+from edgewright.runtime.manifest import Tolerance
+from edgewright.runtime.tasks.base import DeviceTask, Feeds
+
+__all__ = ["GOLDEN_SAMPLES", "choose_golden", "widened"]
+
+GOLDEN_SAMPLES = 8
+
+# What another CPU or a GPU may add to the measured difference: a factor, and a floor for the kind of
+# arithmetic.
+_FACTOR = 3.0
+_FLOORS = {"fp32": 1e-4, "fp16": 5e-3}
+_INTEGER_FLOOR = 2e-2
+
+
+def choose_golden(
+    task: DeviceTask, samples: Samples, measured: Measured, variants: Sequence[str]
+) -> GoldenAnswers:
+    """Pick up to eight samples, spread over torch's decisions, that torch and all `variants` decide alike and
+    clearly.
+
+    Each variant's tolerance is what was measured on the chosen samples, widened for other machines.
+    """
+    found = {name: measured.variants[name] for name in variants}
+    decided = task.decisions(measured.torch)
+    margin = margins(measured.torch)
+    agreed = np.ones(len(samples), bool)
+    for outputs in found.values():
+        agreed &= np.array([a == b for a, b in zip(task.decisions(outputs), decided, strict=True)])
+        margin = np.minimum(margin, margins(outputs))
+    rows = _spread([str(decision) for decision in decided], margin, agreed)
+    decisions: list[Any] = [decided[row] for row in rows]
+    return GoldenAnswers(
+        tuple(samples.ids[row] for row in rows),
+        {name: tuple(_nested(value[rows])) for name, value in measured.torch.items()},
+        tuple(decisions),
+        {name: _tolerance(name, measured.torch, outputs, rows) for name, outputs in found.items()},
+    )
+
+
+def _spread(kinds: Sequence[str], margin: np.ndarray[Any, Any], agreed: np.ndarray[Any, Any]) -> list[int]:
+    """Rows in turn from every kind of decision; of a kind, those first that are neither close nor the
+    easiest.
+    """
+    queues: dict[str, list[int]] = {}
+    for row in np.argsort(-margin, kind="stable"):
+        if agreed[row] and margin[row] > 0.0:
+            queues.setdefault(kinds[row], []).append(int(row))
+    for kind, queue in queues.items():
+        middle = len(queue) // 4
+        queues[kind] = queue[middle:] + queue[:middle][::-1]
+    chosen: list[int] = []
+    for depth in range(max((len(queue) for queue in queues.values()), default=0)):
+        for kind in sorted(queues):
+            if depth < len(queues[kind]) and len(chosen) < GOLDEN_SAMPLES:
+                chosen.append(queues[kind][depth])
+    return chosen
+
+
+def _nested(value: np.ndarray[Any, Any]) -> list[Any]:
+    nested: list[Any] = value.tolist()
+    return nested
+
+
+def _tolerance(name: str, torch_outputs: Feeds, outputs: Feeds, rows: list[int]) -> Tolerance:
+    rows = rows or list(range(len(next(iter(outputs.values())))))
+    few = distance(
+        {key: value[rows] for key, value in torch_outputs.items()},
+        {key: outputs[key][rows] for key in outputs},
+    )
+    return Tolerance(widened(name, few.relative))
+
+
+def widened(variant: str, relative: float) -> float:
+    """The tolerance that follows from a measured relative difference: room for another CPU or a GPU."""
+    return max(_FLOORS.get(variant, _INTEGER_FLOOR), _FACTOR * relative)

@@ -1,0 +1,300 @@
+"""Judges every variant against torch on real samples, from raw input to answer, and says which one ships."""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgewright.exporters.bundle import Candidate, write_candidate
+from edgewright.exporters.golden import choose_golden
+from edgewright.exporters.ladder import climb
+from edgewright.exporters.measure import Measured, Opener, clear_rows, measure
+from edgewright.exporters.samples import Reference, Samples
+from edgewright.exporters.statistics import Difference, bootstrap_difference, distance, paired_difference
+from edgewright.exporters.timing import Latency, measure_latency
+from edgewright.exporters.verdict import (
+    FAIL,
+    FP16_RELATIVE,
+    FP32_RELATIVE,
+    PASS,
+    REJECTED,
+    ROUNDING,
+    Budget,
+    GoldenAnswers,
+    Ladder,
+    VariantRow,
+    Verdict,
+)
+from edgewright.runtime.errors import ExportError
+from edgewright.runtime.session import Session, open_session
+from edgewright.runtime.tasks.base import Feeds
+
+__all__ = ["judge"]
+
+
+def judge(
+    reference: Reference,
+    candidate: Candidate,
+    samples: Samples,
+    budget: Budget,
+    provider: str = "auto",
+    threads: int | None = None,
+    seconds: float = 4.0,
+    progress: Callable[[int, int], None] | None = None,
+    opener: Opener = open_session,
+) -> Verdict:
+    """Measure every graph of `candidate` on all samples, climb the ladder, and rank what passed.
+
+    Args:
+        samples: The evaluation split; neither training nor calibration may have seen it.
+        threads: For torch and onnxruntime alike; None for as many as torch uses.
+        seconds: How long latencies are measured.
+        progress: Called with (samples done, samples in all).
+
+    A variant fails whose metric drops more than the budget allows, whose outputs are not finite, or that does
+    not run; it is rejected when it is neither smaller nor faster than fp32 by the budget's margin. Nothing
+    ships when fp32 fails, or when a rung of the ladder that all variants stand on does.
+    """
+    if budget.require not in ("estimate", "interval"):
+        raise ExportError(f"budget.require is {budget.require!r}: choose estimate or interval")
+    count = threads or torch.get_num_threads()
+    paths = {name: graph.path for name, graph in candidate.graphs.items()}
+    measured, sessions = measure(reference, samples, paths, provider, count, opener, progress)
+    latencies = _latencies(reference, samples, sessions, count, seconds)
+    rows = [
+        _judge_variant(name, reference, candidate, samples, budget, measured, latencies)
+        for name in candidate.graphs
+    ]
+    rows += [VariantRow(name, FAIL, reason) for name, reason in candidate.failures.items()]
+    del sessions
+    ladder = _climb(reference, candidate, samples, budget, provider, count, opener, measured)
+    rows = [_blamed(row, ladder) for row in rows]
+    ranking, reason = _rank(rows, budget, ladder)
+    golden = (
+        choose_golden(reference.task, samples, measured, ranking)
+        if ranking
+        else GoldenAnswers((), {}, (), {})
+    )
+    return Verdict(
+        reference.metric_name,
+        len(samples),
+        budget,
+        tuple(rows),
+        ranking,
+        reason,
+        golden,
+        ladder,
+        threads=count,
+    )
+
+
+def _latencies(
+    reference: Reference, samples: Samples, sessions: Mapping[str, Session], threads: int, seconds: float
+) -> dict[str, Latency]:
+    feeds = reference.task.collate([reference.encode(samples.raws[0])])
+    sides: dict[str, Callable[[], object]] = {"torch": lambda: reference.run(feeds)}
+    for name, session in sessions.items():
+        sides[name] = partial(session.run, feeds)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return measure_latency(sides, seconds)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _judge_variant(
+    name: str,
+    reference: Reference,
+    candidate: Candidate,
+    samples: Samples,
+    budget: Budget,
+    measured: Measured,
+    latencies: Mapping[str, Latency],
+) -> VariantRow:
+    fp32_size = candidate.graphs["fp32"].size
+    size = candidate.graphs[name].size
+    note = candidate.graphs[name].note
+    row = VariantRow(
+        name,
+        FAIL,
+        measured.errors.get(name, ""),
+        (note,) if note else (),
+        size=size,
+        size_ratio=size / fp32_size,
+        provider=measured.providers.get(name, ""),
+    )
+    if name in measured.errors:
+        return row
+    torch_outputs, outputs = measured.torch, measured.variants[name]
+    apart = distance(torch_outputs, outputs)
+    row = dataclasses.replace(row, worst_sample=samples.ids[apart.worst], **_speeds(name, latencies))
+    if not apart.finite:
+        return dataclasses.replace(
+            row, reason="its outputs are not finite (NaN or infinity): leave this precision out"
+        )
+    decided = zip(reference.task.decisions(torch_outputs), reference.task.decisions(outputs), strict=True)
+    same = np.array([ours == theirs for ours, theirs in decided])
+    clear = clear_rows(torch_outputs, FP32_RELATIVE)
+    difference = _difference(reference, torch_outputs, outputs, samples)
+    known = np.isfinite([difference.low, difference.high]).all()
+    row = dataclasses.replace(
+        row,
+        metric=float(reference.metric(outputs, samples.targets)),
+        metric_torch=float(reference.metric(torch_outputs, samples.targets)),
+        drop=difference.drop,
+        interval=(difference.low, difference.high) if known else None,
+        interval_method=difference.method,
+        agreement=float(same.mean()),
+        agreement_clear=float(same[clear].mean()) if clear.any() else 1.0,
+        max_abs=apart.max_abs,
+        relative=apart.relative,
+        passing_tolerance=apart.passing_tolerance,
+        sqnr_db=apart.sqnr_db if apart.sqnr_db is not None and np.isfinite(apart.sqnr_db) else None,
+    )
+    return _decide(row, reference.metric_name, budget)
+
+
+def _speeds(name: str, latencies: Mapping[str, Latency]) -> dict[str, Any]:
+    own, original = latencies[name], latencies["torch"]
+    return {
+        "p50_ms": own.p50_ms,
+        "p95_ms": own.p95_ms,
+        "torch_p50_ms": original.p50_ms,
+        "torch_p95_ms": original.p95_ms,
+        "speed_vs_torch": own.times_as_fast_as(original),
+        "speed_vs_fp32": own.times_as_fast_as(latencies["fp32"]) if "fp32" in latencies else None,
+    }
+
+
+def _difference(reference: Reference, torch_outputs: Feeds, outputs: Feeds, samples: Samples) -> Difference:
+    if reference.per_sample is not None:
+        return paired_difference(
+            np.asarray(reference.per_sample(torch_outputs, samples.targets), bool),
+            np.asarray(reference.per_sample(outputs, samples.targets), bool),
+        )
+
+    def both(rows: Any) -> tuple[float, float]:
+        targets = samples.targets[rows]
+        first = reference.metric({name: value[rows] for name, value in torch_outputs.items()}, targets)
+        second = reference.metric({name: value[rows] for name, value in outputs.items()}, targets)
+        return float(first), float(second)
+
+    return bootstrap_difference(both, len(samples))
+
+
+def _decide(row: VariantRow, metric: str, budget: Budget) -> VariantRow:
+    """PASS, FAIL or REJECTED, and the reason."""
+    assert row.drop is not None and row.relative is not None and row.agreement_clear is not None
+    notes = list(row.notes)
+    if row.name == "fp32":
+        if row.relative > FP32_RELATIVE:
+            reason = f"fp32 differs from torch by {row.relative:.2g} of the output scale, {FP32_RELATIVE:g} is allowed"
+            return dataclasses.replace(row, status=FAIL, reason=reason)
+        if row.agreement_clear < 1.0:
+            reason = f"fp32 decides {1 - row.agreement_clear:.2%} of the clear samples otherwise than torch"
+            return dataclasses.replace(row, status=FAIL, reason=reason)
+    if row.name == "fp16" and row.relative > FP16_RELATIVE:
+        # A CPU computes fp16 files in fp32, so an overflow does not show as infinity but as values cut off.
+        reason = (
+            f"fp16 cannot hold this model's numbers, outputs differ by {row.relative:.2g} of their scale: "
+            "leave fp16 out"
+        )
+        return dataclasses.replace(row, status=FAIL, reason=reason)
+    if row.drop > budget.max_drop + ROUNDING:
+        reason = (
+            f"{metric} falls by {row.drop:.4f} ({row.metric_torch:.4f} to {row.metric:.4f}), "
+            f"{budget.max_drop:.4f} is allowed"
+        )
+        return dataclasses.replace(row, status=FAIL, reason=reason)
+    # fp32 that agrees with torch on every decision has nothing left to prove.
+    unproven = row.interval is None or row.interval[1] > budget.max_drop + ROUNDING
+    if unproven and not (row.name == "fp32" and row.agreement == 1.0):
+        reach = "has no interval" if row.interval is None else f"may reach {row.interval[1]:.4f}"
+        text = f"the drop {reach} (95 % interval), beyond {budget.max_drop:.4f}: more evaluation samples may settle it"
+        if budget.require == "interval":
+            return dataclasses.replace(row, status=FAIL, reason=f"not proven: {text}")
+        notes.append(f"not proven: {text}")
+    if row.name != "fp32":
+        assert row.size_ratio is not None
+        smaller = row.size_ratio <= 1.0 - budget.smaller_by
+        faster = row.speed_vs_fp32 is None or row.speed_vs_fp32 >= 1.0 + budget.faster_by
+        if not smaller and not faster:
+            reason = (
+                f"does not earn its place: {row.size_ratio:.2f} times the size and {row.speed_vs_fp32:.2f} times "
+                f"the speed of fp32, {1 - budget.smaller_by:.2f} or {1 + budget.faster_by:.2f} is asked for"
+            )
+            return dataclasses.replace(row, status=REJECTED, reason=reason, notes=tuple(notes))
+        if row.speed_vs_fp32 is not None and row.speed_vs_fp32 < 1.0 / (1.0 + budget.faster_by):
+            notes.append(
+                f"slower than fp32 here ({row.speed_vs_fp32:.2f} times its speed): kept for its size"
+            )
+    return dataclasses.replace(row, status=PASS, reason="", notes=tuple(notes))
+
+
+def _climb(
+    reference: Reference,
+    candidate: Candidate,
+    samples: Samples,
+    budget: Budget,
+    provider: str,
+    threads: int,
+    opener: Opener,
+    measured: Measured,
+) -> Ladder | None:
+    """Climb the ladder of a bundle with everything in it that runs, before anything has passed."""
+    names = [name for name in candidate.graphs if name in measured.variants]
+    if "fp32" not in names:
+        return None
+    # Golden samples here only have to be there; a variant whose outputs are not finite has no tolerance to
+    # give.
+    finite = [name for name in names if distance(measured.torch, measured.variants[name]).finite]
+    golden = choose_golden(reference.task, samples, measured, finite)
+    names = [name for name in names if name in finite]
+    if "fp32" not in names:
+        return None
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        bundle = write_candidate(Path(folder) / "bundle", candidate, names, ("fp32",), golden, None, samples)
+        return climb(reference, bundle, samples, budget, provider, threads, opener=opener, measured=measured)
+
+
+def _blamed(row: VariantRow, ladder: Ladder | None) -> VariantRow:
+    """A variant falls with a rung of its own; a variant that failed is told where it parts from fp32."""
+    if ladder is None or row.name == "fp32":
+        return row
+    for rung in ladder.rungs:
+        if rung.variant == row.name and rung.status == "failed" and rung.name in ("precision", "provider"):
+            notes = (*row.notes, f"parts from fp32 first at {rung.node}") if rung.node else row.notes
+            reason = row.reason if row.status == FAIL else f"the ladder fails at {rung.name}: {rung.reason}"
+            return dataclasses.replace(row, status=FAIL, reason=reason, notes=notes)
+    return row
+
+
+def _rank(rows: list[VariantRow], budget: Budget, ladder: Ladder | None) -> tuple[tuple[str, ...], str]:
+    """Passing variants, the best first: the fastest; of those about as fast, the smallest."""
+    fp32 = next(row for row in rows if row.name == "fp32")
+    if fp32.status != PASS:
+        return (), f"fp32 does not give torch's answers: {fp32.reason}"
+    if ladder is not None:
+        shared = [
+            rung
+            for rung in ladder.rungs
+            if rung.status == "failed"
+            and (rung.name in ("encode", "export", "fusion", "decode") or rung.variant == "fp32")
+        ]
+        if shared:
+            return (), f"the ladder fails at {shared[0].name}: {shared[0].reason}"
+    waiting = [row for row in rows if row.status == PASS]
+    ranking: list[str] = []
+    while waiting:
+        fastest = min(row.p50_ms or 0.0 for row in waiting)
+        near = [row for row in waiting if (row.p50_ms or 0.0) <= fastest * (1.0 + budget.faster_by)]
+        best = min(near, key=lambda row: (row.size or 0, row.name))
+        ranking.append(best.name)
+        waiting.remove(best)
+    return tuple(ranking), ""

@@ -1,0 +1,105 @@
+"""Runs torch and every variant over the same encoded samples, once, and keeps only the outputs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.exporters.samples import Reference, Samples
+from edgewright.runtime.errors import EdgewrightError
+from edgewright.runtime.session import Session
+from edgewright.runtime.tasks.base import Feeds
+
+__all__ = ["Measured", "Opener", "clear_rows", "encode_all", "margins", "measure", "run_each", "stack"]
+
+Opener = Callable[..., Session]
+"""Called as `edgewright.runtime.session.open_session` is."""
+
+_BATCH = 32
+
+
+@dataclass
+class Measured:
+    """Outputs on all samples, in their order. A variant that did not run is in `errors` instead of
+    `variants`.
+    """
+
+    torch: Feeds
+    variants: dict[str, Feeds] = field(default_factory=dict)
+    providers: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+def measure(
+    reference: Reference,
+    samples: Samples,
+    graphs: Mapping[str, Path],
+    provider: str,
+    threads: int | None,
+    opener: Opener,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Measured, dict[str, Session]]:
+    """Run all samples; returns the outputs, and the open sessions by variant."""
+    measured = Measured({})
+    sessions: dict[str, Session] = {}
+    for name, path in graphs.items():
+        try:
+            sessions[name] = opener(path, provider=provider, threads=threads, cache=False)
+            measured.providers[name] = sessions[name].provider
+        except EdgewrightError as error:
+            measured.errors[name] = str(error)
+    torch_parts: list[Feeds] = []
+    parts: dict[str, list[Feeds]] = {name: [] for name in sessions}
+    for start in range(0, len(samples), _BATCH):
+        feeds = [reference.encode(raw) for raw in samples.raws[start : start + _BATCH]]
+        torch_parts.append(reference.run(reference.task.collate(feeds)))
+        for name in [name for name in sessions if name not in measured.errors]:
+            try:
+                parts[name].append(run_each(reference, sessions[name], feeds))
+            except EdgewrightError as error:
+                measured.errors[name] = str(error)
+        if progress is not None:
+            progress(min(start + _BATCH, len(samples)), len(samples))
+    measured.torch = stack(torch_parts)
+    measured.variants = {name: stack(found) for name, found in parts.items() if name not in measured.errors}
+    return measured, {name: session for name, session in sessions.items() if name not in measured.errors}
+
+
+def run_each(reference: Reference, session: Session, feeds: list[Feeds]) -> Feeds:
+    """One sample at a time, as a device meets them: int8-dynamic takes its scales from the whole batch."""
+    return stack([session.run(reference.task.collate([sample])) for sample in feeds])
+
+
+def encode_all(reference: Reference, samples: Samples) -> list[Feeds]:
+    """Every sample, encoded by the training side."""
+    return [reference.encode(raw) for raw in samples.raws]
+
+
+def stack(parts: list[Feeds]) -> Feeds:
+    """Batches, one after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def clear_rows(outputs: Feeds, relative: float) -> NDArray[np.bool_]:
+    """Which samples torch decides clearly: its two best scores are further apart than the error allowed to
+    both.
+
+    Outputs that are not one score per class have no such notion of a tie: all their samples count as clear.
+    """
+    values: list[NDArray[Any]] = list(outputs.values())
+    if len(values) != 1 or values[0].ndim != 2 or values[0].shape[1] < 2:
+        return np.ones(len(values[0]), bool)
+    return margins(outputs) > 2.0 * relative * float(np.abs(values[0]).max())
+
+
+def margins(outputs: Feeds) -> NDArray[np.float64]:
+    """How far the best score lies above the second best, per sample; infinity where there are no two scores."""
+    values: list[NDArray[Any]] = list(outputs.values())
+    if len(values) != 1 or values[0].ndim != 2 or values[0].shape[1] < 2:
+        return np.full(len(values[0]), np.inf)
+    best = np.sort(values[0].astype(np.float64), axis=1)[:, -2:]
+    gaps: NDArray[np.float64] = best[:, 1] - best[:, 0]
+    return gaps

@@ -1,0 +1,318 @@
+"""fp32 -> fp16, int8 dynamic, int8 static, int4 weight-only: always from one ONNX file to another."""
+
+import importlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from edgewright.exporters.calibration import METHODS, Ranges, measure_ranges
+from edgewright.exporters.onnx_graph import Graph, first_line, save_model
+from edgewright.exporters.quiet import quiet
+from edgewright.exporters.statistics import sqnr_db
+from edgewright.runtime.errors import EdgewrightError, ExportError
+from edgewright.runtime.files import explain_os_error
+from edgewright.runtime.tasks.base import Feeds
+
+__all__ = ["PRECISIONS", "Precision", "make_variant"]
+
+
+@dataclass(frozen=True)
+class _Settings:
+    calibration: Sequence[Feeds]
+    method: str
+    per_channel: bool
+
+
+@dataclass(frozen=True)
+class Precision:
+    """One way to store and compute a graph. `make` turns an fp32 file into a model and a note on how it was
+    made.
+    """
+
+    name: str
+    file: str
+    needs_calibration: bool
+    make: Callable[[Path, _Settings], tuple[onnx.ModelProto, str]]
+
+
+def make_variant(
+    graph: Graph,
+    precision: str,
+    calibration: Iterable[Feeds],
+    path: Path,
+    method: str = "auto",
+    per_channel: bool = True,
+) -> Graph:
+    """Write `graph` (fp32) in another precision to `path`.
+
+    `calibration` holds batches of real, encoded samples of the calibration split; only int8-static reads it.
+    `method` is "minmax", "percentile", or "auto": both are made and the one with the higher SQNR on those
+    samples is kept (`Graph.note` says which). The same graph and samples always give the same bytes.
+
+    Raises:
+        ExportError: the precision is unknown, nothing in the graph could be converted, or the result does
+            not run.
+    """
+    if precision not in PRECISIONS:
+        raise ExportError(f"unknown precision {precision!r}: choose from {', '.join(PRECISIONS)}")
+    if method not in ("auto", *METHODS):
+        raise ExportError(f"unknown calibration method {method!r}: choose from auto, {', '.join(METHODS)}")
+    entry = PRECISIONS[precision]
+    batches = list(calibration) if entry.needs_calibration else []
+    try:
+        with quiet():
+            model, note = entry.make(graph.path, _Settings(batches, method, per_channel))
+            variant = save_model(model, path, precision, note)
+            onnx.checker.check_model(
+                path
+            )  # first: on a malformed graph onnxruntime may crash instead of raising
+            _check_in_a_child(path, precision)
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+    except EdgewrightError:
+        path.unlink(missing_ok=True)
+        raise
+    except Exception as error:  # onnxruntime raises a class of its own for every failure
+        path.unlink(missing_ok=True)
+        raise ExportError(
+            f"no {precision} variant could be made ({first_line(error)}): leave {precision} out"
+        ) from error
+    return variant
+
+
+def _check_in_a_child(path: Path, precision: str) -> None:
+    """Open the graph in another process: a crash of onnxruntime ends that one, and becomes an error here."""
+    code = (
+        "import sys, onnxruntime as o; s = o.SessionOptions(); s.log_severity_level = 4; "
+        "o.InferenceSession(sys.argv[1], s, providers=['CPUExecutionProvider'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        reason = (
+            f"it crashed with signal {-done.returncode}"
+            if done.returncode < 0
+            else (lines or ["no reason"])[-1][:200]
+        )
+        raise ExportError(
+            f"onnxruntime cannot open the {precision} variant ({reason}): leave {precision} out"
+        )
+
+
+def _open(model: Path | bytes) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _to_fp32(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
+    return onnx.load(source), ""
+
+
+def _to_fp16(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
+    # onnxruntime's own converter: the one of onnxconverter-common writes graphs that do not load.
+    float16 = importlib.import_module("onnxruntime.transformers.float16")
+    model = onnx.load(source)
+    model = float16.convert_float_to_float16(
+        model, keep_io_types=True, node_block_list=_transposes_before_products(model)
+    )
+    _sort_nodes(model.graph)
+    if not any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer):
+        raise ExportError("no weight could be turned into fp16: leave fp16 out")
+    return model, ""
+
+
+def _transposes_before_products(model: onnx.ModelProto) -> list[str]:
+    """Transposes that stay fp32 because a MatMul reads them.
+
+    onnxruntime 1.24 to 1.31 on x86 crashes on Transpose (fp16) -> Cast -> MatMul (microsoft/onnxruntime issue
+    28392).
+    """
+    factors = {name for node in model.graph.node if node.op_type == "MatMul" for name in node.input}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Transpose" and not factors.isdisjoint(node.output)
+    ]
+
+
+def _sort_nodes(graph: onnx.GraphProto) -> None:
+    """Put every node behind those it reads from, else in the order it had.
+
+    The fp16 converter places casts behind their readers (vit, swin); onnxruntime dies of a segmentation fault
+    on that.
+    """
+    produced = {output for node in graph.node for output in node.output if output}
+    pending = [(node, _reads(node) & produced) for node in graph.node]
+    ready: set[str] = set()
+    ordered: list[onnx.NodeProto] = []
+    while pending:
+        waiting = []
+        for node, needs in pending:
+            if needs <= ready:
+                ready.update(node.output)
+                ordered.append(node)
+            else:
+                waiting.append((node, needs))
+        if len(waiting) == len(pending):
+            raise ExportError(f"node {waiting[0][0].name} reads from itself: leave this precision out")
+        pending = waiting
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _reads(node: onnx.NodeProto) -> set[str]:
+    names = {name for name in node.input if name}
+    for attribute in node.attribute:
+        for inner in (attribute.g, *attribute.graphs):
+            for child in inner.node:
+                names |= _reads(child)
+    return names
+
+
+def _preprocess(source: Path, folder: Path) -> Path:
+    """Shape inference and constant folding, without which tensors of unknown shape stay fp32."""
+    quantization = importlib.import_module("onnxruntime.quantization")
+    target = folder / "preprocessed.onnx"
+    try:
+        quantization.quant_pre_process(source, target)
+    except Exception:  # symbolic shape inference gives up on some graphs; plain inference does not
+        quantization.quant_pre_process(source, target, skip_symbolic_shape=True)
+    return target
+
+
+def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
+    quantization = importlib.import_module("onnxruntime.quantization")
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
+        folder = Path(name)
+        prepared = _preprocess(source, folder)
+        target = folder / "quantized.onnx"
+        kinds = {node.op_type for node in onnx.load(prepared, load_external_data=False).graph.node}
+        # Convolutions run twice as fast with unsigned weights (measured, onnxruntime 1.31 on AVX-512 VNNI).
+        kind = quantization.QuantType.QUInt8 if "Conv" in kinds else quantization.QuantType.QInt8
+        quantization.quantize_dynamic(prepared, target, per_channel=settings.per_channel, weight_type=kind)
+        model = onnx.load(target)
+    _require_quantized(model, "int8-dynamic")
+    return model, ""
+
+
+def _to_int8_static(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
+        folder = Path(name)
+        prepared = _preprocess(source, folder)
+        ranges = measure_ranges(prepared, settings.calibration)
+        methods = METHODS if settings.method == "auto" else (settings.method,)
+        made = {
+            method: _quantize(prepared, ranges[method], settings.per_channel, folder) for method in methods
+        }
+    for model in made.values():
+        _require_quantized(model, "int8-static")
+    kind = "per channel" if settings.per_channel else "per tensor"
+    if len(made) == 1:
+        return made[methods[0]], f"calibrated by {methods[0]}, {kind}"
+    reference = _outputs(source, settings.calibration)
+    decibels = {
+        method: sqnr_db(reference, _outputs(model, settings.calibration)) for method, model in made.items()
+    }
+    best = max(methods, key=lambda method: _as_number(decibels[method]))
+    measured = ", ".join(f"{method} {_decibel_text(decibels[method])}" for method in methods)
+    return made[best], f"calibrated by {best}, {kind} (on the calibration samples: {measured})"
+
+
+def _as_number(decibels: float | None) -> float:
+    return float("inf") if decibels is None else decibels
+
+
+def _decibel_text(value: float | None) -> str:
+    return "exact" if value is None else f"{value:.1f} dB"
+
+
+def _quantize(prepared: Path, ranges: Ranges, per_channel: bool, folder: Path) -> onnx.ModelProto:
+    quantization = importlib.import_module("onnxruntime.quantization")
+    calibrate = importlib.import_module("onnxruntime.quantization.calibrate")
+    tensors = calibrate.TensorsData(
+        quantization.CalibrationMethod.MinMax,
+        {
+            name: (np.array(low, np.float32), np.array(high, np.float32))
+            for name, (low, high) in ranges.items()
+        },
+    )
+    cache = folder / "ranges.json"
+    calibrate.save_tensors_data(tensors, cache)
+    target = folder / "quantized.onnx"
+    # Unsigned activations and signed weights: 2.6 times as fast as signed activations on x86 with VNNI.
+    quantization.quantize_static(
+        prepared,
+        target,
+        quant_format=quantization.QuantFormat.QDQ,
+        per_channel=per_channel,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+        calibrate_method=quantization.CalibrationMethod.MinMax,
+        calibration_cache_path=cache,
+        op_types_to_quantize=_sorted_operators(),
+    )
+    return onnx.load(target)
+
+
+def _sorted_operators() -> list[str]:
+    # ORT's default is a list made from a set: sorted, two runs write the same file.
+    registry = importlib.import_module("onnxruntime.quantization.registry")
+    return sorted({*registry.QLinearOpsRegistry, *registry.QDQRegistry})
+
+
+def _outputs(model: Path | onnx.ModelProto, batches: Sequence[Feeds]) -> dict[str, NDArray[Any]]:
+    session = _open(model if isinstance(model, Path) else model.SerializeToString())
+    names = [value.name for value in session.get_outputs()]
+    rows = [session.run(names, feeds) for feeds in batches]
+    return {name: np.concatenate([row[index] for row in rows]) for index, name in enumerate(names)}
+
+
+def _to_int4(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
+    quantizer_module = importlib.import_module("onnxruntime.quantization.matmul_nbits_quantizer")
+    model = onnx.load(source)
+    quantizer_module.ONNXModel(model).replace_gemm_with_matmul()
+    quantizer = quantizer_module.MatMulNBitsQuantizer(model, block_size=32, is_symmetric=True)
+    quantizer.process()
+    model = quantizer.model.model
+    if not any(node.op_type == "MatMulNBits" for node in model.graph.node):
+        raise ExportError(
+            "int4 found no matrix product to convert (it leaves convolutions alone): leave int4 out"
+        )
+    return model, "weights only, blocks of 32"
+
+
+def _require_quantized(model: onnx.ModelProto, precision: str) -> None:
+    """A graph in which every weight stayed fp32 is not int8, whatever the tool says."""
+    integers = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+    if not any(tensor.data_type in integers and len(tensor.dims) > 1 for tensor in model.graph.initializer):
+        raise ExportError(
+            f"{precision} left every weight in fp32 (no operator it knows): leave {precision} out"
+        )
+
+
+PRECISIONS: Mapping[str, Precision] = {
+    entry.name: entry
+    for entry in (
+        Precision("fp32", "model.onnx", False, _to_fp32),
+        Precision("fp16", "model_fp16.onnx", False, _to_fp16),
+        Precision("int8-dynamic", "model_int8_dynamic.onnx", False, _to_int8_dynamic),
+        Precision("int8-static", "model_int8_static.onnx", True, _to_int8_static),
+        Precision("int4", "model_q4.onnx", False, _to_int4),
+    )
+}
+"""Every precision by name; `file` is its name in a bundle (an int8 that ships is called
+model_quantized.onnx).
+"""

@@ -1,0 +1,189 @@
+"""What judging says: one row per variant, the ladder, which variant ships. Plain JSON and back, exactly."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edgewright.runtime.errors import ExportError
+from edgewright.runtime.files import canonical_json
+from edgewright.runtime.manifest import Tolerance
+from edgewright.runtime.structure import StructureError, from_plain, parse_json, to_plain
+
+__all__ = [
+    "FAIL",
+    "FP16_RELATIVE",
+    "FP32_DECISIONS",
+    "FP32_RELATIVE",
+    "PASS",
+    "REJECTED",
+    "ROUNDING",
+    "RUNGS",
+    "Budget",
+    "GoldenAnswers",
+    "Ladder",
+    "Rung",
+    "VariantRow",
+    "Verdict",
+    "verdict_from_json",
+    "verdict_to_json",
+]
+
+PASS, FAIL, REJECTED = "PASS", "FAIL", "REJECTED"
+RUNGS = ("encode", "export", "fusion", "precision", "provider", "decode")
+FP32_RELATIVE = 1e-4
+"""How far fp32 may lie from torch, relative to the largest output."""
+FP16_RELATIVE = 0.05
+"""The same for fp16: beyond this it is not rounding but a number out of its range."""
+FP32_DECISIONS = 1.0
+"""Share of fp32's decisions away from ties that must equal torch's."""
+
+ROUNDING = 1e-9
+"""One sample of a hundred is 0.010000000000000009, and within a budget of 0.01."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a variant may lose and must win.
+
+    `max_drop` is the largest fall of the task metric (0.01 = one point of accuracy). With `require`
+    "interval" the whole 95 % interval has to stay below it, with "estimate" the measured fall. A variant has
+    to be `smaller_by` (share of fp32's bytes) or `faster_by` (share of fp32's speed) to be worth its place.
+    """
+
+    max_drop: float = 0.01
+    smaller_by: float = 0.10
+    faster_by: float = 0.05
+    require: str = "estimate"
+
+
+@dataclass(frozen=True)
+class VariantRow:
+    """One variant against torch on the evaluation samples. A number is None where it could not be measured.
+
+    `drop` is torch's metric less the variant's, with its 95 % `interval`. `agreement` is the share of samples
+    decided as torch does, `agreement_clear` the same without torch's near ties. `relative` is `max_abs` over
+    torch's largest output; `sqnr_db` is None for bit-equal outputs. Latencies are of one sample in
+    milliseconds; `speed_vs_torch` and `speed_vs_fp32` say how many times as fast (medians of ratios taken in
+    turn in the same run).
+    """
+
+    name: str
+    status: str
+    reason: str
+    notes: tuple[str, ...] = ()
+    metric: float | None = None
+    metric_torch: float | None = None
+    drop: float | None = None
+    interval: tuple[float, float] | None = None
+    interval_method: str = ""
+    agreement: float | None = None
+    agreement_clear: float | None = None
+    max_abs: float | None = None
+    relative: float | None = None
+    passing_tolerance: float | None = None
+    sqnr_db: float | None = None
+    worst_sample: str = ""
+    size: int | None = None
+    size_ratio: float | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    torch_p50_ms: float | None = None
+    torch_p95_ms: float | None = None
+    speed_vs_torch: float | None = None
+    speed_vs_fp32: float | None = None
+    provider: str = ""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One step of the blame ladder. `status` is "ok", "failed" or "not run"; `node` is the first node that
+    diverges.
+    """
+
+    name: str
+    variant: str
+    status: str
+    figure: float | None
+    tolerance: float | None
+    reason: str = ""
+    worst_sample: str = ""
+    node: str = ""
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Every rung in order; `samples` says how many samples it was climbed with."""
+
+    rungs: tuple[Rung, ...]
+    samples: int
+
+    @property
+    def first_failed(self) -> Rung | None:
+        """The first rung over its tolerance, or None when all hold."""
+        return next((rung for rung in self.rungs if rung.status == "failed"), None)
+
+
+@dataclass(frozen=True)
+class GoldenAnswers:
+    """What torch answered to the samples that go into the bundle, and how near a device has to come.
+
+    `outputs` maps a graph output to nested lists, one row per id; `tolerances` maps a variant's name to its
+    tolerance.
+    """
+
+    ids: tuple[str, ...]
+    outputs: Mapping[str, tuple[Any, ...]]
+    decisions: tuple[Any, ...]
+    tolerances: Mapping[str, Tolerance]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Everything that was measured. `ranking` has the passing variants, the best first; it is empty when
+    nothing ships.
+    """
+
+    metric_name: str
+    samples: int
+    budget: Budget
+    rows: tuple[VariantRow, ...]
+    ranking: tuple[str, ...]
+    reason: str
+    golden: GoldenAnswers
+    ladder: Ladder | None = None
+    threads: int = 1
+
+    @property
+    def ships(self) -> str | None:
+        """The variant that "auto" means, or None: nothing may be shipped, and `reason` says why."""
+        return self.ranking[0] if self.ranking else None
+
+    def row(self, name: str) -> VariantRow:
+        """The row of the variant `name`. Raises `ExportError` when it was not judged."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise ExportError(
+            f"the verdict has no variant {name!r}: it has {', '.join(row.name for row in self.rows)}"
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """What stands in a bundle's manifest: all of it but the golden outputs, which have a file of their
+        own.
+        """
+        plain: dict[str, Any] = to_plain(replace(self, golden=GoldenAnswers((), {}, (), {})))
+        del plain["golden"]
+        return {**plain, "ships": self.ships}
+
+
+def verdict_to_json(verdict: Verdict) -> str:
+    """Canonical JSON; `verdict_from_json` gives back an equal verdict."""
+    return canonical_json(to_plain(verdict))
+
+
+def verdict_from_json(text: str | bytes) -> Verdict:
+    """Read a verdict. Raises `ExportError` naming the place when the text is not one."""
+    try:
+        return from_plain(Verdict, parse_json(text))
+    except StructureError as error:
+        raise ExportError(f"the stored verdict is broken ({error}): judge again") from None

@@ -1,0 +1,149 @@
+"""Variants: what is in them, that they repeat, and that nothing is called int8 which is not."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from edgewright.exporters.calibration import measure_ranges
+from edgewright.exporters.onnx_graph import Graph, export_graph
+from edgewright.exporters.precision import PRECISIONS, make_variant
+from edgewright.exporters.statistics import sqnr_db
+from edgewright.runtime.errors import ExportError
+from edgewright.runtime.tasks.base import Feeds
+from tests.exporters.trained import Trained
+
+
+def operators(graph: Graph) -> set[str]:
+    return {node.op_type for node in onnx.load(graph.path).graph.node}
+
+
+def run(graph: Graph, feeds: Feeds) -> Feeds:
+    session = onnxruntime.InferenceSession(graph.path, providers=["CPUExecutionProvider"])
+    return {"logits": session.run(None, feeds)[0]}
+
+
+@pytest.mark.parametrize(
+    ("precision", "decibels", "size"),
+    [("fp16", 60, 0.51), ("int8-dynamic", 15, 0.28), ("int8-static", 15, 0.28)],
+)
+def test_small_and_near(trained: Trained, precision: str, decibels: float, size: float) -> None:
+    variant = trained.variants[precision]
+    wanted, found = run(trained.graph, trained.calibration[0]), run(variant, trained.calibration[0])
+    measured = sqnr_db(wanted, found)
+    assert measured is not None and measured > decibels
+    assert variant.size < size * trained.graph.size
+    assert variant.inputs == trained.graph.inputs and variant.outputs == trained.graph.outputs
+
+
+def test_twice_is_the_same_file(trained: Trained, tmp_path: Path) -> None:
+    for name, variant in trained.variants.items():
+        again = make_variant(trained.graph, name, trained.calibration, tmp_path / f"{name}.onnx")
+        assert again.path.read_bytes() == variant.path.read_bytes(), name
+
+
+def test_static_is_unsigned_by_signed_and_per_channel(trained: Trained) -> None:
+    model = onnx.load(trained.variants["int8-static"].path)
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    kinds = set()
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear":
+            kinds.add(tensors[node.input[2]].data_type)
+    assert kinds == {onnx.TensorProto.UINT8}
+    weights = tensors["layer1.0.conv1.weight_quantized"]
+    assert weights.data_type == onnx.TensorProto.INT8
+    assert list(tensors["layer1.0.conv1.weight_scale"].dims) == [64]
+    assert (
+        "calibrated by" in trained.variants["int8-static"].note
+        and "dB" in trained.variants["int8-static"].note
+    )
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile"])
+def test_the_method_asked_for_is_used(trained: Trained, method: str, tmp_path: Path) -> None:
+    made = make_variant(
+        trained.graph, "int8-static", trained.calibration, tmp_path / "model.onnx", method, False
+    )
+    assert made.note == f"calibrated by {method}, per tensor"
+
+
+class Plain(nn.Module):
+    """Nothing in it that int8 or int4 knows."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return torch.sin(image).mean((2, 3)) * 2.0
+
+
+@pytest.mark.parametrize("precision", [name for name in PRECISIONS if name not in ("fp32", "fp16")])
+def test_what_stays_fp32_is_not_called_anything_else(precision: str, tmp_path: Path) -> None:
+    graph = export_graph(Plain(), (torch.zeros(2, 3, 8, 8),), tmp_path / "model.onnx")
+    feeds = [{"image": np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)}]
+    with pytest.raises(ExportError, match=f"leave {precision} out"):
+        make_variant(graph, precision, feeds, tmp_path / "variant.onnx")
+    assert not (tmp_path / "variant.onnx").exists()
+
+
+def test_int4_shrinks_matrix_products(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(192, 256), nn.ReLU(), nn.Linear(256, 10))
+    graph = export_graph(module, (torch.zeros(2, 3, 8, 8),), tmp_path / "model.onnx")
+    variant = make_variant(graph, "int4", [], tmp_path / "q4.onnx")
+    assert "MatMulNBits" in operators(variant) and variant.size < 0.25 * graph.size
+    feeds = {"image": np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)}
+    measured = sqnr_db(run(graph, feeds), run(variant, feeds))
+    assert measured is not None and measured > 10
+
+
+class Attention(nn.Module):
+    """Transpose before a matrix product: in fp16 that crashes onnxruntime unless the transpose stays fp32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(3, 32, 8, stride=8)
+        self.layer = nn.TransformerEncoderLayer(32, 2, 64, dropout=0.0, batch_first=True)
+        self.head = nn.Linear(32, 10)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        tokens = self.embed(image).flatten(2).transpose(1, 2)
+        found: torch.Tensor = self.head(self.layer(tokens).mean(1))
+        return found
+
+
+def test_attention_in_fp16_does_not_crash_onnxruntime(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    graph = export_graph(Attention(), (torch.zeros(2, 3, 32, 32),), tmp_path / "model.onnx")
+    variant = make_variant(graph, "fp16", [], tmp_path / "half.onnx")
+    feeds = {"image": np.random.default_rng(0).standard_normal((3, 3, 32, 32)).astype(np.float32)}
+    measured = sqnr_db(run(graph, feeds), run(variant, feeds))
+    assert measured is not None and measured > 50
+
+
+def test_calibration_needs_samples_that_are_finite(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="no calibration sample"):
+        make_variant(trained.graph, "int8-static", [], tmp_path / "model.onnx")
+    bad = [{"image": np.full((1, 3, 32, 32), np.nan, np.float32)}]
+    with pytest.raises(ExportError, match="not finite"):
+        make_variant(trained.graph, "int8-static", bad, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_names_are_one_line(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="unknown precision 'int3'"):
+        make_variant(trained.graph, "int3", [], tmp_path / "model.onnx")
+    with pytest.raises(ExportError, match="unknown calibration method 'entropy'"):
+        make_variant(trained.graph, "int8-static", [], tmp_path / "model.onnx", method="entropy")
+
+
+def test_percentile_cuts_the_tail_and_minmax_does_not(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Identity(), nn.Linear(100, 2))
+    graph = export_graph(module, (torch.zeros(2, 1, 10, 10),), tmp_path / "model.onnx")
+    values = np.random.default_rng(0).standard_normal((400, 1, 10, 10)).astype(np.float32)
+    values[7, 0, 3, 3] = 1000.0
+    ranges = measure_ranges(graph.path, [{"image": values[:200]}, {"image": values[200:]}])
+    assert ranges["minmax"]["image"] == (float(values.min()), 1000.0)
+    low, high = ranges["percentile"]["image"]
+    assert high < 10 and low >= float(values.min())

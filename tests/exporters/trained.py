@@ -1,0 +1,98 @@
+"""A small trained model and what a run would hand over with it: resnet18 on scikit-learn's digits at 32
+pixels.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+from torch import nn
+from torchvision.models import ResNet
+
+from edgewright.exporters.bundle import Candidate
+from edgewright.exporters.onnx_graph import Graph
+from edgewright.exporters.samples import Reference, Samples
+from edgewright.runtime.images import ImageSettings
+from edgewright.runtime.structure import to_plain
+from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.image_classification import ImageClassification
+
+SETTINGS = ImageSettings(32, (32, 32), "bilinear", (0.3, 0.3, 0.3), (0.35, 0.35, 0.35))
+LABELS = tuple(f"digit {number}" for number in range(10))
+VARIANTS = ("fp16", "int8-dynamic", "int8-static")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained module with its data, as a run would hand them over."""
+
+    module: ResNet
+    reference: Reference
+    evaluation: Samples
+    calibration: list[Feeds]
+    graph: Graph
+    variants: dict[str, Graph]
+
+
+def accuracy(outputs: Feeds, targets: NDArray[Any]) -> float:
+    return float(correct(outputs, targets).mean())
+
+
+def correct(outputs: Feeds, targets: NDArray[Any]) -> NDArray[Any]:
+    found: NDArray[Any] = outputs["logits"].argmax(axis=1) == targets
+    return found
+
+
+def reference_of(module: nn.Module, settings: ImageSettings = SETTINGS) -> Reference:
+    task = ImageClassification(to_plain(settings), LABELS)
+    return Reference(
+        module=module,
+        task=task,
+        encode=task.encode,
+        metric=accuracy,
+        metric_name="accuracy",
+        per_sample=correct,
+    )
+
+
+def candidate_of(reference: Reference, graphs: dict[str, Graph], **more: Any) -> Candidate:
+    return Candidate(
+        task="image-classification",
+        model="resnet18",
+        device_task=reference.task,
+        graphs=graphs,
+        licence="BSD-3-Clause",
+        seed=0,
+        versions={"edgewright": "0"},
+        **more,
+    )
+
+
+def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """scikit-learn's 1797 digits as 8x8 images of 0 to 255, and what they are."""
+    values, targets = load_digits(return_X_y=True)
+    return np.round(values.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8), targets
+
+
+def train(images: NDArray[np.uint8], targets: NDArray[np.int64], epochs: int = 2) -> ResNet:
+    """A resnet18 with about 95 % accuracy, in some ten seconds."""
+    torch.manual_seed(0)
+    module: ResNet = torchvision.models.resnet18(weights=None, num_classes=10)
+    encode = reference_of(module).encode
+    pixels = torch.from_numpy(np.stack([encode(image)["image"] for image in images]))
+    wanted = torch.from_numpy(targets)
+    optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
+    module.train()
+    for _ in range(epochs):
+        order = torch.randperm(len(pixels))
+        for start in range(0, len(order), 32):
+            rows = order[start : start + 32]
+            optimizer.zero_grad()
+            torch.autograd.backward(nn.functional.cross_entropy(module(pixels[rows]), wanted[rows]))
+            optimizer.step()
+    module.eval()
+    return module
