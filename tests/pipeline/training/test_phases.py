@@ -1,5 +1,7 @@
 """Which parameters learn when, and how fast."""
 
+import itertools
+
 import pytest
 
 from edgewright.pipeline.training.optimizers import make_optimizer, set_rates
@@ -57,7 +59,7 @@ def test_unlocking_only_grows(blocks: int, epochs: int, first: int) -> None:
     plan = unlock_plan(groups, epochs, first)
     assert len(plan) == epochs
     assert plan[-1] == {name for (name,) in groups}
-    assert all(one <= other for one, other in zip(plan, plan[1:], strict=False))
+    assert all(one <= other for one, other in itertools.pairwise(plan))
     assert str(blocks - 1) in plan[0]
 
 

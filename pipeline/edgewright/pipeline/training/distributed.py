@@ -14,6 +14,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast, broadcast_object_list
 
+from edgewright.runtime.errors import TrainingError
+
 __all__ = ["World"]
 
 
@@ -21,12 +23,20 @@ class World:
     """This process, and the others where there are others (torchrun, accelerate launch)."""
 
     def __init__(self, precision: str = "no") -> None:
-        """`precision` is "no", "bf16" or "fp16": the number format of the forward and backward pass."""
+        """`precision` is "no", "bf16" or "fp16": the number format of the forward and backward pass.
+
+        Raises `TrainingError` for fp16 without an accelerator.
+        """
         # accelerate keeps its settings for the life of the process; a second training may want others. The
         # processes themselves stay connected. Without an accelerator it must be told so, or it starts one
         # process under torchrun.
+        found = torch.accelerator.is_available()
+        if precision == "fp16" and not found:
+            raise TrainingError(
+                "training.precision: fp16 needs an accelerator, there is only a CPU: use no or bf16"
+            )
         AcceleratorState._reset_state()
-        self._accelerator = Accelerator(mixed_precision=precision, cpu=not torch.accelerator.is_available())
+        self._accelerator = Accelerator(mixed_precision=precision, cpu=not found)
         self.rank: int = self._accelerator.process_index
         self.size: int = self._accelerator.num_processes
         self.device: torch.device = self._accelerator.device

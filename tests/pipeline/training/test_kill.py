@@ -1,0 +1,81 @@
+"""`kill -9` at any moment, the same call again: the same bits as without the kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgewright.pipeline.training.__main__ import main
+from tests.pipeline.training.killer import SCENARIOS
+
+ROOT = Path(__file__).parents[3]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def kill_everywhere(folder: Path, scenario: str, stride: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.pipeline.training.killer", str(folder), scenario, str(stride)]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def check(found: dict[str, Any]) -> None:
+    assert found["moments"] > 150
+    assert found["different"] == []
+    assert found["kills_in_one_run"] >= 2
+    assert found["equal_after_all"]
+    assert "weights.safetensors" in found["files"]
+    assert not any("tmp" in name or "checkpoint" in name for name in found["files"])
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_killed_at_some_moments(tmp_path: Path, scenario: str) -> None:
+    check(kill_everywhere(tmp_path, scenario, 23))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_killed_at_every_moment(tmp_path: Path, scenario: str) -> None:
+    found = kill_everywhere(tmp_path, scenario, 1)
+    assert found["points"] >= 150
+    check(found)
+
+
+RECIPE = """
+task: image-classification
+model: mobilenet_v3_small
+weights: none
+data: {source: "builtin:digits", train_per_class: 20}
+input: {size: 32}
+training: {epochs: 3, batch_size: 32, lr: 0.001, augment: light, early_stopping: 2, checkpoint_seconds: 0.0}
+"""
+
+
+def test_a_real_process_killed_in_the_middle(tmp_path: Path) -> None:
+    recipe, run_dir = tmp_path / "recipe.yaml", tmp_path / "killed"
+    recipe.write_text(RECIPE)
+    command = [sys.executable, "-m", "edgewright.pipeline.training", str(recipe), str(run_dir)]
+    process = subprocess.Popen(command, env=ENVIRONMENT)
+    while not (run_dir / "checkpoints" / "checkpoint-000009.json").exists():
+        assert process.poll() is None, "the training ended before it could be killed"
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (run_dir / "weights.safetensors").exists()
+    assert main([str(recipe), str(run_dir)]) == 0
+    assert main([str(recipe), str(tmp_path / "whole")]) == 0
+    for name in ("weights.safetensors", "metrics.json", "curves.jsonl", "confusion.json", "trained.json"):
+        assert (run_dir / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_the_script_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert main([str(tmp_path / "recipe.yaml"), str(tmp_path / "run")]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("there is no recipe")

@@ -1,0 +1,80 @@
+"""What a training wrote can be read back, and what is broken says so."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from edgewright.pipeline.data.sources import open_data
+from edgewright.pipeline.models.build import build_model
+from edgewright.pipeline.recipe import Recipe, recipe_from_plain
+from edgewright.pipeline.training.fit import fit
+from edgewright.pipeline.training.results import load_trained
+from edgewright.runtime.errors import ModelError, TrainingError
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Recipe:
+    return recipe_from_plain(
+        {
+            "task": "image-classification",
+            "model": "mobilenet_v3_small",
+            "weights": "none",
+            "data": {"source": "builtin:digits", "classes": ["0", "1", "2"], "train_per_class": 20},
+            "input": {"size": 32},
+            "training": {"epochs": 1, "lr": 0.001, "class_weights": "balanced", "label_smoothing": 0.1},
+        }
+    )
+
+
+def test_a_trained_model_comes_back(tiny: Recipe, tmp_path: Path) -> None:
+    splits = open_data(tiny)
+    built = build_model(tiny.model, 3, tiny.weights, tiny.input.size)
+    trained = fit(built, splits, tiny, tmp_path)
+    loaded = load_trained(tmp_path)
+    assert loaded.classes == ("0", "1", "2")
+    assert loaded.weights_sha256 == trained.digests["weights"]
+    assert loaded.built.settings == built.settings
+    assert not loaded.built.module.training
+    ours, theirs = built.module.state_dict(), loaded.built.module.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    device = loaded.task.device_task(loaded.built.settings, loaded.classes)
+    outputs = device.collate([device.encode(sample.raw) for sample in splits.evaluation])
+    with torch.inference_mode():
+        logits = loaded.built.module(torch.from_numpy(outputs["image"])).numpy()
+    targets = torch.tensor([sample.target for sample in splits.evaluation]).numpy()
+    again, before = loaded.task.metrics(logits, targets), trained.metrics["evaluation"]
+    assert again["confusion"] == before["confusion"]
+    assert again["loss"] == pytest.approx(before["loss"], rel=1e-5)
+    assert loaded.task.metric()({"logits": logits}, targets) == before["accuracy"]
+    assert (tmp_path / "weights.safetensors").stat().st_mode & 0o044 == 0o044
+
+
+def test_no_run_at_all(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="holds no trained weights"):
+        load_trained(tmp_path)
+
+
+def test_broken_weights(tmp_path: Path) -> None:
+    (tmp_path / "weights.safetensors").write_bytes(b"\xff" * 64)
+    with pytest.raises(TrainingError, match="cannot be read"):
+        load_trained(tmp_path)
+
+
+def test_weights_of_something_else(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(1)}, tmp_path / "weights.safetensors")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        load_trained(tmp_path)
+
+
+def test_weights_that_do_not_fit_their_record(tiny: Recipe, tmp_path: Path) -> None:
+    build = {"library": "torchvision", "name": tiny.model, "classes": 2, "input_size": [32, 32], "seed": 0}
+    record = {"task": tiny.task, "classes": ["a", "b"], "licence": "", "options": {}, "build": build}
+    save_file(
+        {"a": torch.ones(1)}, tmp_path / "weights.safetensors", metadata={"edgewright": json.dumps(record)}
+    )
+    with pytest.raises(ModelError, match="does not fit mobilenet_v3_small"):
+        load_trained(tmp_path)

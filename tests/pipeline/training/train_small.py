@@ -1,0 +1,47 @@
+"""Train the small net, under torchrun or not. A script for the tests of many processes.
+
+    python -m tests.pipeline.training.train_small FOLDER SCENARIOS_JSON
+
+Each scenario, by name: "transfer" and "training" of a recipe, "train" (samples), "dropout" (else the net's own).
+Every process adds the digest of its weights to FOLDER/NAME/ranks.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgewright.pipeline.training.fit import fit
+from edgewright.pipeline.training.freeze import digest_tensors
+from edgewright.pipeline.training.results import Trained
+from tests.pipeline.training.small_net import recipe, small_model, small_splits
+
+__all__ = ["train"]
+
+
+def train(folder: Path, scenario: Mapping[str, Any]) -> Trained:
+    """One training; this process's weights are noted in `folder`/ranks."""
+    built = small_model()
+    for layer in built.module.modules():
+        if "dropout" in scenario and isinstance(layer, torch.nn.Dropout):
+            layer.p = scenario["dropout"]
+    wanted = recipe(scenario["transfer"], **scenario["training"])
+    trained = fit(built, small_splits(scenario["train"]), wanted, folder)
+    with (folder / "ranks").open("a") as file:
+        file.write(f"{digest_tensors(built.module)}\n")
+    return trained
+
+
+def main() -> None:
+    """See the module."""
+    torch.set_num_threads(1)
+    for name, scenario in json.loads(sys.argv[2]).items():
+        train(Path(sys.argv[1]) / name, scenario)
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
