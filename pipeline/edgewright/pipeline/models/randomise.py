@@ -9,6 +9,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torchvision.models.regnet import ResBottleneckBlock
 
 from edgewright.pipeline.models.built import BuiltModel
 
@@ -17,11 +18,13 @@ __all__ = ["random_images", "randomise"]
 _LOGIT_SPREAD = 2.0
 """Standard deviation of the logits over the classes, about that of a trained classifier."""
 
-
-_COMMON = 0.6
+_COMMON = 0.7
 """Share of the mean answer that the bias of the head takes out."""
 
-_LEAST_VARIANCE = 0.5
+_BRANCH = 0.3
+"""Scale of a residual branch beside what it is added to."""
+
+_LEAST_VARIANCE = 1.0
 """Of the mean over the channels of a BatchNorm."""
 
 
@@ -56,6 +59,8 @@ def randomise(built: BuiltModel, seed: int = 0, images: Tensor | None = None) ->
         torch.manual_seed(seed)
         for layer in module.modules():
             _randomise_layer(layer)
+        for layer in module.modules():
+            _damp_residual(layer)
         _settle_statistics(module, images)
         for head in built.heads:
             _scale_head(module, head, images)
@@ -72,12 +77,25 @@ def _randomise_layer(layer: nn.Module) -> None:
             nn.init.normal_(layer.bias, std=0.05)
         return
     for name, parameter in layer.named_parameters(recurse=False):
-        if parameter is weight and parameter.ndim == 1:  # the scale of a normalisation
+        if parameter is weight and parameter.ndim == 1:
+            # the scale of a normalisation
             nn.init.uniform_(parameter, 0.7, 1.3)
         elif name == "bias":
             nn.init.normal_(parameter, std=0.1)
         elif parameter.abs().max() < 1e-3:  # layer scales, class tokens
             nn.init.uniform_(parameter, 0.1, 0.3)
+
+
+def _damp_residual(block: nn.Module) -> None:
+    """Let the residual branch of a ResNet or RegNet block add to what it branches from, not outweigh it.
+
+    Otherwise a hundred layers blow a rounding error up until no two correct implementations agree.
+    """
+    last = getattr(block, "bn3", None) or getattr(block, "bn2", None)
+    if isinstance(block, ResBottleneckBlock):
+        block.f.c[1].weight.mul_(_BRANCH)
+    elif hasattr(block, "downsample") and isinstance(last, nn.BatchNorm2d):
+        last.weight.mul_(_BRANCH)
 
 
 def _settle_statistics(module: nn.Module, images: Tensor) -> None:
