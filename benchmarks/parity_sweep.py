@@ -36,7 +36,10 @@ def photo_crops(count: int) -> list[Any]:
 
     photos = load_sample_images().images
     side = 400
-    return [photos[index % 2][(index * 3) : side + (index * 3), (index * 31) : side + (index * 31)] for index in range(count)]
+    return [
+        photos[index % 2][(index * 3) : side + (index * 3), (index * 31) : side + (index * 31)]
+        for index in range(count)
+    ]
 
 
 def measure(name: str) -> dict[str, Any]:
@@ -57,13 +60,24 @@ def measure(name: str) -> dict[str, Any]:
     task = ImageClassification(labels).device_task(built.settings, labels)
     crops = photo_crops(max(BATCHES))
     images = task.collate([task.encode(crop) for crop in crops])["image"]
-    row: dict[str, Any] = {"model": name, "input": built.settings.crop[0], "encode_equal": encode_equals_library(name, crops[0], images[0])}
+    row: dict[str, Any] = {
+        "model": name,
+        "input": built.settings.crop[0],
+        "encode_equal": encode_equals_library(name, crops[0], images[0]),
+    }
     row["parameters"] = sum(parameter.numel() for parameter in built.module.parameters())
     with tempfile.TemporaryDirectory() as folder:
         before = time.perf_counter()
         graph = export_graph(built.module, (torch.from_numpy(images[:2]),), Path(folder) / "model.onnx")
-        row |= {"route": graph.route, "note": graph.note, "export_s": round(time.perf_counter() - before, 1), "mb": round(graph.size / 1e6, 1)}
-        row["auxiliary_exported"] = any(path in graph.path.read_bytes().decode("latin-1") for path in built.auxiliary_heads)
+        row |= {
+            "route": graph.route,
+            "note": graph.note,
+            "export_s": round(time.perf_counter() - before, 1),
+            "mb": round(graph.size / 1e6, 1),
+        }
+        row["auxiliary_exported"] = any(
+            path in graph.path.read_bytes().decode("latin-1") for path in built.auxiliary_heads
+        )
         session = open_session(graph.path, provider="cpu", threads=1, cache=False)
         ties = agreed = 0
         with torch.inference_mode():
@@ -104,7 +118,11 @@ def run_one(name: str, seconds: int) -> dict[str, Any]:
     """One model in a process of its own; what goes wrong becomes its row."""
     try:
         done = subprocess.run(
-            [sys.executable, __file__, "--one", name], capture_output=True, text=True, timeout=seconds, check=False
+            [sys.executable, __file__, "--one", name],
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return {"model": name, "holds": False, "note": f"took longer than {seconds} s"}
@@ -150,7 +168,9 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("pattern", nargs="?", help="measure anew the models whose name matches")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--seconds", type=int, default=900, help="limit for one model")
@@ -169,7 +189,11 @@ def main() -> int:
         names = [name for name in names if name not in rows]
     for number, name in enumerate(names, 1):
         rows[name] = run_one(name, arguments.seconds)
-        print(f"{number}/{len(names)} {name}: {'holds' if rows[name]['holds'] else rows[name]}", file=sys.stderr, flush=True)
+        print(
+            f"{number}/{len(names)} {name}: {'holds' if rows[name]['holds'] else rows[name]}",
+            file=sys.stderr,
+            flush=True,
+        )
         RESULTS.write_text("".join(json.dumps(rows[key]) + "\n" for key in sorted(rows)), encoding="utf-8")
         TABLE.write_text(table(rows), encoding="utf-8")
     return int(not all(row["holds"] for row in rows.values()))
