@@ -13,7 +13,11 @@ ROOT = Path(__file__).parent.parent
 SOURCES = {name: ROOT / name / "edgewright" / name for name in ("pipeline", "exporters", "runtime")}
 FILES = [file for folder in SOURCES.values() for file in sorted(folder.rglob("*.py"))]
 
-ALLOWED = {"pipeline": {"pipeline", "exporters", "runtime"}, "exporters": {"exporters", "runtime"}, "runtime": {"runtime"}}
+ALLOWED = {
+    "pipeline": {"pipeline", "exporters", "runtime"},
+    "exporters": {"exporters", "runtime"},
+    "runtime": {"runtime"},
+}
 HEAVY = {
     "accelerate", "datasets", "onnx", "onnxscript", "optimum", "pydantic", "rich", "scipy", "sklearn", "timm",
     "torch", "torchmetrics", "torchvision", "transformers", "yaml",
@@ -41,13 +45,17 @@ def test_imports_go_one_way(file: Path) -> None:
             assert names[1] in ALLOWED[part], f"{file} imports {module}"
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if "runtime" in file.parts], ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if "runtime" in file.parts], ids=lambda file: file.name
+)
 def test_the_runtime_imports_nothing_heavy_anywhere(file: Path) -> None:
     for module in imported_modules(file, everywhere=True):
         assert module.split(".")[0] not in HEAVY, f"{file} imports {module}"
 
 
-@pytest.mark.parametrize("file", sorted((SOURCES["pipeline"] / "cli").glob("*.py")), ids=lambda file: file.name)
+@pytest.mark.parametrize(
+    "file", sorted((SOURCES["pipeline"] / "cli").glob("*.py")), ids=lambda file: file.name
+)
 def test_the_command_line_imports_nothing_heavy_up_front(file: Path) -> None:
     for module in imported_modules(file, everywhere=False):
         assert module.split(".")[0] not in HEAVY | {"onnxruntime"}, f"{file} imports {module}"
@@ -100,7 +108,9 @@ def test_exported_names_exist(file: Path) -> None:
 
 def loaded_modules(code: str) -> set[str]:
     """Top-level names of the modules a fresh interpreter holds after `code`."""
-    script = f"{code}\nimport sys, json\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    script = (
+        f"{code}\nimport sys, json\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(json.loads(done.stdout.splitlines()[-1]))
 

@@ -68,11 +68,16 @@ def _in_own_process(
 ) -> BenchRow:
     order = json.dumps([str(bundle), variant, seconds, batch, provider, threads])
     done = subprocess.run(
-        [sys.executable, "-m", "edgewright.pipeline.bench", order], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "edgewright.pipeline.bench", order],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["it was killed, perhaps for lack of memory"]
-        raise MachineError(f"measuring {variant} failed: {lines[-1]}: run 'edgewright verify {bundle}' to see why")
+        raise MachineError(
+            f"measuring {variant} failed: {lines[-1]}: run 'edgewright verify {bundle}' to see why"
+        )
     return from_plain(BenchRow, parse_json(done.stdout.splitlines()[-1]))
 
 

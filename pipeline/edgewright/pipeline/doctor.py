@@ -97,7 +97,9 @@ def _providers() -> tuple[ProviderFinding, ...]:
         return (ProviderFinding("onnxruntime", False, str(error)),)
 
 
-def _advise(features: dict[str, bool], versions: dict[str, str | None], providers: tuple[ProviderFinding, ...]) -> list[str]:
+def _advise(
+    features: dict[str, bool], versions: dict[str, str | None], providers: tuple[ProviderFinding, ...]
+) -> list[str]:
     advice = []
     if versions["onnxruntime"] and versions["onnxruntime-gpu"]:
         advice.append(
@@ -108,7 +110,9 @@ def _advise(features: dict[str, bool], versions: dict[str, str | None], provider
     if not any(features.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")):
         advice.append("this CPU has no int8 dot product: expect int8 to be smaller but not faster than fp32")
     if versions["torch"] is None:
-        advice.append("torch is absent: this machine runs bundles; to make them pip install 'edgewright[train]'")
+        advice.append(
+            "torch is absent: this machine runs bundles; to make them pip install 'edgewright[train]'"
+        )
     return advice
 
 
@@ -138,17 +142,22 @@ def report_text(findings: Findings) -> str:
         f"cpu        {findings.cpu}, {findings.cores} cores",
     ]
     lines += [
-        f"  {'yes' if there else 'no ':3}  {name:12} {_FEATURES[name]}" for name, there in findings.features.items()
+        f"  {'yes' if there else 'no ':3}  {name:12} {_FEATURES[name]}"
+        for name, there in findings.features.items()
     ]
     lines.append("packages")
     lines += [f"  {name:16} {version or '-'}" for name, version in findings.versions.items()]
     lines.append("providers")
     lines += [
-        f"  {'starts' if found.starts else 'FAILS ':6}  {found.name}" + (f": {found.reason}" if found.reason else "")
+        f"  {'starts' if found.starts else 'FAILS ':6}  {found.name}"
+        + (f": {found.reason}" if found.reason else "")
         for found in findings.providers
     ]
     if findings.hubs:
         lines.append("hubs")
-        lines += [f"  {'reachable' if there else 'out of reach':12}  {what}" for what, there in findings.hubs.items()]
+        lines += [
+            f"  {'reachable' if there else 'out of reach':12}  {what}"
+            for what, there in findings.hubs.items()
+        ]
     lines += [f"advice     {line}" for line in findings.advice]
     return "\n".join(lines)

@@ -52,9 +52,13 @@ def read_run_json(run_dir: Path, name: str) -> Any:
     try:
         return parse_json(path.read_bytes())
     except FileNotFoundError:
-        raise RecipeError(f"{run_dir} is not a finished run ({name} is missing): run 'edgewright fit' first") from None
+        raise RecipeError(
+            f"{run_dir} is not a finished run ({name} is missing): run 'edgewright fit' first"
+        ) from None
     except NotADirectoryError:
-        raise RecipeError(f"{run_dir} is a file, not a run directory: name the folder that 'edgewright fit' wrote") from None
+        raise RecipeError(
+            f"{run_dir} is a file, not a run directory: name the folder that 'edgewright fit' wrote"
+        ) from None
     except OSError as error:
         raise RecipeError(f"cannot read {path} ({error.strerror}): check its permissions") from None
     except StructureError as error:

@@ -1,7 +1,7 @@
 """The second half of the pipeline: a run to a judged bundle, and a bundle held against its run again."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
 __all__ = ["Outcome", "export_run", "ship", "verify_run"]
 
-_FORMAT = 1
+_FORMAT = 2
 _FOLDER = "export"
 
 
@@ -245,10 +245,9 @@ def _graph(run_dir: Path, loaded: _Loaded, name: str, fp32: Graph | None, report
     stage = f"{_FOLDER}/{name}"
     marker = finished_stage(run_dir, stage, key)
     if marker is not None:
-        result = marker["result"]
-        if "failure" in result:
-            return str(result["failure"])
-        return replace(load_graph(path, result["route"]), note=result["note"])
+        if marker["result"] is not None:
+            return str(marker["result"]["failure"])
+        return load_graph(path)
     if name == "fp32":
         graph = export_graph(loaded.model.built.module, _example(loaded), path)
     else:
@@ -259,7 +258,7 @@ def _graph(run_dir: Path, loaded: _Loaded, name: str, fp32: Graph | None, report
         except ExportError as error:
             mark_stage(run_dir, stage, key, result={"failure": str(error)})
             return str(error)
-    mark_stage(run_dir, stage, key, graph.files, {"route": graph.route, "note": graph.note})
+    mark_stage(run_dir, stage, key, graph.files)
     return graph
 
 
