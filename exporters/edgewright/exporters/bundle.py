@@ -1,5 +1,6 @@
 """Writes the bundle: what passed, what torch answered, and nothing that differs between two equal runs."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -19,7 +20,7 @@ from edgewright.exporters.precision import PRECISIONS
 from edgewright.exporters.samples import Samples
 from edgewright.exporters.verdict import GoldenAnswers, Verdict
 from edgewright.runtime.errors import ExportError, MachineError
-from edgewright.runtime.files import canonical_json, replace_directory, sha256_of_file
+from edgewright.runtime.files import canonical_json, explain_os_error, replace_directory, sha256_of_file
 from edgewright.runtime.manifest import (
     MANIFEST_NAME,
     FileEntry,
@@ -32,7 +33,7 @@ from edgewright.runtime.manifest import (
 )
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
-__all__ = ["Candidate", "library_versions", "write_bundle", "write_candidate"]
+__all__ = ["Candidate", "check_target", "library_versions", "write_bundle", "write_candidate"]
 
 _LIBRARIES = (
     "edgewright",
@@ -104,6 +105,24 @@ def write_bundle(target: Path, candidate: Candidate, verdict: Verdict, samples: 
     return write_candidate(target, candidate, names, verdict.ranking, verdict.golden, verdict, samples)
 
 
+def check_target(target: Path) -> None:
+    """Raise `MachineError` unless a bundle may be written to `target`: nothing there, an empty folder, or a bundle.
+
+    A stage that takes long calls this first, so that the answer does not come after the work.
+    """
+    try:
+        foreign = target.exists() and not (target / MANIFEST_NAME).is_file()
+        if foreign and (not target.is_dir() or any(target.iterdir())):
+            raise MachineError(
+                f"{target} exists and is not a bundle: choose another place, or remove it yourself"
+            )
+        parent = next(folder for folder in target.absolute().parents if folder.exists())
+    except OSError as error:
+        raise explain_os_error(error, target) from error
+    if not os.access(parent, os.W_OK):
+        raise MachineError(f"cannot write {target}: choose a folder you may write to")
+
+
 def write_candidate(
     target: Path,
     candidate: Candidate,
@@ -114,14 +133,7 @@ def write_candidate(
     samples: Samples,
 ) -> Path:
     """Write `names` whether they passed or not; the ladder climbs such a bundle before there is a verdict."""
-    if (
-        target.exists()
-        and not (target / MANIFEST_NAME).is_file()
-        and (not target.is_dir() or any(target.iterdir()))
-    ):
-        raise MachineError(
-            f"{target} exists and is not a bundle: choose another place, or remove it yourself"
-        )
+    check_target(target)
 
     def fill(folder: Path) -> None:
         (folder / "onnx").mkdir()

@@ -13,16 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.runtime import Engine, open_bundle
-from edgewright.runtime.errors import BundleError, MachineError
+from edgewright.runtime.errors import BundleError, EdgewrightError, MachineError
 from edgewright.runtime.structure import from_plain, parse_json, to_plain
 
 __all__ = ["BenchRow", "bench_bundle", "measure"]
 
+_KNOWN_TROUBLE = 3
+"""Exit status of the measuring process when its last words are meant for the user."""
+
 
 @dataclass(frozen=True)
 class BenchRow:
-    """One variant's figures: raw input to answer for p50/p95 (ms), answers per second in batches, start to first answer (ms,
-    without the interpreter's own start), peak resident memory (MB), and how many times faster than torch (graph alone)."""
+    """One variant's figures: raw input to answer for p50/p95 (ms), answers per second in batches, start to first answer
+    (ms, without the interpreter's own start), peak resident memory (MB), and how many times as fast as torch (graph
+    alone).
+    """
 
     variant: str
     provider: str
@@ -74,6 +79,8 @@ def _in_own_process(
         check=False,
     )
     if done.returncode != 0:
+        if done.returncode == _KNOWN_TROUBLE:
+            raise MachineError(f"{variant} cannot be measured: {done.stderr.strip()}")
         lines = done.stderr.strip().splitlines() or ["it was killed, perhaps for lack of memory"]
         raise MachineError(
             f"measuring {variant} failed: {lines[-1]}: run 'edgewright verify {bundle}' to see why"
@@ -132,4 +139,8 @@ def _peak_mb() -> float:
 
 if __name__ == "__main__":
     _bundle, *_rest = json.loads(sys.argv[1])
-    print(json.dumps(to_plain(measure(Path(_bundle), *_rest))))
+    try:
+        print(json.dumps(to_plain(measure(Path(_bundle), *_rest))))
+    except EdgewrightError as error:
+        print(error, file=sys.stderr)
+        sys.exit(_KNOWN_TROUBLE)

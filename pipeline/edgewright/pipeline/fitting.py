@@ -1,5 +1,6 @@
 """The first half of the pipeline as one resumable stage: recipe and data to a run directory with trained weights."""
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,9 @@ __all__ = ["fit_run", "run_recipe"]
 
 RECIPE = "recipe.json"
 DATA = "data.json"
+
+_NAMED = 5
+_log = logging.getLogger(__name__)
 
 
 def fit_run(
@@ -46,6 +50,7 @@ def fit_run(
             _check_same_data(splits, run_dir)
             write_json(run_dir / RECIPE, recipe.to_plain())
             write_json(run_dir / DATA, splits.to_plain())
+            _tell(splits)
         built = build_model(
             recipe.model,
             len(splits.classes),
@@ -60,6 +65,18 @@ def fit_run(
 def run_recipe(run_dir: Path) -> Recipe:
     """The recipe of a run. Raises `RecipeError` when `run_dir` is not one."""
     return recipe_from_plain(read_run_json(run_dir, RECIPE), f"{run_dir / RECIPE}")
+
+
+def _tell(splits: Splits) -> None:
+    """Say what was found before anything trains: how many of each, what was skipped and why."""
+    counts = ", ".join(f"{sum(count)} {name}" for name, count in splits.counts().items())
+    _log.info("%s: %d classes, %d files; %s", Path(splits.source).name, len(splits.classes), splits.files, counts)
+    for skipped in splits.skipped[:_NAMED]:
+        _log.info("skipped %s: %s", skipped.path, skipped.reason)
+    if len(splits.skipped) > _NAMED:
+        _log.info("skipped %d more, all named in %s", len(splits.skipped) - _NAMED, DATA)
+    for note in splits.notes:
+        _log.info("note: %s", note)
 
 
 def _scan_progress(progress: Progress | None) -> Callable[[int, int], None] | None:
@@ -105,6 +122,6 @@ def _check_same_data(splits: Splits, run_dir: Path) -> None:
     if (before.get("classes"), before.get("splits")) == (now["classes"], now["splits"]):
         return
     raise RecipeError(
-        f"the data changed since the training in {run_dir} began ({before.get('files')} files then, {splits.files} now): "
-        "name another folder, or add --restart to train anew"
+        f"the data changed since the training in {run_dir} began "
+        f"({before.get('files')} files then, {splits.files} now): name another folder, or add --restart to train anew"
     )

@@ -41,7 +41,12 @@ def layers_of(model: str, unfreeze: str | None) -> Layers:
         parts = tuple(part.strip() for part in unfreeze.split(",") if part.strip())
         chosen = int(unfreeze) if unfreeze.isdecimal() else "all" if parts == ("all",) else parts
     built = build_model(name, classes=classes, weights="none", input_size=size)
-    trainable = resolve_unfreeze(built, chosen)
+    try:
+        trainable = resolve_unfreeze(built, chosen)
+    except RecipeError as error:
+        if unfreeze is None:
+            raise
+        raise RecipeError(str(error).replace("transfer.unfreeze:", "--unfreeze:", 1)) from None
     counts = {path: parameter.numel() for path, parameter in built.module.named_parameters()}
     return Layers(
         model=name,

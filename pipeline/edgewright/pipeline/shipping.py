@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgewright.exporters.bundle import Candidate, write_bundle
+from edgewright.exporters.bundle import Candidate, check_target, write_bundle
 from edgewright.exporters.judge import judge
 from edgewright.exporters.ladder import climb
 from edgewright.exporters.onnx_graph import Graph, export_graph, load_graph
@@ -88,6 +88,7 @@ def ship(
 ) -> Outcome:
     """The whole way from a recipe to a bundle. Every stage that is finished is taken as it is."""
     recipe = load_recipe(recipe_path, overrides)
+    check_target(out)
     fit_run(recipe, run_dir, restart, progress)
     return export_run(run_dir, out, None, provider, progress, recipe)
 
@@ -113,6 +114,7 @@ def export_run(
     """
     report = progress or _silent
     wanted = _variants(variants)
+    check_target(out)
     with lock_run(_existing(run_dir)):
         loaded = _load(run_dir, recipe)
         recipe = loaded.recipe
@@ -127,7 +129,9 @@ def export_run(
     return Outcome(verdict, bundle, demanded)
 
 
-def verify_run(bundle: Path, run_dir: Path, provider: str = "auto", progress: Progress | None = None) -> Ladder:
+def verify_run(
+    bundle: Path, run_dir: Path, provider: str = "auto", progress: Progress | None = None
+) -> Ladder:
     """Climb the whole ladder of a bundle against the torch model of the run it came from.
 
     Raises:

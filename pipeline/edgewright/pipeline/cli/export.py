@@ -10,7 +10,7 @@ from edgewright.pipeline.cli.output import progress_bars
 
 @click.command()
 @run_argument
-@out_option("the bundle")
+@out_option("the bundle", replaced=True)
 @click.option(
     "--variants",
     default=None,

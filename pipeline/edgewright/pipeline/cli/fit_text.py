@@ -10,7 +10,7 @@ __all__ = ["fit_summary", "trained_report"]
 
 
 def trained_report(trained: Trained) -> dict[str, Any]:
-    """What `--json` prints: where the weights are, the figures of each split, the peak learning rates, digests, notes."""
+    """What `--json` prints: where the weights are, figures of each split, peak learning rates, digests, notes."""
     return {
         "weights": str(trained.weights),
         "metrics": trained.metrics,

@@ -1,8 +1,10 @@
 """The `edgewright` command: finds a command's file when it is called and turns errors into one line."""
 
 import importlib
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -105,11 +107,19 @@ def command_line(context: click.Context) -> None:
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and exit. Set EDGEWRIGHT_DEBUG=1 to see the traceback behind an error's line."""
+    _show_messages()
     try:
         code = command_line.main(args=arguments, prog_name="edgewright", standalone_mode=False)
-    except click.exceptions.Abort:
-        click.echo("interrupted; nothing written before is lost, the same command continues", err=True)
+        # Here and not at the interpreter's exit, so that a full disk behind stdout gets its line too.
+        sys.stdout.flush()
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo(
+            "edgewright: interrupted; nothing written before is lost, the same command continues", err=True
+        )
         code = 130
+    except SystemExit:
+        # Click's own way out when the reader of our stdout went away (edgewright models | head): nothing is wrong.
+        code = 0
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -126,7 +136,6 @@ def main(arguments: list[str] | None = None) -> Any:
         )
         code = 1
     except BrokenPipeError:
-        # The reader of our stdout went away (edgewright models | head): nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except MemoryError as error:
@@ -139,6 +148,16 @@ def main(arguments: list[str] | None = None) -> Any:
         _say(error, f"internal error, please report it: {type(error).__name__}: {_first_line(error)}")
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show_messages() -> None:
+    """What the stages tell goes to stderr, plain; Pillow's remarks about odd files do not."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("edgewright")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    warnings.filterwarnings("ignore", module=r"PIL\b")
 
 
 def _explain(error: OSError) -> MachineError:

@@ -12,8 +12,8 @@ from edgewright.pipeline.cli.output import emit, table
 def command(pattern: str | None, as_json: bool) -> None:
     """List what can be carried, with parameters, input size and the licence of the weights.
 
-    PATTERN is a part of a name or a glob: resnet, 'mobilenet_v*', 'timm:*inception*'. Without one, torchvision's models are
-    listed. Exit status 1 when nothing matches.
+    PATTERN is a part of a name or a glob: resnet, 'mobilenet_v*', 'timm:*inception*'. Without one, torchvision's models
+    are listed. Exit status 1 when nothing matches.
     """
     from edgewright.pipeline.models.registry import list_models
 

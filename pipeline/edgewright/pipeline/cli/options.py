@@ -61,10 +61,19 @@ bundle_argument: Decorator = click.argument("bundle", type=click.Path(path_type=
 run_argument: Decorator = click.argument("run", type=click.Path(path_type=Path))
 
 
-def out_option(what: str) -> Decorator:
-    """The required `--out DIR` of a command that writes `what`."""
+def _own_folder(context: click.Context, parameter: click.Parameter, value: Path) -> Path:
+    """Refuse the folder that this process stands in, and those above: a bundle replaces its whole folder."""
+    here, chosen = Path.cwd(), value.resolve()
+    if chosen == here or chosen in here.parents:
+        raise click.BadParameter(f"{value} is where you are: name a folder of its own, such as bundle/")
+    return value
+
+
+def out_option(what: str, replaced: bool = False) -> Decorator:
+    """The required `--out DIR` of a command that writes `what`; `replaced` when it takes the place of the folder."""
     return click.option(
         "--out",
+        callback=_own_folder if replaced else None,
         type=click.Path(path_type=Path, file_okay=False),
         required=True,
         metavar="DIR",

@@ -11,32 +11,22 @@ from edgewright.runtime import Engine
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.files import canonical_json
 from edgewright.runtime.structure import to_plain
+from edgewright.runtime.tasks.base import DeviceTask
 
 __all__ = ["expand_inputs", "predict_inputs"]
 
-_IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
 
+def expand_inputs(task: DeviceTask, inputs: Sequence[Path]) -> list[Path]:
+    """The files named, and the task's files below each folder named, in a stable order.
 
-def expand_inputs(inputs: Sequence[Path]) -> list[Path]:
-    """The files named, and the images below each folder named, in a stable order.
-
-    Raises `InputError` for a path that does not exist and for a folder without any image.
+    A folder without any stays in the list: answering it then says what is wrong with it, as for a missing file.
     """
     files: list[Path] = []
     for path in inputs:
-        if path.is_dir():
-            found = sorted(
-                file for file in path.rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES and file.is_file()
-            )
-            if not found:
-                raise InputError(
-                    f"{path} holds no image ({', '.join(sorted(_IMAGE_SUFFIXES))}): name another folder"
-                )
-            files += found
-        elif path.exists():
+        try:
+            files += task.files(path) if path.is_dir() else [path]
+        except InputError:
             files.append(path)
-        else:
-            raise InputError(f"{path} does not exist: check the path")
     return files
 
 
@@ -49,7 +39,7 @@ def _answer_chunk(engine: Engine, files: list[Path]) -> Iterable[tuple[Path, Any
             try:
                 yield file, engine(file), None
             except InputError as error:
-                yield file, None, " ".join(str(error).split())
+                yield file, None, str(error)
         return
     for file, answer in zip(files, answers, strict=True):
         yield file, answer, None
@@ -57,7 +47,7 @@ def _answer_chunk(engine: Engine, files: list[Path]) -> Iterable[tuple[Path, Any
 
 def predict_inputs(engine: Engine, inputs: Sequence[Path], top: int, as_json: bool) -> int:
     """Print an answer for each input and return how many could not be answered."""
-    files = expand_inputs(inputs)
+    files = expand_inputs(engine.task, inputs)
     size = engine.batch_size
     records: list[dict[str, Any]] = []
     failed = 0

@@ -16,7 +16,7 @@ from edgewright.pipeline.cli.output import progress_bars
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@out_option("the bundle")
+@out_option("the bundle", replaced=True)
 @click.option(
     "--run",
     "run_dir",
@@ -45,7 +45,9 @@ def command(
     from edgewright.pipeline.cli.verdict_text import conclude
     from edgewright.pipeline.shipping import ship
 
-    run_dir = run_dir or out.with_name(f"{out.name}.run")
+    if run_dir is None:
+        named = out.resolve() if out.name == ".." else out
+        run_dir = named.with_name(f"{named.name}.run")
     with progress_bars() as progress:
         outcome = ship(recipe, out, run_dir, overrides, provider=provider, restart=restart, progress=progress)
     conclude(outcome, as_json)

@@ -29,7 +29,9 @@ def selftest_text(rows: Sequence[SelfTestRow]) -> str:
     lines = [table(headers, cells, right=(2, 3, 4, 5))]
     lines += [f"{row.variant}: {row.reason}" for row in rows if row.reason]
     good = all(row.passed for row in rows)
-    lines.append("yes: this device gives torch's answers" if good else "NO: this device does not give torch's answers")
+    lines.append(
+        "yes: this device gives torch's answers" if good else "NO: this device does not give torch's answers"
+    )
     return "\n".join(lines)
 
 
@@ -42,7 +44,9 @@ def ladder_text(ladder: "Ladder") -> str:
         )
         for rung in ladder.rungs
     ]  # fmt: skip
-    lines = [table(("rung", "variant", "status", "figure", "allowed", "worst sample", "why"), cells, right=(3, 4))]
+    lines = [
+        table(("rung", "variant", "status", "figure", "allowed", "worst sample", "why"), cells, right=(3, 4))
+    ]
     failed = ladder.first_failed
     lines.append(
         f"yes: every rung that runs here holds on {ladder.samples} samples"
