@@ -36,6 +36,7 @@ ONE_FILE_LIMIT = 2_000_000_000
 """Bytes of weights up to which a graph is one file; protobuf itself ends at 2 GiB."""
 
 _NAME_SCOPES = "pkg.torch.onnx.name_scopes"
+_ROUTE, _NOTE = "edgewright.route", "edgewright.note"
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,11 @@ def export_graph(
     )
 
 
-def load_graph(path: Path, route: str = "") -> Graph:
-    """The graph that lies at `path`. Raises `ExportError` when it is not readable as ONNX."""
+def load_graph(path: Path) -> Graph:
+    """The graph that lies at `path`, equal to what `export_graph` or `make_variant` returned when they wrote it.
+
+    Raises `ExportError` when it is not readable as ONNX.
+    """
     try:
         model = onnx.load(path, load_external_data=False)
     except FileNotFoundError:
@@ -114,7 +118,9 @@ def load_graph(path: Path, route: str = "") -> Graph:
         raise ExportError(
             f"{path} is not an ONNX graph ({first_line(error)}): export the model again"
         ) from None
-    return Graph(path, _specs(model.graph.input), _specs(model.graph.output), route)
+    kept = {entry.key: entry.value for entry in model.metadata_props}
+    inputs, outputs = _specs(model.graph.input), _specs(model.graph.output)
+    return Graph(path, inputs, outputs, kept.get(_ROUTE, ""), kept.get(_NOTE, ""))
 
 
 def save_model(model: onnx.ModelProto, path: Path, route: str, note: str = "", data_name: str = "") -> Graph:
@@ -123,6 +129,8 @@ def save_model(model: onnx.ModelProto, path: Path, route: str, note: str = "", d
     Weights beyond `ONE_FILE_LIMIT` go to a file beside it, `path`'s name with ".data" added (or `data_name`).
     """
     _strip(model)
+    model.metadata_props.add(key=_ROUTE, value=route)
+    model.metadata_props.add(key=_NOTE, value=note)
     sidecar = path.with_name(data_name or path.name + ".data")
     weights = sum(_nbytes(tensor) for tensor in model.graph.initializer)
     with write_atomically(path) as temporary:
@@ -274,6 +282,11 @@ def _strip(model: onnx.ModelProto) -> None:
     model.producer_version = ""
     for holder in (model, model.graph, *model.graph.input, *model.graph.output, *model.graph.value_info):
         _keep(holder, ())
+    # A weight needs no shape beside its own: the quantiser transposes weights and trips over the stale one.
+    weights = {tensor.name for tensor in model.graph.initializer}
+    shapes = [value for value in model.graph.value_info if value.name not in weights]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(shapes)
     for tensor in model.graph.initializer:
         tensor.doc_string = ""
         _keep(tensor, ())

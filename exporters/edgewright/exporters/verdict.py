@@ -28,7 +28,9 @@ __all__ = [
     "verdict_to_json",
 ]
 
-PASS, FAIL, REJECTED = "PASS", "FAIL", "REJECTED"
+PASS = "PASS"
+FAIL = "FAIL"
+REJECTED = "REJECTED"
 RUNGS = ("encode", "export", "fusion", "precision", "provider", "decode")
 FP32_RELATIVE = 1e-4
 """How far fp32 may lie from torch, relative to the largest output."""
