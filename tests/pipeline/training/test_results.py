@@ -1,6 +1,8 @@
 """What a training wrote can be read back, and what is broken says so."""
 
+import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,27 @@ def test_weights_that_do_not_fit_their_record(tiny: Recipe, tmp_path: Path) -> N
     )
     with pytest.raises(ModelError, match="does not fit mobilenet_v3_small"):
         load_trained(tmp_path)
+
+
+def test_auxiliary_heads_learn_and_come_back(tmp_path: Path) -> None:
+    wanted = recipe_from_plain(
+        {
+            "task": "image-classification",
+            "model": "googlenet",
+            "weights": "none",
+            "data": {"source": "builtin:digits", "classes": ["0", "1"], "train_per_class": 8},
+            "input": {"size": 64},
+            "training": {"epochs": 1, "batch_size": 8, "lr": 0.001},
+        }
+    )
+    splits = open_data(wanted)
+    splits = dataclasses.replace(splits, validation=splits.validation[:2], evaluation=splits.evaluation[:2])
+    built = build_model(wanted.model, 2, wanted.weights, wanted.input.size)
+    assert set(built.auxiliary_heads) == {"aux1", "aux2"}
+    before = {name: tensor.clone() for name, tensor in built.module.state_dict().items()}
+    row = fit(built, splits, wanted, tmp_path).curves[0]
+    for name in ("aux1.fc2.weight", "aux2.conv.conv.weight", "fc.weight"):
+        assert not torch.equal(built.module.state_dict()[name], before[name]), name
+    # three heads that guess between two classes: 1 + 0.3 + 0.3 times log 2
+    assert row["train_loss"] == pytest.approx(1.6 * math.log(2), rel=0.4)
+    assert load_trained(tmp_path).built.auxiliary_heads == built.auxiliary_heads

@@ -53,15 +53,22 @@ class World:
 
     def prepare(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """The optimiser, with loss scaling around it where fp16 needs that."""
+        if self._accelerator.scaler is None:
+            return optimizer
         prepared: torch.optim.Optimizer = self._accelerator.prepare_optimizer(optimizer)
         return prepared
 
     def backward(self, loss: torch.Tensor) -> None:
         """Gradients of `loss`, scaled where fp16 needs that."""
-        self._accelerator.backward(loss)
+        if self._accelerator.scaler is None:
+            torch.autograd.backward(loss)  # accelerate looks for a package on disk at every call
+        else:
+            self._accelerator.backward(loss)
 
     def clip(self, parameters: Iterable[torch.nn.Parameter], norm: float) -> float:
         """Scale the gradients of all `parameters` together down to `norm`; returns the norm they had."""
+        if self._accelerator.scaler is None:
+            return float(torch.nn.utils.clip_grad_norm_(parameters, norm))
         return float(self._accelerator.clip_grad_norm_(list(parameters), norm))
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:

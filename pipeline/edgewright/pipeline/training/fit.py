@@ -239,11 +239,13 @@ class _Training:
         width = math.prod(self.built.feature_shape)
         engine = choose_engine(wanted, backbone, shape, total, self.world.device)
         folder = self.run_dir / _FEATURES
+        place = (
+            folder if self.world.leads else folder / f"process-{self.world.rank}"
+        )  # each has its own graph
         made: list[Extract] = []
 
         def extract() -> Extract:
             if not made:
-                place = folder if self.world.leads else folder / f"process-{self.world.rank}"
                 arguments = (engine, wanted, backbone, shape, place, self.world.device, self.notes.append)
                 made.append(make_extract(*arguments))
             return made[0]
@@ -266,9 +268,10 @@ class _Training:
                 folder / f"{name}.npy", key, sources[name], width, extract, self.world, reporting
             )
             features[name] = ArraySource(cached.rows, sources[name].targets)
-        if self.world.leads:
-            for leftover in ("backbone.onnx", "backbone.onnx.data"):
-                (folder / leftover).unlink(missing_ok=True)
+        for leftover in ("backbone.onnx", "backbone.onnx.data"):
+            (place / leftover).unlink(missing_ok=True)
+        if not self.world.leads and place.is_dir():
+            place.rmdir()
         return features
 
     def _outcome(

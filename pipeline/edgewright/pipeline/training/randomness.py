@@ -4,6 +4,7 @@ before.
 So a run that resumes at step k draws what the undisturbed run drew at step k.
 """
 
+import functools
 import hashlib
 
 import numpy as np
@@ -25,4 +26,13 @@ def generator(*parts: int | str) -> np.random.Generator:
 
 def seed_torch(*parts: int | str) -> None:
     """Seed torch's own generators (dropout, stochastic depth) by `derive_seed`."""
-    torch.manual_seed(derive_seed(*parts))
+    seed = derive_seed(*parts)
+    if _has_accelerator():
+        torch.manual_seed(seed)
+    else:  # on a CPU alone torch.manual_seed would keep a note, with a stack trace, for devices that never start
+        torch.default_generator.manual_seed(seed)
+
+
+@functools.cache
+def _has_accelerator() -> bool:
+    return torch.accelerator.is_available()
