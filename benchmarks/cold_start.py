@@ -82,7 +82,10 @@ def measure() -> list[Claim]:
     time_ratio = statistics.median(ours.seconds / theirs.seconds for ours, theirs in pairs)
     memory_ratio = statistics.median(ours.peak_mb / theirs.peak_mb for ours, theirs in pairs)
     ours, theirs = (
-        Run(statistics.median(pair[side].seconds for pair in pairs), statistics.median(pair[side].peak_mb for pair in pairs))
+        Run(
+            statistics.median(pair[side].seconds for pair in pairs),
+            statistics.median(pair[side].peak_mb for pair in pairs),
+        )
         for side in (0, 1)
     )
     return [

@@ -31,7 +31,7 @@ class Claim:
 
 
 def alternate(first: Callable[[], Any], second: Callable[[], Any], rounds: int, warmup: int = 3) -> Ratio:
-    """Call `first` and `second` in turn; who goes first changes each round, so that neither always finds the warmer cache."""
+    """Call both in turn; who goes first changes each round, so that neither always finds the warmer cache."""
     for _ in range(warmup):
         first()
         second()

@@ -43,9 +43,11 @@ def naive_epoch(built: BuiltModel, task: DeviceTask, samples: list[tuple[Path, i
         images = torch.from_numpy(task.collate([task.encode(path) for path, _ in batch])["image"])
         with torch.no_grad():
             features = backbone(images)
-        loss = torch.nn.functional.cross_entropy(head(features), torch.tensor([target for _, target in batch]))
+        loss = torch.nn.functional.cross_entropy(
+            head(features), torch.tensor([target for _, target in batch])
+        )
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
     return time.perf_counter() - before
 
@@ -75,7 +77,12 @@ def measure() -> list[Claim]:
                 "task": "image-classification",
                 "model": "resnet18",
                 "weights": str(weights),
-                "data": {"source": str(folder / "photos"), "validation": 0.1, "calibration": 0.0, "evaluation": 0.1},
+                "data": {
+                    "source": str(folder / "photos"),
+                    "validation": 0.1,
+                    "calibration": 0.0,
+                    "evaluation": 0.1,
+                },
                 "transfer": {"mode": "feature-extraction"},
                 "training": {"epochs": EPOCHS, "batch_size": BATCH, "lr": 1e-3},
                 "variants": ["fp32"],
@@ -91,7 +98,9 @@ def measure() -> list[Claim]:
         }
         everything = [sample for samples in by_split.values() for sample in samples]
         example = (torch.zeros(2, 3, 224, 224),)
-        graph = export_graph(feature_module(built), example, folder / "features.onnx", output_names=("features",))
+        graph = export_graph(
+            feature_module(built), example, folder / "features.onnx", output_names=("features",)
+        )
         first_pass = ort_pass(graph.path, task, everything)
         before = time.perf_counter()
         trained = fit(build(weights), splits, recipe, folder / "run")

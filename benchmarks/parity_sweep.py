@@ -145,11 +145,11 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# fp32 parity, torch against ONNX Runtime (CPU)",
         "",
-        "Made by `python benchmarks/parity_sweep.py`; the script's head says how. Error: largest absolute difference over",
-        "largest absolute output. Encode: the device's preprocessing equals the library's own, bit for bit.",
+        "Made by `python benchmarks/parity_sweep.py`; the script's head says how. Error: largest absolute difference",
+        "over largest absolute output. Encode: the device's preprocessing equals the library's own, bit for bit.",
         "",
-        f"{sum(bool(row['holds']) for row in rows.values())} of {len(rows)} models hold (error <= {LIMIT:g} at batch 1, 3 and 7, every decision "
-        "away from ties agrees, encode equal).",
+        f"{sum(bool(row['holds']) for row in rows.values())} of {len(rows)} models hold: error <= {LIMIT:g} at batch "
+        "1, 3 and 7, every decision away from ties agrees, encode equal.",
         "",
         "| model | parameters | input | route | error b1 | error b3 | error b7 | decisions | encode | holds |",
         "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | --- | --- |",

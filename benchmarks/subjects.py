@@ -76,6 +76,12 @@ def make_subject(name: str, folder: Path, classes: int = 1000) -> Subject:
     crop = photo_crops(1)[0]
     samples = Samples(("one",), [crop], np.zeros(1, np.int64))
     bundle = write_candidate(
-        folder / name / "bundle", candidate, ["fp32", "int8-static"], ("int8-static", "fp32"), golden, None, samples
+        folder / name / "bundle",
+        candidate,
+        ["fp32", "int8-static"],
+        ("int8-static", "fp32"),
+        golden,
+        None,
+        samples,
     )
     return Subject(built, bundle, encoded[0])

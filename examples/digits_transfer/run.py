@@ -2,8 +2,8 @@
 
     python examples/digits_transfer/run.py
 
-Prints accuracy on held-out digits 5-9 for training from scratch, fine-tuning and feature extraction, over three draws of
-the five samples. Runs live in runs/digits_transfer; a second call finds them finished.
+Prints accuracy on held-out digits 5-9 for training from scratch, fine-tuning and feature extraction, over three
+draws of the five samples. Runs live in runs/digits_transfer; a second call finds them finished.
 """
 
 import statistics

@@ -29,11 +29,13 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = {}  # noqa: RUF012 (PyYAML's own class attribute, filled below)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
+        parser: Any = self  # the stubs leave half of the parser untyped
+        if parser.check_event(yaml.AliasEvent):
             raise yaml.MarkedYAMLError(
-                problem="aliases (*name) are not used in recipes", problem_mark=self.peek_event().start_mark
+                problem="aliases (*name) are not used in recipes", problem_mark=parser.peek_event().start_mark
             )
-        return super().compose_node(parent, index)  # type: ignore[no-any-return, arg-type]
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
