@@ -41,15 +41,12 @@ def fit_run(
     """
     leads = int(os.environ.get("RANK", "0")) == 0
     with lock_run(run_dir) if leads else nullcontext():
-        if restart and leads:
-            _forget(run_dir)
-        elif leads:
+        if leads and not restart:
             _check_same_recipe(recipe, run_dir)
         splits = open_data(recipe, _scan_progress(progress) if leads else None)
-        if leads:
+        if leads and not restart:
             _check_same_data(splits, run_dir)
-            write_json(run_dir / RECIPE, recipe.to_plain())
-            write_json(run_dir / DATA, splits.to_plain())
+        if leads:
             _tell(splits)
         built = build_model(
             recipe.model,
@@ -59,6 +56,12 @@ def fit_run(
             recipe.transfer.head,
             recipe.training.seed,
         )
+        if leads:
+            # Not before: a mistyped model must neither claim the folder nor cost what an earlier training left there.
+            if restart:
+                _forget(run_dir)
+            write_json(run_dir / RECIPE, recipe.to_plain())
+            write_json(run_dir / DATA, splits.to_plain())
         return fit(built, splits, recipe, run_dir, progress)
 
 
@@ -70,7 +73,9 @@ def run_recipe(run_dir: Path) -> Recipe:
 def _tell(splits: Splits) -> None:
     """Say what was found before anything trains: how many of each, what was skipped and why."""
     counts = ", ".join(f"{sum(count)} {name}" for name, count in splits.counts().items())
-    _log.info("%s: %d classes, %d files; %s", Path(splits.source).name, len(splits.classes), splits.files, counts)
+    _log.info(
+        "%s: %d classes, %d files; %s", Path(splits.source).name, len(splits.classes), splits.files, counts
+    )
     for skipped in splits.skipped[:_NAMED]:
         _log.info("skipped %s: %s", skipped.path, skipped.reason)
     if len(splits.skipped) > _NAMED:

@@ -39,6 +39,10 @@ def layers_of(model: str, unfreeze: str | None) -> Layers:
         raise RecipeError(f"there is no run {model}: name a folder that 'edgewright fit' wrote, or a model")
     if unfreeze is not None:
         parts = tuple(part.strip() for part in unfreeze.split(",") if part.strip())
+        if not parts:
+            raise RecipeError(
+                "--unfreeze: nothing is named: give all, a number of last blocks, or names and globs"
+            )
         chosen = int(unfreeze) if unfreeze.isdecimal() else "all" if parts == ("all",) else parts
     built = build_model(name, classes=classes, weights="none", input_size=size)
     try:

@@ -1,0 +1,64 @@
+"""What tests of several folders share: the command line in this process, and one shipped run and bundle."""
+
+import fcntl
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.command import RECIPE, Answer, Call, Shipped, run_process
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Call]:
+    """Call the command line in this process, with one thread; libraries that write past Python are heard too."""
+    import torch
+
+    from edgewright.pipeline.cli.main import main
+
+    monkeypatch.setenv("EDGEWRIGHT_CACHE", "off")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    def call(*arguments: object) -> Answer:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        assert isinstance(left.value.code, int)
+        return Answer(left.value.code, out, err)
+
+    logger = logging.getLogger("edgewright")
+    kept = logger.handlers, logger.level
+    yield call
+    logger.handlers, logger.level = kept
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
+    """One run and bundle for the whole session, made once however many processes run tests."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder = base / "shipped"
+    folder.mkdir(exist_ok=True)
+    found = Shipped(folder / "recipe.yaml", folder / "bundle.run", folder / "bundle", {})
+    report = folder / "report.json"
+    with (base / "shipped.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not report.exists():
+            _ship(found, report)
+    return Shipped(found.recipe, found.run, found.bundle, json.loads(report.read_text(encoding="utf-8")))
+
+
+def _ship(found: Shipped, report: Path) -> None:
+    found.recipe.write_text(RECIPE, encoding="utf-8")
+    answer = run_process("ship", found.recipe, "--out", found.bundle, "--json")
+    assert answer.code == 0, answer.err
+    assert len(answer.err.splitlines()) == 1
+    assert "240 train, 72 validation, 72 calibration, 144 evaluation" in answer.err
+    report.write_text(answer.out, encoding="utf-8")
