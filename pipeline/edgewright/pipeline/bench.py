@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,13 +60,13 @@ def bench_bundle(
         names = [found.name for found in opened.manifest.variants]
     else:
         names = [opened.manifest.variant(variant).name]
-    rows = [_in_own_process(bundle, name, seconds, batch, provider, threads) for name in names]
-    if against is None:
-        return tuple(rows)
-    from edgewright.pipeline.bench_torch import ratios_to_torch
+    ratios: Mapping[str, float] = {}
+    if against is not None:  # first, so that a missing torch or a wrong run costs no waiting
+        from edgewright.pipeline.bench_torch import ratios_to_torch
 
-    ratios = ratios_to_torch(bundle, against, names, seconds, provider, threads)
-    return tuple(replace(row, ratio_to_torch=ratios[row.variant]) for row in rows)
+        ratios = ratios_to_torch(bundle, against, names, seconds, provider, threads)
+    rows = [_in_own_process(bundle, name, seconds, batch, provider, threads) for name in names]
+    return tuple(replace(row, ratio_to_torch=ratios.get(row.variant)) for row in rows)
 
 
 def _in_own_process(
