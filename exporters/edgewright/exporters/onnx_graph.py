@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from edgewright.exporters.quiet import quiet
-from edgewright.runtime.errors import ExportError
+from edgewright.runtime.errors import ExportError, MachineError
 from edgewright.runtime.files import explain_os_error, write_atomically
 from edgewright.runtime.manifest import TensorSpec
 
@@ -80,6 +80,7 @@ def export_graph(
 
     Raises:
         ExportError: neither route gives a graph that runs and agrees with torch in its output shapes.
+        MachineError: `path` cannot be written.
     """
     tensors = _in_order(example, input_names)
     axes = {name: {0: "batch"} for name in input_names} if dynamic_axes is None else dynamic_axes
@@ -93,6 +94,8 @@ def export_graph(
             graph = save_model(model, path, name, f"{reasons[0]}; took TorchScript" if reasons else "")
             _run_at_other_sizes(graph, module, tensors, axes)
             return graph
+        except MachineError:  # a full disk is not the route's fault
+            raise
         except OSError as error:
             raise explain_os_error(error, path) from error
         except Exception as error:  # the exporters raise anything at all; the reason is kept and shown

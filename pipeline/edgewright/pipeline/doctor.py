@@ -31,6 +31,8 @@ _FEATURES: dict[str, str] = {
     "i8mm": "fastest int8 on Arm",
 }
 
+_INT8 = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+
 _HUBS = {"torchvision weights": "download.pytorch.org", "Hugging Face hub": "huggingface.co"}
 
 
@@ -45,7 +47,10 @@ class ProviderFinding:
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything `edgewright doctor` prints. `features` maps a CPU feature to whether this CPU has it."""
+    """Everything `edgewright doctor` prints.
+
+    `features` maps a CPU feature to whether this CPU has it; it is empty where the system does not tell.
+    """
 
     python: str
     system: str
@@ -58,12 +63,13 @@ class Findings:
     advice: tuple[str, ...]
 
 
-def _cpu_flags() -> tuple[str, frozenset[str]]:
+def _cpu_flags() -> tuple[str, frozenset[str] | None]:
+    """The CPU's name and its flags as Linux spells them; None for those where the system does not tell."""
     name, flags = platform.processor() or platform.machine(), frozenset[str]()
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return name, flags
+    except OSError:  # not Linux: nothing is known of the CPU's features
+        return name, None
     for line in lines:
         key, _, value = line.partition(":")
         if key.strip() == "model name":
@@ -107,7 +113,7 @@ def _advise(
         )
     if not any(provider.starts for provider in providers):
         advice.append("no provider starts: pip install 'edgewright[cpu]' or 'edgewright[gpu]'")
-    if not any(features.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")):
+    if features and not any(features[name] for name in _INT8):
         advice.append("this CPU has no int8 dot product: expect int8 to be smaller but not faster than fp32")
     if versions["torch"] is None:
         advice.append(
@@ -119,7 +125,7 @@ def _advise(
 def examine(try_hub: bool = True) -> Findings:
     """Look at this machine. `try_hub` opens (and closes) one connection to each hub, at most 3 s each."""
     name, flags = _cpu_flags()
-    features = {feature: feature in flags for feature in _FEATURES}
+    features = {} if flags is None else {feature: feature in flags for feature in _FEATURES}
     versions = {package: _version(package) for package in _PACKAGES}
     providers = _providers()
     return Findings(

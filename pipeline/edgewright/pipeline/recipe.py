@@ -39,6 +39,7 @@ __all__ = [
     "Training",
     "Transfer",
     "load_recipe",
+    "override_export",
     "recipe_from_plain",
     "recipe_json_schema",
 ]
@@ -46,6 +47,9 @@ __all__ = [
 BUILTIN_PREFIX = "builtin:"
 
 _MAX_BYTES = 1 << 20
+
+_AFTER_TRAINING = ("variants", "quantization", "budget")
+"""The sections that do not touch the trained weights."""
 
 
 def _data(value: Any) -> Any:
@@ -148,7 +152,7 @@ class Recipe(Section):
     def training_digest(self) -> str:
         """Hex SHA-256 of what decides the trained weights, so that a new budget does not train again."""
         plain = self.to_plain()
-        for key in ("variants", "quantization", "budget"):
+        for key in _AFTER_TRAINING:
             del plain[key]
         for key in ("workers", "checkpoint_seconds"):
             del plain["training"][key]
@@ -203,6 +207,23 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
             "write imagenet, none or the path of a .safetensors file"
         )
     return recipe
+
+
+def override_export(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """The recipe of a finished training with `overrides` of what comes after it, such as "budget.max_drop=0.02".
+
+    Raises `RecipeError` for anything that would need another training.
+    """
+    document = recipe.to_plain()
+    for override in overrides:
+        section = override.partition("=")[0].partition(".")[0].strip()
+        if section not in _AFTER_TRAINING:
+            raise RecipeError(
+                f"--set {override}: this run is trained: set {', '.join(_AFTER_TRAINING[:-1])} or "
+                f"{_AFTER_TRAINING[-1]} here, anything else with 'edgewright fit' in a folder of its own"
+            )
+        _override(document, override)
+    return recipe_from_plain(document, "--set")
 
 
 def recipe_json_schema() -> dict[str, Any]:

@@ -22,10 +22,14 @@ RUN_FILES = (
 )  # fmt: skip
 """Everything that the stages write into a run directory."""
 
+_HALF_WRITTEN = (".*.tmp-*", "export/.*.tmp-*")
+
 
 @contextlib.contextmanager
 def lock_run(run_dir: Path) -> Iterator[None]:
     """Hold `run_dir` for this process; the lock goes with the process, however it dies.
+
+    Files that a killed process left half written are removed: nobody else can be writing them.
 
     Raises `MachineError` when another process holds it or the folder cannot be written.
     """
@@ -41,6 +45,9 @@ def lock_run(run_dir: Path) -> Iterator[None]:
             raise MachineError(
                 f"another process is working in {run_dir}: wait for it, or choose another run directory"
             ) from None
+        for pattern in _HALF_WRITTEN:
+            for leftover in run_dir.glob(pattern):
+                leftover.unlink(missing_ok=True)
         yield
     finally:
         os.close(descriptor)

@@ -19,7 +19,7 @@ from edgewright.exporters.verdict import FAIL, Budget, Ladder, Verdict, verdict_
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.data.sources import restore_splits
 from edgewright.pipeline.fitting import DATA, fit_run, run_recipe
-from edgewright.pipeline.recipe import Recipe, load_recipe
+from edgewright.pipeline.recipe import Recipe, load_recipe, override_export
 from edgewright.pipeline.recipe_sections import check_variants
 from edgewright.pipeline.run_dir import Progress, finished_stage, lock_run, mark_stage, read_run_json
 from edgewright.pipeline.training.results import LoadedModel, load_trained
@@ -100,11 +100,13 @@ def export_run(
     provider: str = "auto",
     progress: Progress | None = None,
     recipe: Recipe | None = None,
+    overrides: tuple[str, ...] = (),
 ) -> Outcome:
     """Export a finished run, make its variants, judge them, and write what passed to `out`.
 
     Args:
         variants: precisions to make, instead of those of the recipe; each is then a demand.
+        overrides: "key=value" for the recipe's variants, quantization or budget.
         recipe: the run's recipe with a budget or variants of its own; None for the run's own.
 
     Raises:
@@ -116,8 +118,8 @@ def export_run(
     wanted = _variants(variants)
     check_target(out)
     with lock_run(_existing(run_dir)):
+        recipe = override_export(recipe or run_recipe(run_dir), overrides)
         loaded = _load(run_dir, recipe)
-        recipe = loaded.recipe
         names = wanted or recipe.wanted_variants
         demanded = wanted or (() if recipe.variants == "auto" else recipe.variants)
         candidate = _make_candidate(run_dir, loaded, names, report)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -111,14 +112,14 @@ def write_json(path: Path, value: Any) -> None:
 def replace_directory(target: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write a whole directory, then put it in the place of `target` by renaming.
 
-    What stood at `target` stays untouched until `fill` has succeeded. Raises `MachineError` when the machine
-    refuses.
+    What stood at `target` stays untouched until `fill` has succeeded; what a killed process left beside it is
+    removed. Raises `MachineError` when the machine refuses.
     """
     temporary = target.with_name(f".{target.name}.tmp-{os.getpid()}")
     old = target.with_name(f".{target.name}.old-{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove_leftovers(target)
         temporary.mkdir()
         fill(temporary)
         for file in temporary.rglob("*"):
@@ -140,3 +141,32 @@ def replace_directory(target: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
         if target.exists():
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove the temporary directories of processes that were killed while they replaced `target`."""
+    for kind in ("tmp", "old"):
+        start = f".{target.name}.{kind}-"
+        for leftover in target.parent.iterdir():
+            number = leftover.name.removeprefix(start)
+            if number == leftover.name or not number.isdecimal() or leftover.is_symlink():
+                continue
+            if int(number) != os.getpid() and _runs(int(number)):
+                continue
+            if kind == "old" and not target.exists():
+                # Killed between the two renames: this is what stood there, and all there is.
+                leftover.rename(target)
+            else:
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    if sys.platform == "win32":  # there, signal 0 is no question: it ends the process
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it runs, and is someone else's
+        return True
+    return True
