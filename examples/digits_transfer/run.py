@@ -21,7 +21,7 @@ SEEDS = (0, 1, 2)
 
 
 def main() -> int:
-    """Run everything, print the table; the exit status says whether transfer beat training from scratch."""
+    """Run everything and print the table."""
     with progress_bars() as progress:
         source = fit_run(load_recipe(HERE / "source.yaml"), RUNS / "source", progress=progress)
         accuracy: dict[str, list[float]] = {}
@@ -36,12 +36,16 @@ def main() -> int:
         (way, *(f"{value:.3f}" for value in values), f"{statistics.mean(values):.3f}")
         for way, values in accuracy.items()
     ]
-    print(table(("way", *(f"seed {seed}" for seed in SEEDS), "mean"), rows, right=range(1, len(SEEDS) + 2)))
+    print(
+        table(("way", *(f"seed {seed}" for seed in SEEDS), "mean"), rows, right=range(1, len(SEEDS) + 2)),
+        end="\n\n",
+    )
     means = {way: statistics.mean(values) for way, values in accuracy.items()}
-    best = max(means, key=lambda way: means[way])
-    gain = means[best] - means["from scratch"]
-    print(f"\nbest: {best}, {100 * gain:+.1f} points against training from scratch")
-    return 0 if best != "from scratch" else 1
+    for way in list(WAYS)[1:]:
+        print(
+            f"{way}: {100 * (means[way] - means['from scratch']):+.1f} points against training from scratch"
+        )
+    return 0
 
 
 if __name__ == "__main__":

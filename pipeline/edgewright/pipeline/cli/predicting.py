@@ -62,7 +62,7 @@ def predict_inputs(engine: Engine, inputs: Sequence[Path], top: int, as_json: bo
             records.append({"input": str(file), "labels": [to_plain(label) for label in labels]})
             if not as_json:
                 click.echo(
-                    f"{file}  " + "  ".join(f"{label.label} {label.probability:.3f}" for label in labels)
+                    f"{file}  " + "  ".join(f"{label.label} {label.probability:.1%}" for label in labels)
                 )
     if as_json:
         answers = {"variant": engine.variant, "provider": engine.provider, "answers": records}
