@@ -1,7 +1,11 @@
 """What doctor says of CPUs, packages and hubs that this machine does not have."""
 
-import socket
+import io
+from email.message import Message
+from http.client import BadStatusLine
 from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request
 
 import pytest
 
@@ -80,16 +84,29 @@ def test_no_onnxruntime_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not provider.starts and "edgewright[cpu]" in provider.reason
 
 
-def test_hubs_are_asked_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("answer", "there"),
+    [
+        (None, True),
+        (HTTPError("https://x/", 403, "Forbidden", Message(), None), True),
+        (URLError("Tunnel connection failed: 403 Forbidden"), False),
+        (URLError(OSError("Name or service not known")), False),
+        (TimeoutError("timed out"), False),
+        (BadStatusLine("x"), False),
+    ],
+)
+def test_hubs_are_asked_once_each_the_way_a_download_would(
+    monkeypatch: pytest.MonkeyPatch, answer: Exception | None, there: bool
+) -> None:
     asked: list[str] = []
 
-    def connect(address: tuple[str, int], timeout: float) -> socket.socket:
-        assert address[1] == 443 and timeout <= 3
-        asked.append(address[0])
-        if address[0] == "huggingface.co":
-            return socket.socket()
-        raise OSError("Network is unreachable")
+    def urlopen(request: Request, timeout: float) -> io.BytesIO:
+        assert request.get_method() == "HEAD" and timeout <= 3
+        asked.append(request.full_url)
+        if answer is not None:
+            raise answer
+        return io.BytesIO()
 
-    monkeypatch.setattr(socket, "create_connection", connect)
-    assert examine().hubs == {"torchvision weights": False, "Hugging Face hub": True}
-    assert asked == ["download.pytorch.org", "huggingface.co"]
+    monkeypatch.setattr("urllib.request.urlopen", urlopen)
+    assert examine().hubs == {"torchvision weights": there, "Hugging Face hub": there}
+    assert asked == ["https://download.pytorch.org/", "https://huggingface.co/"]

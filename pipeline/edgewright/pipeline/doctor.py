@@ -3,10 +3,12 @@
 Imports nothing heavy: the version of a package is read from its metadata, and only ONNX Runtime is started.
 """
 
+import http.client
 import os
 import platform
-import socket
 import sys
+import urllib.error
+import urllib.request
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -87,11 +89,15 @@ def _version(package: str) -> str | None:
 
 
 def _reachable(host: str) -> bool:
+    """Whether a download would get an answer: through the proxy that is set, if one is."""
+    request = urllib.request.Request(f"https://{host}/", method="HEAD")
     try:
-        with socket.create_connection((host, 443), timeout=3):
-            return True
-    except OSError:
+        urllib.request.urlopen(request, timeout=3).close()
+    except urllib.error.HTTPError as error:  # it has nothing at this address, but it answers
+        error.close()
+    except (OSError, http.client.HTTPException):
         return False
+    return True
 
 
 def _providers() -> tuple[ProviderFinding, ...]:
@@ -123,7 +129,7 @@ def _advise(
 
 
 def examine(try_hub: bool = True) -> Findings:
-    """Look at this machine. `try_hub` opens (and closes) one connection to each hub, at most 3 s each."""
+    """Look at this machine. `try_hub` asks each hub for an answer, for some 3 s at most."""
     name, flags = _cpu_flags()
     features = {} if flags is None else {feature: feature in flags for feature in _FEATURES}
     versions = {package: _version(package) for package in _PACKAGES}
