@@ -116,7 +116,9 @@ def test_cuda_without_a_gpu_is_an_error_and_no_fallback(cli: Call, shipped: Ship
         assert "choose --provider cpu" in answer.error()
 
 
-@pytest.mark.parametrize("option", [("--top", 0), ("--threads", 0), ("--provider", "tpu")])
+@pytest.mark.parametrize(
+    "option", [("--top", 0), ("--threads", 0), ("--threads", 100_000), ("--provider", "tpu")]
+)
 def test_impossible_options_exit_2(cli: Call, shipped: Shipped, option: tuple[str, object]) -> None:
     answer = cli("predict", shipped.bundle, "x.png", *option)
     assert (answer.code, answer.out) == (2, "")

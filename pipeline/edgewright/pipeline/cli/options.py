@@ -49,7 +49,10 @@ variant_option: Decorator = click.option(
 )
 
 threads_option: Decorator = click.option(
-    "--threads", type=click.IntRange(1), default=None, help="Threads of ONNX Runtime; default: one per core."
+    "--threads",
+    type=click.IntRange(1, 1024),
+    default=None,
+    help="Threads of ONNX Runtime; default: one per core.",
 )
 
 restart_option: Decorator = click.option(
