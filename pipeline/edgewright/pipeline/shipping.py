@@ -73,7 +73,7 @@ class _Batches:
 
     def __iter__(self) -> Iterator[Feeds]:
         for done, sample in enumerate(self._samples):
-            self._progress("calibrating", done, len(self._samples))
+            self._progress("calibrating", done + 1, len(self._samples))
             yield self._task.collate([self._task.encode(sample.raw)])
 
 
@@ -217,6 +217,7 @@ def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], repo
             graphs[name] = made
         else:
             failures[name] = made
+    report("exporting", len(names), len(names))
     recipe, splits, model = loaded.recipe, loaded.splits, loaded.model
     counts = {name: sum(count) for name, count in splits.counts().items()}
     return Candidate(

@@ -38,14 +38,14 @@ def conclude(outcome: Outcome, as_json: bool) -> None:
 def verdict_table(verdict: Verdict) -> str:
     """One row per variant, then the reasons and the ladder."""
     headers = (
-        "variant", "verdict", verdict.metric_name, "drop", "95 % interval", "agree", "rel. error", "SQNR dB", "MB",
-        "p50 ms", "x torch", "on",
+        "variant", "verdict", verdict.metric_name, "drop", "95 % interval", "agree", "rel. error", "passes at",
+        "SQNR dB", "MB", "p50 ms", "p95 ms", "x torch", "on",
     )  # fmt: skip
     rows = [_cells(row) for row in verdict.rows]
     lines = [
         f"judged against torch on {verdict.samples} evaluation samples, {verdict.threads} thread(s)",
         "",
-        table(headers, rows, right=range(2, 11)),
+        table(headers, rows, right=range(2, 13)),
     ]
     texts = [f"{row.name}: {text}" for row in verdict.rows for text in (row.reason, *row.notes) if text]
     if texts:
@@ -74,9 +74,11 @@ def _cells(row: VariantRow) -> tuple[str, ...]:
         interval,
         number(row.agreement, ".4f"),
         number(row.relative, ".1e"),
+        number(row.passing_tolerance, ".1e"),
         number(row.sqnr_db, ".1f"),
         "-" if row.size is None else f"{row.size / 1e6:.2f}",
         number(row.p50_ms, ".2f"),
+        number(row.p95_ms, ".2f"),
         number(row.speed_vs_torch, ".2f"),
         row.provider or "-",
     )
