@@ -18,7 +18,7 @@ from edgewright.pipeline.training.results import Trained
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.files import write_json
 
-__all__ = ["fit_run", "run_recipe"]
+__all__ = ["fit_run", "leads_processes", "many_processes", "run_recipe"]
 
 RECIPE = "recipe.json"
 DATA = "data.json"
@@ -39,7 +39,7 @@ def fit_run(
         MachineError: another process works in the run directory, or the machine refuses to write.
         DataError, ModelError, TrainingError: as the stages say.
     """
-    leads = int(os.environ.get("RANK", "0")) == 0
+    leads = leads_processes()
     with lock_run(run_dir) if leads else nullcontext():
         if leads and not restart:
             _check_same_recipe(recipe, run_dir)
@@ -63,6 +63,16 @@ def fit_run(
             write_json(run_dir / RECIPE, recipe.to_plain())
             write_json(run_dir / DATA, splits.to_plain())
         return fit(built, splits, recipe, run_dir, progress)
+
+
+def leads_processes() -> bool:
+    """Whether this process speaks for all: the first that a launcher such as torchrun started, or the only one."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def many_processes() -> bool:
+    """Whether a launcher started several processes for this call."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def run_recipe(run_dir: Path) -> Recipe:

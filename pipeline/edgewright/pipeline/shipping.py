@@ -18,7 +18,7 @@ from edgewright.exporters.samples import Reference, Samples
 from edgewright.exporters.verdict import FAIL, Budget, Ladder, Verdict, verdict_from_json, verdict_to_json
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.data.sources import restore_splits
-from edgewright.pipeline.fitting import DATA, fit_run, run_recipe
+from edgewright.pipeline.fitting import DATA, fit_run, many_processes, run_recipe
 from edgewright.pipeline.recipe import Recipe, load_recipe, override_export
 from edgewright.pipeline.recipe_sections import check_variants
 from edgewright.pipeline.run_dir import Progress, finished_stage, lock_run, mark_stage, read_run_json
@@ -87,6 +87,10 @@ def ship(
     progress: Progress | None = None,
 ) -> Outcome:
     """The whole way from a recipe to a bundle. Every stage that is finished is taken as it is."""
+    if many_processes():
+        raise RecipeError(
+            "ship runs in one process: run 'edgewright fit' under torchrun, then 'edgewright export'"
+        )
     recipe = load_recipe(recipe_path, overrides)
     check_target(out)
     fit_run(recipe, run_dir, restart, progress)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from edgewright.pipeline.training.__main__ import main
+from edgewright.pipeline.fitting import fit_run
+from edgewright.pipeline.recipe import load_recipe
 from tests.pipeline.training.killer import SCENARIOS
 
 ROOT = Path(__file__).parents[3]
@@ -61,7 +62,7 @@ training: {epochs: 3, batch_size: 32, lr: 0.001, augment: light, early_stopping:
 def test_a_real_process_killed_in_the_middle(tmp_path: Path) -> None:
     recipe, run_dir = tmp_path / "recipe.yaml", tmp_path / "killed"
     recipe.write_text(RECIPE)
-    command = [sys.executable, "-m", "edgewright.pipeline.training", str(recipe), str(run_dir)]
+    command = [sys.executable, "-m", "edgewright.pipeline", "fit", str(recipe), "--out", str(run_dir)]
     process = subprocess.Popen(command, env=ENVIRONMENT)
     while not (run_dir / "checkpoints" / "checkpoint-000009.json").exists():
         assert process.poll() is None, "the training ended before it could be killed"
@@ -69,13 +70,7 @@ def test_a_real_process_killed_in_the_middle(tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (run_dir / "weights.safetensors").exists()
-    assert main([str(recipe), str(run_dir)]) == 0
-    assert main([str(recipe), str(tmp_path / "whole")]) == 0
+    for folder in (run_dir, tmp_path / "whole"):
+        fit_run(load_recipe(recipe), folder)
     for name in ("weights.safetensors", "metrics.json", "curves.jsonl", "confusion.json", "trained.json"):
         assert (run_dir / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-
-
-def test_the_script_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 2
-    assert main([str(tmp_path / "recipe.yaml"), str(tmp_path / "run")]) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith("there is no recipe")
