@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 export HF_HUB_OFFLINE ?= 1
+# Cached byte code makes every start faster.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test check fix slow sweep bench clean
 

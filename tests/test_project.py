@@ -1,7 +1,10 @@
 """What the project promises about itself: recipes load, written commands exist, every dependency is pinned."""
 
+import json
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -117,3 +120,27 @@ def test_files_that_the_readme_links_to_exist() -> None:
 
 def test_every_warning_is_an_error() -> None:
     assert PROJECT["tool"]["pytest"]["ini_options"]["filterwarnings"][0] == "error"
+
+
+def test_the_readme_is_finished() -> None:
+    assert "@@" not in README and "TODO" not in README
+
+
+def test_the_parity_table_has_every_torchvision_model_and_all_hold() -> None:
+    from edgewright.pipeline.models.torchvision_models import model_names
+
+    lines = (ROOT / "benchmarks" / "parity.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = {row["model"]: row for row in map(json.loads, lines)}
+    assert set(model_names()) <= set(rows)
+    assert [name for name, row in rows.items() if not row["holds"]] == []
+    held = re.search(r"(\d+) of (\d+) models hold", README)
+    assert held is not None and held[1] == held[2] == str(len(rows))
+
+
+@pytest.mark.slow
+def test_the_transfer_example_runs_and_prints_its_table() -> None:
+    script = ROOT / "examples" / "digits_transfer" / "run.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=1200)
+    assert [line.split("  ")[0] for line in done.stdout.splitlines()[5:8]] == [
+        "from scratch", "fine-tuning", "feature extraction",
+    ]  # fmt: skip
