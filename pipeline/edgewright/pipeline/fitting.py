@@ -11,6 +11,7 @@ from typing import Any
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.data.sources import open_data
 from edgewright.pipeline.models.build import build_model
+from edgewright.pipeline.models.registry import find_model
 from edgewright.pipeline.recipe import Recipe, recipe_from_plain
 from edgewright.pipeline.run_dir import RUN_FILES, Progress, lock_run, read_run_json
 from edgewright.pipeline.training.fit import fit
@@ -43,6 +44,7 @@ def fit_run(
     with lock_run(run_dir) if leads else nullcontext():
         if leads and not restart:
             _check_same_recipe(recipe, run_dir)
+        find_model(recipe.model)  # looking at the data may take minutes, and a mistyped name shows at once
         splits = open_data(recipe, _scan_progress(progress) if leads else None)
         if leads and not restart:
             _check_same_data(splits, run_dir)
