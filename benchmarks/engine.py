@@ -13,7 +13,7 @@ from benchmarks.common import Claim, alternate, print_claims
 from benchmarks.subjects import Subject, make_subject, photo_crops
 from edgewright.runtime import Engine
 
-ROUNDS = 60
+ROUNDS = 120
 
 
 def bare_session(path: Path) -> onnxruntime.InferenceSession:
