@@ -66,7 +66,7 @@ class _Loaded:
 
 
 class _Batches:
-    """Encoded calibration samples, one per batch, encoded anew at each walk so that they need no memory."""
+    """Encoded calibration samples, one per batch, encoded when they are walked: only int8-static does that."""
 
     def __init__(self, task: DeviceTask, samples: tuple[Sample, ...], progress: Progress) -> None:
         self._task, self._samples, self._progress = task, samples, progress

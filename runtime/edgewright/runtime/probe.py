@@ -1,6 +1,13 @@
 """Which providers really start here: each one has to run a tiny graph, and the session's own word counts."""
 
-from edgewright.runtime.providers import CPU, CUDA, load_onnxruntime, nvidia_driver_present, quiet_cuda_start
+from edgewright.runtime.providers import (
+    CPU,
+    CUDA,
+    load_onnxruntime,
+    nvidia_driver_present,
+    quiet_cuda_start,
+    reason_of,
+)
 
 __all__ = ["PROBE_GRAPH", "probe_providers"]
 
@@ -45,7 +52,5 @@ def probe_providers() -> list[tuple[str, bool, str]]:
 
 
 def _reason(error: BaseException) -> str:
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    # ONNX Runtime puts the place in its source first: "/onnxruntime_src/....cc:729 void function(...) What is wrong."
-    sentence = line.rpartition(") ")[2] if line.startswith("/") else line
+    sentence = reason_of(error)
     return sentence if len(sentence) <= 120 else f"{sentence[:117]}..."
