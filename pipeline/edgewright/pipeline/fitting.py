@@ -69,12 +69,12 @@ def fit_run(
 
 def leads_processes() -> bool:
     """Whether this process speaks for all: the first that a launcher such as torchrun started, or the only one."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return os.environ.get("RANK", "0") in ("0", "")
 
 
 def many_processes() -> bool:
     """Whether a launcher started several processes for this call."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return os.environ.get("WORLD_SIZE", "1") not in ("1", "")
 
 
 def run_recipe(run_dir: Path) -> Recipe:

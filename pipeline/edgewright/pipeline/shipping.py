@@ -141,7 +141,7 @@ def verify_run(
     """Climb the whole ladder of a bundle against the torch model of the run it came from.
 
     Raises:
-        BundleError: the bundle does not open, or comes from another run.
+        BundleError: the bundle does not open, or has other labels than the run.
     """
     opened = open_bundle(bundle)
     loaded = _load(_existing(run_dir), None)

@@ -366,6 +366,23 @@ def test_a_run_finds_its_images_again(pets: Path) -> None:
         restore_splits(document)
 
 
+def test_an_image_that_was_altered_after_the_training_is_not_judged_with(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for label in ("cat", "dog"):
+        for number in range(10):
+            file = photos / label / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (8, 8), (number * 20, 0, 200 if label == "cat" else 0)).save(file)
+    recipe = recipe_from_plain({"task": "image-classification", "model": "resnet18", "data": str(photos)})
+    splits = open_data(recipe)
+    document = splits.to_plain()
+    assert restore_splits(document).digest() == splits.digest()
+    altered = splits.evaluation[0]
+    Image.new("RGB", (8, 8), (1, 2, 3)).save(photos / altered.id)
+    with pytest.raises(DataError, match=f"{altered.id} in .* is no longer the image"):
+        restore_splits(document)
+
+
 def test_the_digest_follows_the_content_and_not_the_place(pets: Path) -> None:
     first = open_folder(pets)
     moved = pets.with_name("moved")

@@ -12,6 +12,7 @@ from edgewright.pipeline.data.scan import Progress
 from edgewright.pipeline.data.split import divide
 from edgewright.pipeline.recipe import BUILTIN_PREFIX, Recipe
 from edgewright.runtime.errors import DataError
+from edgewright.runtime.files import sha256_of_file
 from edgewright.runtime.structure import StructureError, from_plain
 
 __all__ = ["open_data", "restore_splits"]
@@ -32,6 +33,10 @@ def open_data(recipe: Recipe, progress: Progress | None = None) -> Splits:
     return splits
 
 
+_JUDGED = ("calibration", "evaluation")
+"""The splits that are read again after training; what stands in them decides what ships."""
+
+
 @dataclass(frozen=True)
 class _Document:
     source: str
@@ -43,7 +48,10 @@ class _Document:
 
 
 def restore_splits(document: Any) -> Splits:
-    """The splits that `Splits.to_plain` wrote, with their raw inputs. Raises `DataError` when one is gone."""
+    """The splits that `Splits.to_plain` wrote, with their raw inputs.
+
+    Raises `DataError` when one is gone, or one that a verdict depends on was altered.
+    """
     try:
         plain = from_plain(_Document, document, "splits")
         if set(plain.splits) != set(SPLITS):
@@ -87,4 +95,11 @@ def _raws(plain: _Document) -> Mapping[str, RawImage]:
             f"{len(missing)} images that this run used are gone from {root}, first {missing[0]}: "
             "put the folder back, or run fit again"
         )
+    for split in _JUDGED:
+        for name, _, content in plain.splits[split]:
+            if sha256_of_file(root / name) != content:
+                raise DataError(
+                    f"{name} in {root} is no longer the image that this run was divided with: "
+                    "put it back, or run fit again with --restart"
+                )
     return {name: root / name for name, _, _ in rows}

@@ -125,10 +125,6 @@ class World:
             result[name] = broadcast(own.to(self.device).contiguous().clone())
         return result
 
-    def wait(self) -> None:
-        """Wait until every process is here."""
-        self._accelerator.wait_for_everyone()
-
     def scaler_state(self) -> dict[str, Any] | None:
         """The loss scale of fp16, as plain values."""
         scaler = self._accelerator.scaler

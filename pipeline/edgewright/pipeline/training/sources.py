@@ -77,14 +77,15 @@ class SampleSource:
         if epoch is not None and self._task.augments:
             draws = generator(self._seed, "augment", epoch, index)
             return _only(self._device.encode_loaded(self._task.augment(self._device.load(raw), draws)))
-        if self._kept is not None and index in self._kept:
-            return self._kept[index]
+        kept = self._kept  # another thread may find the split too large and let go of it
+        if kept is not None and index in kept:
+            return kept[index]
         encoded = _only(self._device.encode(raw))
-        if self._kept is not None:
+        if kept is not None:
             if encoded.nbytes * len(self._samples) > _KEPT_BYTES:
                 self._kept = None
             else:
-                self._kept[index] = encoded
+                kept[index] = encoded
         return encoded
 
     def batches(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[torch.Tensor]:
