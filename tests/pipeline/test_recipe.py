@@ -123,6 +123,8 @@ def test_a_recipe_survives_json(changes: dict[str, Any]) -> None:
         ({"training": {"epochs": 2.5}}, "recipe: training.epochs: expected a whole number, found 2.5"),
         ({"training": {"epochs": True}}, "recipe: training.epochs: expected a whole number, found true"),
         ({"training": {"epochs": 0}}, "recipe: training.epochs: must be at least 1, found 0"),
+        ({"input": {"size": 4}}, "recipe: input.size: must be at least 8, found 4"),
+        ({"input": {"size": 100000}}, "recipe: input.size: must be at most 4096, found 100000"),
         ({"training": {"lr": 0}}, "recipe: training.lr: expected auto or a number greater than 0, found 0"),
         (
             {"training": {"lr": "fast"}},

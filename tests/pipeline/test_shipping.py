@@ -262,3 +262,16 @@ def test_half_written_files_of_a_killed_process_are_removed_from_a_run(tmp_path:
         assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == [
             ".lock", "mine.tmp-1", "notes.txt",
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["fit", "ship"])
+def test_nothing_is_written_into_the_data_folder(command: str, cli: Call, tmp_path: Path) -> None:
+    photos, recipe = tmp_path / "photos", tmp_path / "recipe.yaml"
+    photos.mkdir()
+    recipe.write_text(
+        f"task: image-classification\nmodel: resnet18\nweights: none\ndata: {photos}\n", encoding="utf-8"
+    )
+    answer = cli(command, recipe, "--out", photos / "here")
+    assert answer.code == 1
+    assert answer.err.count("\n") == 1 and "lies inside the data folder" in answer.err
+    assert list(photos.iterdir()) == []

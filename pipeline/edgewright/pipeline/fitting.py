@@ -12,14 +12,14 @@ from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.data.sources import open_data
 from edgewright.pipeline.models.build import build_model
 from edgewright.pipeline.models.registry import find_model
-from edgewright.pipeline.recipe import Recipe, recipe_from_plain
+from edgewright.pipeline.recipe import BUILTIN_PREFIX, Recipe, recipe_from_plain
 from edgewright.pipeline.run_dir import RUN_FILES, Progress, lock_run, read_run_json
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.results import Trained
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.files import write_json
 
-__all__ = ["fit_run", "leads_processes", "many_processes", "run_recipe"]
+__all__ = ["check_outside_data", "fit_run", "leads_processes", "many_processes", "run_recipe"]
 
 RECIPE = "recipe.json"
 DATA = "data.json"
@@ -41,6 +41,7 @@ def fit_run(
         DataError, ModelError, TrainingError: as the stages say.
     """
     leads = leads_processes()
+    check_outside_data(recipe, run_dir)
     with lock_run(run_dir) if leads else nullcontext():
         if leads and not restart:
             _check_same_recipe(recipe, run_dir)
@@ -65,6 +66,15 @@ def fit_run(
             write_json(run_dir / RECIPE, recipe.to_plain())
             write_json(run_dir / DATA, splits.to_plain())
         return fit(built, splits, recipe, run_dir, progress)
+
+
+def check_outside_data(recipe: Recipe, target: Path) -> None:
+    """Raise `RecipeError` when `target` lies in the data folder: what is written there would be read as data."""
+    source = recipe.data.source
+    if not source.startswith(BUILTIN_PREFIX) and target.resolve().is_relative_to(Path(source).resolve()):
+        raise RecipeError(
+            f"--out {target} lies inside the data folder {source}: choose a place outside of it"
+        )
 
 
 def leads_processes() -> bool:

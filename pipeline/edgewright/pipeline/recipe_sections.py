@@ -128,7 +128,7 @@ class Data(Section):
 class Input(Section):
     """What the model sees. `size` is the side of the square crop in pixels; None takes the model's own."""
 
-    size: _PositiveOrNone = None
+    size: Annotated[Annotated[int, Field(ge=8, le=4096)] | None, BeforeValidator(_none_word)] = None
 
 
 class Transfer(Section):

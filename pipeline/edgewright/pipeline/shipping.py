@@ -18,7 +18,7 @@ from edgewright.exporters.samples import Reference, Samples
 from edgewright.exporters.verdict import FAIL, Budget, Ladder, Verdict, verdict_from_json, verdict_to_json
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.data.sources import restore_splits
-from edgewright.pipeline.fitting import DATA, fit_run, many_processes, run_recipe
+from edgewright.pipeline.fitting import DATA, check_outside_data, fit_run, many_processes, run_recipe
 from edgewright.pipeline.recipe import Recipe, load_recipe, override_export
 from edgewright.pipeline.recipe_sections import check_variants
 from edgewright.pipeline.run_dir import Progress, finished_stage, lock_run, mark_stage, read_run_json
@@ -93,6 +93,7 @@ def ship(
         )
     recipe = load_recipe(recipe_path, overrides)
     check_target(out)
+    check_outside_data(recipe, out)
     fit_run(recipe, run_dir, restart, progress)
     return export_run(run_dir, out, None, provider, progress, recipe)
 
@@ -124,6 +125,7 @@ def export_run(
     with lock_run(_existing(run_dir)):
         recipe = override_export(recipe or run_recipe(run_dir), overrides)
         loaded = _load(run_dir, recipe)
+        check_outside_data(loaded.recipe, out)
         names = wanted or recipe.wanted_variants
         demanded = wanted or (() if recipe.variants == "auto" else recipe.variants)
         candidate = _make_candidate(run_dir, loaded, names, report)

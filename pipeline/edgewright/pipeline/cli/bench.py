@@ -67,7 +67,7 @@ def command(
         "start ms",
         "peak MB",
         "provider",
-        "x torch",
+        "graph x torch",
     )
     cells = [
         (

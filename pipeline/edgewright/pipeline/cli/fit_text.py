@@ -1,5 +1,6 @@
 """How a finished training reads on the terminal."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -39,5 +40,5 @@ def fit_summary(trained: Trained, run_dir: Path) -> str:
         )
     lines += [f"note: {note}" for note in trained.notes]
     lines.append(f"weights, curves and the confusion matrix are in {run_dir}")
-    lines.append(f"next: edgewright export {run_dir} --out bundle/")
+    lines.append(f"next: edgewright export {shlex.quote(str(run_dir))} --out bundle/")
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """How a verdict reads on the terminal, and the exit status that follows from it."""
 
+import shlex
 from typing import Any
 
 import click
@@ -25,7 +26,7 @@ def conclude(outcome: Outcome, as_json: bool) -> None:
         message(f"edgewright: nothing ships: {verdict.reason}")
     elif not as_json:
         click.echo(f"\n{outcome.bundle} holds {', '.join(verdict.ranking)}; auto runs {verdict.ships}")
-        click.echo(f"next: edgewright predict {outcome.bundle} INPUT")
+        click.echo(f"next: edgewright predict {shlex.quote(str(outcome.bundle))} INPUT")
     if outcome.bundle is not None and outcome.failed_demands:
         message(
             f"edgewright: {', '.join(outcome.failed_demands)} failed and is not in the bundle: "
