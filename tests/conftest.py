@@ -4,12 +4,17 @@ import fcntl
 import json
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.command import RECIPE, Answer, Call, Shipped, run_process
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background, a process and its children ignore Ctrl-C; the tests that press it need to be heard.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
