@@ -18,6 +18,8 @@ __all__ = [
     "Golden",
     "GoldenSample",
     "Manifest",
+    "StateSpec",
+    "Streaming",
     "TensorSpec",
     "Tolerance",
     "Variant",
@@ -72,7 +74,7 @@ class Tolerance:
 class Variant:
     """One precision of the model that passed its verdict.
 
-    `graphs` maps a role ("model", later "encoder", "decoder", ...) to the file of that graph.
+    `graphs` maps a role ("model", "step", later "encoder", "decoder", ...) to the file of that graph.
     """
 
     name: str
@@ -103,9 +105,38 @@ class Golden:
 
 
 @dataclass(frozen=True)
+class StateSpec:
+    """What a step hands to the next one: input `input` of the step graph and output `output`, float32, of one `shape`.
+
+    Exactly one axis of `shape` is "batch". A stream begins with every element at `initial`.
+    """
+
+    input: str
+    output: str
+    shape: tuple[int | str, ...]
+    initial: float = 0.0
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """The streaming form of a model: what its "step" graph takes and gives beside the states.
+
+    `inputs` are those of one step: `values` is [1, "batch", features]. `outputs` are called as those of the whole
+    model.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    states: tuple[StateSpec, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything a device needs to know. `processor` belongs to the task; the runtime never sees a model's
     name in code.
+
+    `assets` maps a role that the task knows ("tokenizer") to a file of the bundle. With `streaming` every variant has a
+    graph "step" beside its "model".
     """
 
     task: str
@@ -122,6 +153,8 @@ class Manifest:
     versions: Mapping[str, str]
     licence: str
     seed: int
+    assets: Mapping[str, str] = field(default_factory=dict)
+    streaming: Streaming | None = None
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def variant(self, name: str) -> Variant:
@@ -203,6 +236,7 @@ def _check(manifest: Manifest) -> None:
         raise fail(f"default_variant {manifest.default_variant!r} is not one of {', '.join(names)}")
     needed = [path for variant in manifest.variants for path in variant.graphs.values()]
     needed += [sample.file for sample in manifest.golden.samples]
+    needed += manifest.assets.values()
     if manifest.golden.samples:
         needed.append(manifest.golden.outputs)
     for path in needed:

@@ -16,9 +16,12 @@ TASKS: Mapping[str, str] = {
 """Name of a task to "module:class". A new task is one entry here and one file beside this one."""
 
 
-def load_task(name: str, processor: Mapping[str, Any], labels: Sequence[str]) -> DeviceTask:
-    """Build the device half of the task `name`. Raises `BundleError` for an unknown name or settings that
-    cannot be used.
+def load_task(
+    name: str, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
+) -> DeviceTask:
+    """Build the device half of the task `name`; `assets` holds the content of each asset by its role.
+
+    Raises `BundleError` for an unknown name or settings that cannot be used.
     """
     if name not in TASKS:
         near = difflib.get_close_matches(name, TASKS, n=1)
@@ -27,4 +30,5 @@ def load_task(name: str, processor: Mapping[str, Any], labels: Sequence[str]) ->
             f"this edgewright does not know the task {name!r} ({hint}): update edgewright on this machine"
         )
     module, _, attribute = TASKS[name].partition(":")
-    return cast(DeviceTask, getattr(importlib.import_module(module), attribute)(processor, tuple(labels)))
+    build = getattr(importlib.import_module(module), attribute)
+    return cast(DeviceTask, build(processor, tuple(labels), dict(assets or {})))

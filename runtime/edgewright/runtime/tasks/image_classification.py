@@ -70,7 +70,9 @@ class ImageClassification:
 
     name = "image-classification"
 
-    def __init__(self, processor: Mapping[str, Any], labels: Sequence[str]) -> None:
+    def __init__(
+        self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
+    ) -> None:
         self.settings = image_settings(processor)
         self._labels = tuple(labels)
         if not self._labels:
