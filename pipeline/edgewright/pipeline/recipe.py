@@ -10,32 +10,45 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from edgewright.pipeline.recipe_data import Data
 from edgewright.pipeline.recipe_sections import (
+    AUTO_RECURRENT,
     AUTO_VARIANTS,
     VARIANTS,
     Budget,
-    Data,
     Input,
     Quantization,
-    Section,
     Training,
     Transfer,
     check_variants,
 )
+from edgewright.pipeline.recipe_sequences import Audio, Forecast, Network, Text
+from edgewright.pipeline.recipe_tasks import (
+    TASK_RULES,
+    check_task,
+    fill_defaults,
+    is_recurrent,
+    only_own_keys,
+)
 from edgewright.pipeline.recipe_text import did_you_mean, parse_yaml, sentences
+from edgewright.pipeline.recipe_values import Section
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.files import canonical_json, sha256_of_bytes
-from edgewright.runtime.tasks import TASKS
 
 __all__ = [
+    "AUTO_RECURRENT",
     "AUTO_VARIANTS",
     "BUILTIN_PREFIX",
     "VARIANTS",
+    "Audio",
     "Budget",
     "Data",
+    "Forecast",
     "Input",
+    "Network",
     "Quantization",
     "Recipe",
+    "Text",
     "Training",
     "Transfer",
     "load_recipe",
@@ -47,6 +60,7 @@ __all__ = [
 BUILTIN_PREFIX = "builtin:"
 
 _MAX_BYTES = 1 << 20
+_RUN_WEIGHTS = "weights.safetensors"
 
 _AFTER_TRAINING = ("variants", "quantization", "budget")
 """The sections that do not touch the trained weights."""
@@ -62,8 +76,12 @@ class Recipe(Section):
     task: str
     model: str = Field(min_length=1)
     data: Annotated[Data, BeforeValidator(_data)]
-    weights: str = Field(default="imagenet", min_length=1)
+    weights: str = Field(default="imagenet", min_length=1)  # none for a recurrent model
     input: Input = Input()
+    network: Network = Network()
+    forecast: Forecast = Forecast()
+    text: Text = Text()
+    audio: Audio = Audio()
     transfer: Transfer = Transfer()
     training: Training = Training()
     variants: Annotated[Literal["auto"] | tuple[str, ...], BeforeValidator(check_variants)] = "auto"
@@ -76,45 +94,35 @@ class Recipe(Section):
         if not isinstance(value, Mapping):
             return value
         value = {key: inner for key, inner in value.items() if inner is not None}  # "training:" alone
-        transfer, training = value.get("transfer", {}), value.get("training", {})
-        if not isinstance(transfer, Mapping) or not isinstance(training, Mapping):
-            return value
         source = value.get("data")
         source = source.get("source") if isinstance(source, Mapping) else source
-        extraction = transfer.get("mode") == "feature-extraction"
-        builtin = isinstance(source, str) and source.startswith(BUILTIN_PREFIX)
-        if extraction:
-            filled: dict[str, Any] = {"unfreeze": 1}
-        elif value.get("weights") == "none":
-            filled = {"unfreeze": "all", "head_epochs": 0, "rate_divisor": 1.0}
-        else:
-            filled = {}
-        augment = {"augment": "none"} if extraction or builtin else {}
-        return {**value, "transfer": {**filled, **transfer}, "training": {**augment, **training}}
+        return fill_defaults(value, isinstance(source, str) and source.startswith(BUILTIN_PREFIX))
 
     @model_validator(mode="after")
     def _can_work(self) -> Self:
-        if self.task not in TASKS:
+        if self.task not in TASK_RULES:
             raise ValueError(
-                f"task: unknown task {self.task!r}{did_you_mean(self.task, TASKS)}: "
-                f"choose from {', '.join(TASKS)}"
+                f"task: unknown task {self.task!r}{did_you_mean(self.task, TASK_RULES, 1)}: "
+                f"choose from {', '.join(TASK_RULES)}"
             )
+        check_task(self)
         extraction = self.transfer.mode == "feature-extraction"
+        trained = "the path of a run" if self.is_recurrent else "imagenet or a path"
         if self.weights == "none":
             if extraction:
                 raise ValueError(
                     "transfer.mode: feature-extraction keeps the backbone as it is, and weights: none makes "
-                    "it random: use weights: imagenet or a path, or mode: fine-tuning"
+                    f"it random: use weights: {trained}, or mode: fine-tuning"
                 )
             if self.transfer.unfreeze != "all":
                 raise ValueError(
                     "transfer.unfreeze: with weights: none the frozen layers would stay random: "
-                    "use unfreeze: all, or weights: imagenet or a path"
+                    f"use unfreeze: all, or weights: {trained}"
                 )
             if self.transfer.head == "keep":
                 raise ValueError(
                     "transfer.head: weights: none has no trained head to keep: "
-                    "use head: new, or weights: imagenet or a path"
+                    f"use head: new, or weights: {trained}"
                 )
         if extraction and self.training.augment != "none":
             raise ValueError(
@@ -130,8 +138,15 @@ class Recipe(Section):
 
     @property
     def wanted_variants(self) -> tuple[str, ...]:
-        """The precisions to make: the list, or `AUTO_VARIANTS`."""
-        return AUTO_VARIANTS if self.variants == "auto" else self.variants
+        """The precisions to make: the list, or `AUTO_VARIANTS`, or `AUTO_RECURRENT` for a recurrent net."""
+        if self.variants != "auto":
+            return self.variants
+        return AUTO_RECURRENT if self.is_recurrent else AUTO_VARIANTS
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether the model is a recurrent net."""
+        return is_recurrent(self.model)
 
     @property
     def split_seed(self) -> int:
@@ -139,8 +154,8 @@ class Recipe(Section):
         return self.training.seed if self.data.seed is None else self.data.seed
 
     def to_plain(self) -> dict[str, Any]:
-        """Plain JSON values; `recipe_from_plain` reads them back."""
-        return self.model_dump(mode="json")
+        """Plain JSON values, without keys of other tasks; `recipe_from_plain` reads them back."""
+        return only_own_keys(self.model_dump(mode="json"))
 
     def digest(self) -> str:
         """Hex SHA-256 of the whole recipe, the same wherever its folder lies.
@@ -199,14 +214,24 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _override(document, override)
     recipe = recipe_from_plain(document, path.name)
-    if recipe.weights not in ("imagenet", "none") and not Path(recipe.weights).is_file():
-        name = Path(recipe.weights).name
-        near = did_you_mean(name, ("imagenet", "none"))
-        raise RecipeError(
-            f"{path.name}: weights: there is no file {recipe.weights}{near}: "
-            "write imagenet, none or the path of a .safetensors file"
-        )
+    _check_weights(recipe, path.name)
     return recipe
+
+
+def _check_weights(recipe: Recipe, where: str) -> None:
+    if recipe.weights in ("imagenet", "none") or Path(recipe.weights).is_file():
+        return
+    if Path(recipe.weights).is_dir():
+        raise RecipeError(
+            f"{where}: weights: the folder {recipe.weights} has no {_RUN_WEIGHTS}: "
+            "name the folder of a finished run, or a .safetensors file"
+        )
+    words = ("none",) if recipe.is_recurrent else ("imagenet", "none")
+    near = did_you_mean(Path(recipe.weights).name, words)
+    raise RecipeError(
+        f"{where}: weights: there is no file {recipe.weights}{near}: "
+        f"write {', '.join(words)} or the path of a .safetensors file"
+    )
 
 
 def override_export(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
@@ -257,7 +282,16 @@ def _resolve(document: dict[str, Any], folder: Path) -> None:
     elif isinstance(data, dict) and isinstance(data.get("source"), str):
         data["source"] = _absolute(data["source"], folder)
     if isinstance(weights, str) and weights not in ("imagenet", "none"):
-        document["weights"] = _absolute(weights, folder)
+        document["weights"] = _weights_file(_absolute(weights, folder))
+
+
+def _weights_file(written: str) -> str:
+    """The weights in the folder of a run; anything else as it is."""
+    try:
+        inside = Path(written) / _RUN_WEIGHTS
+        return str(inside) if inside.is_file() else written
+    except (ValueError, OSError):
+        return written
 
 
 def _absolute(written: str, folder: Path) -> str:

@@ -2,18 +2,18 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from edgewright.pipeline.recipe_text import did_you_mean
+from edgewright.pipeline.recipe_values import PositiveOrNone, Section, Seed, none_word
 
 __all__ = [
+    "AUTO_RECURRENT",
     "AUTO_VARIANTS",
     "VARIANTS",
     "Budget",
-    "Data",
     "Input",
     "Quantization",
-    "Section",
     "Training",
     "Transfer",
     "check_variants",
@@ -22,12 +22,11 @@ __all__ = [
 AUTO_VARIANTS = ("fp32", "fp16", "int8-dynamic", "int8-static")
 """What `variants: auto` means."""
 
+AUTO_RECURRENT = ("fp32", "fp16", "int8-dynamic")
+"""What `variants: auto` means for recurrent nets, whose cells have no statically quantised form."""
+
 VARIANTS = (*AUTO_VARIANTS, "int4")
 """What a recipe may list: the names of `edgewright.exporters.precision`."""
-
-
-def _none_word(value: Any) -> Any:
-    return None if value == "none" else value
 
 
 def _rate(value: Any) -> Any:
@@ -69,66 +68,10 @@ def check_variants(value: Any) -> Any:
     return tuple(value)
 
 
-def _classes(value: Any) -> Any:
-    if value is None or value == "none":
-        return None
-    if not isinstance(value, (list, tuple)):
-        raise ValueError(f"expected a list of class names, found {value!r}")
-    names = tuple(
-        str(name) if isinstance(name, int) and not isinstance(name, bool) else name for name in value
-    )
-    for name in names:
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"{name!r} is not the name of a class: put quotes around it")
-    if len(set(names)) != len(names):
-        raise ValueError("a class is listed twice: remove one")
-    if len(names) < 2:
-        raise ValueError("a classifier needs at least two classes: list more, or remove the key to use all")
-    return names
-
-
-_PositiveOrNone = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(_none_word)]
-_Share = Annotated[float, Field(ge=0, lt=1)]
-_Seed = Annotated[int, Field(ge=0, lt=2**32)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Data(Section):
-    """Where samples come from and how they are divided. A bare string in the recipe is `source`.
-
-    `source` is a folder (absolute once loaded) or "builtin:NAME". Shares are of all samples; a folder's own
-    validation or test split takes the place of the share. `train_per_class` keeps only so many training
-    samples of each class. More unreadable files than the share `max_bad` and the data is refused.
-    """
-
-    source: str = Field(min_length=1)
-    classes: Annotated[tuple[str, ...] | None, BeforeValidator(_classes)] = None
-    train_per_class: _PositiveOrNone = None
-    validation: _Share = 0.1
-    calibration: _Share = 0.1
-    calibration_limit: int = Field(default=128, ge=1)
-    evaluation: float = Field(default=0.2, gt=0, lt=1)
-    max_bad: float = Field(default=0.05, ge=0, le=1)
-    seed: Annotated[_Seed | None, BeforeValidator(_none_word)] = None
-
-    @model_validator(mode="after")
-    def _leaves_something_to_train_on(self) -> Self:
-        shares = self.validation + self.calibration + self.evaluation
-        if shares >= 1:
-            raise ValueError(
-                f"validation + calibration + evaluation is {shares:g}: "
-                "keep the sum below 1 to leave samples to train on"
-            )
-        return self
-
-
 class Input(Section):
     """What the model sees. `size` is the side of the square crop in pixels; None takes the model's own."""
 
-    size: Annotated[Annotated[int, Field(ge=8, le=4096)] | None, BeforeValidator(_none_word)] = None
+    size: Annotated[Annotated[int, Field(ge=8, le=4096)] | None, BeforeValidator(none_word)] = None
 
 
 class Transfer(Section):
@@ -167,7 +110,11 @@ class Transfer(Section):
 class Training(Section):
     """The loop. `lr: auto` finds the rate by a range test; `early_stopping` is the patience in epochs.
 
-    `augment` defaults to light for a folder and to none for built-in data and for feature extraction.
+    `augment` defaults to light for a folder of images and to none for built-in data, for feature extraction and for
+    what is not an image; `epochs` to more where a recurrent net starts from random weights; `metric` to that of the
+    task: r2 (the share of the variance explained) for regression, skill (the share of the seasonal-naive forecast's
+    error that is saved) for forecasting, accuracy for the rest. `loss` is that of regression and forecasting; None is
+    mse for the one and huber for the other.
     """
 
     epochs: int = Field(default=5, ge=1)
@@ -176,16 +123,17 @@ class Training(Section):
     optimizer: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = Field(default=0.01, ge=0)
     schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
-    clip_norm: Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(_none_word)] = 1.0
-    seed: _Seed = 0
-    early_stopping: _PositiveOrNone = None
+    clip_norm: Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(none_word)] = 1.0
+    seed: Seed = 0
+    early_stopping: PositiveOrNone = None
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     augment: Literal["none", "light", "standard"] = "light"
-    metric: Literal["accuracy", "macro-f1", "auroc"] = "accuracy"
+    metric: str = "accuracy"
     workers: int = Field(default=0, ge=0)
     precision: Literal["no", "bf16", "fp16"] = "no"
     checkpoint_seconds: float = Field(default=60.0, ge=0)
+    loss: Annotated[Literal["mse", "mae", "huber"] | None, BeforeValidator(none_word)] = None
 
 
 class Quantization(Section):

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from edgewright.pipeline.data.samples import SPLITS, Found, Sample, Skipped, Splits
-from edgewright.pipeline.recipe_sections import Data
+from edgewright.pipeline.recipe_data import Data
 from edgewright.runtime.errors import DataError
 
 __all__ = ["allot", "divide"]
