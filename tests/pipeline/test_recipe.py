@@ -396,7 +396,7 @@ def test_the_commented_example_shows_every_key_with_its_default(tmp_path: Path) 
     uncommented = re.sub(r"^( *)# ([a-z_]+: .*)$", r"\1\2", path.read_text(), flags=re.MULTILINE)
     shown = yaml.safe_load(uncommented)
     expected = recipe_from_plain({**SMALL, "data": "./photos"}).to_plain()
-    assert list(shown) == list(expected)
+    assert set(shown) == set(expected)
     for name, section in expected.items():
         if isinstance(section, dict):
             assert list(shown[name]) == list(section), name

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,26 +10,39 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.files import sha256_of_bytes
 
-__all__ = ["SPLITS", "Found", "RawImage", "Sample", "Skipped", "Splits", "content_of_array"]
+__all__ = ["SPLITS", "Found", "Noun", "Sample", "Skipped", "Splits", "content_of", "content_of_array"]
 
 SPLITS = ("train", "validation", "calibration", "evaluation")
 
-RawImage = Path | NDArray[np.uint8]
-"""The path of an image file, or an array of uint8: what `load_image` takes."""
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """One labelled raw input.
 
-    `id` is the path below the data folder with forward slashes, or "digits/0017". `target` is the index of
-    the class. `content` is the hex SHA-256 of the file or array, so that they compare unopened.
+    `id` is the path below the data folder with forward slashes, or "digits/0017", or "sensor 7/120" for the window
+    that begins at step 120 of a series. `raw` is what the task's device half encodes: a path, an array, a text, a
+    `Series`. `target` is the index of the class, or float64 in the user's units: [time, targets] with NaN where
+    nothing is known, [horizon, targets] for a forecast. `content` is the hex SHA-256 of the raw input (with the
+    target, where that is an array), so that samples compare unopened.
     """
 
     id: str
-    raw: RawImage = field(compare=False, repr=False)
-    target: int
+    raw: Any = field(repr=False)
+    target: int | NDArray[np.float64]
     content: str
+
+    @property
+    def label(self) -> int | None:
+        """The index of the class, None where the target is an array."""
+        return None if isinstance(self.target, np.ndarray) else self.target
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sample):
+            return NotImplemented
+        return (self.id, self.label, self.content) == (other.id, other.label, other.content)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.content))
 
 
 @dataclass(frozen=True)
@@ -45,8 +57,9 @@ class Skipped:
 class Splits:
     """Everything that is known about the data of one recipe.
 
-    No picture is in two splits. `notes` are sentences for the user about what was left out or repeated;
-    `files` is the number of files (or built-in samples) that were looked at, usable or not.
+    No raw input is in two splits. `classes` is empty where the task has none. `notes` are sentences for the user about
+    what was left out or repeated; `files` is the number of files (or built-in samples, or series of a table) that were
+    looked at, usable or not.
     """
 
     classes: tuple[str, ...]
@@ -64,9 +77,12 @@ class Splits:
         return {split: samples for split, samples in self._items()}[name]
 
     def counts(self) -> dict[str, tuple[int, ...]]:
-        """Samples of each class, in the order of `classes`, by split."""
-        result = {}
+        """Samples of each class, in the order of `classes`, by split; of all samples where there are no classes."""
+        result: dict[str, tuple[int, ...]] = {}
         for name, samples in self._items():
+            if not self.classes:
+                result[name] = (len(samples),)
+                continue
             targets = np.array([sample.target for sample in samples], np.int64)
             counted = np.bincount(targets, minlength=len(self.classes))
             result[name] = tuple(int(count) for count in counted)
@@ -75,7 +91,7 @@ class Splits:
     def digest(self) -> str:
         """Hex SHA-256 of the classes and of every sample: split, id, class, content; the folder may move."""
         rows = [
-            [name, sample.id, sample.target, sample.content]
+            [name, sample.id, sample.label, sample.content]
             for name, samples in self._items()
             for sample in samples
         ]
@@ -87,7 +103,7 @@ class Splits:
             "source": self.source,
             "classes": list(self.classes),
             "splits": {
-                name: [[sample.id, sample.target, sample.content] for sample in samples]
+                name: [[sample.id, sample.label, sample.content] for sample in samples]
                 for name, samples in self._items()
             },
             "skipped": [[skipped.path, skipped.reason] for skipped in self.skipped],
@@ -105,6 +121,15 @@ class Splits:
 
 
 @dataclass(frozen=True)
+class Noun:
+    """What a message calls one raw input, and several; `exact` is what two equal ones have in common."""
+
+    one: str = "image"
+    many: str = "images"
+    exact: str = "picture"
+
+
+@dataclass(frozen=True)
 class Found:
     """What a source holds before it is divided: samples by split; what is missing is drawn from "train"."""
 
@@ -113,6 +138,13 @@ class Found:
     skipped: tuple[Skipped, ...]
     source: str
     files: int
+    noun: Noun = Noun()
+    notes: tuple[str, ...] = ()
+
+
+def content_of(*arrays: NDArray[Any]) -> str:
+    """Hex SHA-256 of several arrays: their types, shapes and values."""
+    return sha256_of_bytes("".join(map(content_of_array, arrays)).encode())
 
 
 def content_of_array(array: NDArray[Any]) -> str:

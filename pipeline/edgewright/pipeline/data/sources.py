@@ -7,7 +7,7 @@ from typing import Any
 
 from edgewright.pipeline.data.builtin import open_builtin
 from edgewright.pipeline.data.folder import open_folder
-from edgewright.pipeline.data.samples import SPLITS, RawImage, Sample, Skipped, Splits
+from edgewright.pipeline.data.samples import SPLITS, Sample, Skipped, Splits
 from edgewright.pipeline.data.scan import Progress
 from edgewright.pipeline.data.split import divide
 from edgewright.pipeline.recipe import BUILTIN_PREFIX, Recipe
@@ -77,7 +77,7 @@ def restore_splits(document: Any) -> Splits:
     )
 
 
-def _raws(plain: _Document) -> Mapping[str, RawImage]:
+def _raws(plain: _Document) -> Mapping[str, Any]:
     rows = [row for split in SPLITS for row in plain.splits[split]]
     if plain.source.startswith(BUILTIN_PREFIX):
         found = open_builtin(plain.source.removeprefix(BUILTIN_PREFIX), plain.classes)

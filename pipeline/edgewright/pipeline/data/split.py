@@ -8,11 +8,11 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from edgewright.pipeline.data.samples import SPLITS, Found, Sample, Skipped, Splits
+from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skipped, Splits
 from edgewright.pipeline.recipe_data import Data
 from edgewright.runtime.errors import DataError
 
-__all__ = ["allot", "divide"]
+__all__ = ["allot", "check_share", "divide", "label_of"]
 
 
 def allot(counts: Sequence[int], total: int) -> list[int]:
@@ -31,13 +31,14 @@ def allot(counts: Sequence[int], total: int) -> list[int]:
 
 def divide(found: Found, data: Data, seed: int) -> Splits:
     """Fill the splits that `found` does not give, by drawing from its "train". Raises `DataError`."""
+    noun = found.noun
     given, conflicts = _without_conflicts(found)
     skipped = (*found.skipped, *conflicts)
-    _check_share(skipped, found.files, data.max_bad)
-    _check_classes(found.classes, given)
-    given, notes = _without_repeats(given)
+    check_share(skipped, found.files, data.max_bad)
+    _check_classes(found.classes, given, noun)
+    given, notes = _without_repeats(given, noun)
     originals, copies = _originals(_ordered(given["train"], seed))
-    drawn = _draw(originals, found.classes, data, frozenset(given))
+    drawn = _draw(originals, found.classes, data, frozenset(given), noun)
     result = {name: list(given.get(name, drawn[name])) if name != "train" else drawn[name] for name in SPLITS}
     if data.train_per_class is not None:
         result["train"] = _first_of_each(result["train"], data.train_per_class)
@@ -46,16 +47,16 @@ def divide(found: Found, data: Data, seed: int) -> Splits:
         result["train"] += [copy for copy in copies if copy.content in kept]
         left_out = [copy for copy in copies if copy.content not in kept]
         notes += _note(
-            left_out, "an exact copy of another picture and left out, so that no split sees it twice"
+            left_out, f"an exact copy of another {noun.exact} and left out, so that no split sees it twice"
         )
     if "calibration" in given:
         result["calibration"] = _ordered(result["calibration"], seed)[: data.calibration_limit]
     if data.calibration > 0 and not result["calibration"]:
         raise DataError(
-            f"{found.source}: too few images to keep some for calibration: "
-            "add images, or set data.calibration to 0 and leave int8-static out of variants"
+            f"{found.source}: too few {noun.many} to keep some for calibration: "
+            f"add {noun.many}, or set data.calibration to 0 and leave int8-static out of variants"
         )
-    _check_evaluation(found.classes, result, found.source)
+    _check_evaluation(found.classes, result, found)
     train, validation, calibration, evaluation = (
         tuple(sorted(result[name], key=lambda sample: sample.id)) for name in SPLITS
     )
@@ -67,9 +68,15 @@ def divide(found: Found, data: Data, seed: int) -> Splits:
         evaluation,
         skipped,
         found.source,
-        tuple(notes),
+        (*found.notes, *notes),
         found.files,
     )
+
+
+def label_of(sample: Sample) -> int:
+    """The index of the class of a sample that has one."""
+    assert sample.label is not None, f"{sample.id} has no class"
+    return sample.label
 
 
 def _ordered(samples: Iterable[Sample], seed: int) -> list[Sample]:
@@ -82,7 +89,7 @@ def _ordered(samples: Iterable[Sample], seed: int) -> list[Sample]:
 def _by_class(samples: Iterable[Sample], classes: int) -> list[list[Sample]]:
     result: list[list[Sample]] = [[] for _ in range(classes)]
     for sample in samples:
-        result[sample.target].append(sample)
+        result[label_of(sample)].append(sample)
     return result
 
 
@@ -90,8 +97,9 @@ def _first_of_each(samples: Iterable[Sample], count: int) -> list[Sample]:
     taken: dict[int, int] = defaultdict(int)
     result = []
     for sample in samples:
-        taken[sample.target] += 1
-        if taken[sample.target] <= count:
+        label = label_of(sample)
+        taken[label] += 1
+        if taken[label] <= count:
             result.append(sample)
     return result
 
@@ -112,7 +120,7 @@ def _without_conflicts(found: Found) -> tuple[dict[str, tuple[Sample, ...]], lis
     targets: dict[str, set[int]] = defaultdict(set)
     for samples in found.given.values():
         for sample in samples:
-            targets[sample.content].add(sample.target)
+            targets[sample.content].add(label_of(sample))
     skipped = []
     given = {}
     for name, samples in found.given.items():
@@ -120,21 +128,23 @@ def _without_conflicts(found: Found) -> tuple[dict[str, tuple[Sample, ...]], lis
         for sample in samples:
             if len(targets[sample.content]) > 1:
                 names = " and ".join(found.classes[target] for target in sorted(targets[sample.content]))
-                skipped.append(Skipped(sample.id, f"the same picture lies in {names}: keep the right one"))
+                skipped.append(
+                    Skipped(sample.id, f"the same {found.noun.exact} lies in {names}: keep the right one")
+                )
     return given, skipped
 
 
 def _without_repeats(
-    given: dict[str, tuple[Sample, ...]],
+    given: dict[str, tuple[Sample, ...]], noun: Noun
 ) -> tuple[dict[str, tuple[Sample, ...]], list[str]]:
-    """Between splits given as folders, a picture stays in the first of `SPLITS` that has it."""
+    """Between splits given as folders, a raw input stays in the first of `SPLITS` that has it."""
     seen: set[str] = set()
     result, notes = {}, []
     for name in SPLITS:
         if name in given:
             result[name] = tuple(sample for sample in given[name] if sample.content not in seen)
             repeated = [sample for sample in given[name] if sample.content in seen]
-            notes += _note(repeated, f"left out of {name}: another split holds the same picture")
+            notes += _note(repeated, f"left out of {name}: another split holds the same {noun.exact}")
             seen.update(sample.content for sample in given[name])
     return result, notes
 
@@ -148,7 +158,7 @@ def _note(samples: Sequence[Sample], text: str) -> list[str]:
 
 
 def _draw(
-    samples: Sequence[Sample], classes: Sequence[str], data: Data, given: frozenset[str]
+    samples: Sequence[Sample], classes: Sequence[str], data: Data, given: frozenset[str], noun: Noun
 ) -> dict[str, list[Sample]]:
     shares = {"evaluation": data.evaluation, "validation": data.validation}
     wanted = {name: share for name, share in shares.items() if share > 0 and name not in given}
@@ -156,10 +166,10 @@ def _draw(
     for name, members in zip(classes, by_class, strict=True):
         if len(members) < 1 + len(wanted):
             needed = " and ".join(("train", *sorted(wanted)))
-            count = f"{len(members)} different image{'' if len(members) == 1 else 's'}"
+            count = f"{len(members)} different {noun.one if len(members) == 1 else noun.many}"
             raise DataError(
                 f"class {name!r} has {count} to divide, "
-                f"one each for {needed} is the least: add images or leave the class out with data.classes"
+                f"one each for {needed} is the least: add {noun.many} or leave the class out with data.classes"
             )
     counts = [len(members) for members in by_class]
     sizes = {name: allot(counts, round(share * len(samples))) for name, share in wanted.items()}
@@ -180,7 +190,8 @@ def _draw(
     return result
 
 
-def _check_share(skipped: Sequence[Skipped], files: int, max_bad: float) -> None:
+def check_share(skipped: Sequence[Skipped], files: int, max_bad: float) -> None:
+    """Raise `DataError` when more than the share `max_bad` of `files` files (or rows, or series) was skipped."""
     if files and len(skipped) > max_bad * files:
         first = "; ".join(f"{item.path} {item.reason}" for item in skipped[:3])
         raise DataError(
@@ -189,31 +200,32 @@ def _check_share(skipped: Sequence[Skipped], files: int, max_bad: float) -> None
         )
 
 
-def _check_classes(classes: Sequence[str], given: dict[str, tuple[Sample, ...]]) -> None:
+def _check_classes(classes: Sequence[str], given: dict[str, tuple[Sample, ...]], noun: Noun) -> None:
     count = len({sample.content for samples in given.values() for sample in samples})
     if len(classes) < 2:
         only = f"only one class ({classes[0]})" if classes else "no classes"
-        raise DataError(f"the data has {only}, a classifier needs two: add a folder of images for each class")
+        raise DataError(f"the data has {only}, a classifier needs two: add {noun.many} of each class")
     if count < len(classes):
         raise DataError(
-            f"the data has {len(classes)} classes and only {count} usable images: add images of every class"
+            f"the data has {len(classes)} classes and only {count} usable {noun.many}: "
+            f"add {noun.many} of every class"
         )
     for split, samples in given.items():
-        present = {sample.target for sample in samples}
+        present = {label_of(sample) for sample in samples}
         empty = [name for target, name in enumerate(classes) if target not in present]
         if empty:
             place = "" if len(given) == 1 else f" in {split}"
             raise DataError(
-                f"no usable image of class {', '.join(map(repr, empty[:5]))}{place}: "
-                "add images, or leave the class out with data.classes"
+                f"no usable {noun.one} of class {', '.join(map(repr, empty[:5]))}{place}: "
+                f"add {noun.many}, or leave the class out with data.classes"
             )
 
 
-def _check_evaluation(classes: Sequence[str], result: dict[str, list[Sample]], source: str) -> None:
-    present = {sample.target for sample in result["evaluation"]}
+def _check_evaluation(classes: Sequence[str], result: dict[str, list[Sample]], found: Found) -> None:
+    present = {label_of(sample) for sample in result["evaluation"]}
     for target, name in enumerate(classes):
         if target not in present:
             raise DataError(
-                f"{source}: every evaluation image of class {name!r} is also in another split: "
-                "give images that training does not see"
+                f"{found.source}: every evaluation {found.noun.one} of class {name!r} is also in another split: "
+                f"give {found.noun.many} that training does not see"
             )
