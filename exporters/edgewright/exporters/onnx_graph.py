@@ -1,6 +1,7 @@
 """torch -> ONNX: one file, a dynamic batch axis that really is one, the same bytes for the same module."""
 
 import contextlib
+import inspect
 import re
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 
 from edgewright.exporters.quiet import quiet
+from edgewright.exporters.recurrent import onnx_weights
 from edgewright.runtime.errors import ExportError, MachineError
 from edgewright.runtime.files import explain_os_error, write_atomically
 from edgewright.runtime.manifest import TensorSpec
@@ -225,7 +227,7 @@ def _convert(
     output_names: Sequence[str],
     axes: Mapping[str, Mapping[int, str]],
 ) -> onnx.ModelProto:
-    with _in_eval_mode(module), quiet():
+    with _in_eval_mode(module), quiet(), onnx_weights(module):
         if route == "torch.export":
             program = torch.onnx.export(
                 module,
@@ -234,7 +236,7 @@ def _convert(
                 verbose=False,
                 input_names=list(input_names),
                 output_names=list(output_names),
-                dynamic_shapes=tuple(_dimensions(axes.get(name, {})) for name in input_names),
+                dynamic_shapes=_dimensions(module, input_names, axes),
             )
             if program is None:
                 raise ExportError("the exporter returned nothing")
@@ -264,10 +266,18 @@ def _batch_only(outputs: Mapping[str, Mapping[int, str]]) -> dict[str, dict[int,
     return {name: {0: axes[0]} for name, axes in outputs.items() if 0 in axes}
 
 
-def _dimensions(axes: Mapping[int, str]) -> dict[int, object] | None:
-    # Bounds matter for recurrent layers: an unbounded batch or time axis is frozen or refused by
-    # torch.export.
-    return {axis: torch.export.Dim(name, min=1, max=65535) for axis, name in axes.items()} or None
+def _dimensions(
+    module: nn.Module, names: Sequence[str], axes: Mapping[str, Mapping[int, str]]
+) -> tuple[object, ...]:
+    """What torch.export wants to know of the axes, nested as the arguments of `module` are."""
+    # Bounds matter for recurrent layers: an unbounded batch or time axis is frozen or refused.
+    labels = {label for entry in axes.values() for label in entry.values()}
+    sizes = {label: torch.export.Dim(label, min=1, max=65535) for label in sorted(labels)}
+    shapes = [{axis: sizes[label] for axis, label in axes.get(name, {}).items()} or None for name in names]
+    kinds = [parameter.kind for parameter in inspect.signature(module.forward).parameters.values()]
+    rest = inspect.Parameter.VAR_POSITIONAL  # "*rest" is one argument, where it holds anything
+    alone = kinds.index(rest) if rest in kinds else len(shapes)
+    return (*shapes[:alone], tuple(shapes[alone:])) if shapes[alone:] else tuple(shapes)
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ from edgewright.pipeline.cli.output import emit, table
 def command(pattern: str | None, as_json: bool) -> None:
     """List what can be carried, with parameters, input size and the licence of the weights.
 
-    PATTERN is a part of a name or a glob: resnet, 'mobilenet_v*', 'timm:*inception*'. Without one, torchvision's models
-    are listed. Exit status 1 when nothing matches.
+    PATTERN is a part of a name or a glob: resnet, 'mobilenet_v*', 'timm:*inception*'. Without one, the recurrent
+    cells and torchvision's models are listed. Exit status 1 when nothing matches.
     """
     from edgewright.pipeline.models.registry import list_models
 
@@ -22,7 +22,7 @@ def command(pattern: str | None, as_json: bool) -> None:
         (
             entry.name,
             "-" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M",
-            "x".join(str(side) for side in entry.input_size),
+            "x".join(str(side) for side in entry.input_size) if entry.input_size else "sequences",
             entry.licence,
         )
         for entry in entries

@@ -1,8 +1,8 @@
-"""From a model's name and a number of classes to a model ready to train, and to the same module again."""
+"""From a recipe, or a model's name and a number of classes, to a model ready to train, and to the same again."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -11,11 +11,45 @@ from edgewright.pipeline.models.blocks import divide
 from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.models.input_size import check_input_size, head_input_shape, runs_at
 from edgewright.pipeline.models.library import Library, library_named, library_of
+from edgewright.pipeline.models.recurrent.build import LIBRARY, build_recurrent, rebuild_recurrent
+from edgewright.pipeline.models.recurrent.network import CELLS, Network
 from edgewright.pipeline.models.registry import find_model
 from edgewright.pipeline.models.weights import load_state, read_weights_file
 from edgewright.runtime.errors import ModelError, RecipeError
 
-__all__ = ["build_model", "rebuild", "rebuild_model"]
+if TYPE_CHECKING:
+    from edgewright.pipeline.data.samples import Splits
+    from edgewright.pipeline.data.settings import Fitted
+    from edgewright.pipeline.recipe import Recipe
+
+__all__ = ["build_for", "build_model", "rebuild", "rebuild_model"]
+
+
+def build_for(recipe: "Recipe", splits: "Splits", fitted: "Fitted") -> BuiltModel:
+    """The model that the recipe asks for, for the data's classes and what was fitted on its training part.
+
+    The same recipe and data give the same weights. Raises `RecipeError` and `ModelError` as `build_model` and
+    `build_recurrent` do.
+    """
+    if recipe.model not in CELLS:
+        return build_model(
+            recipe.model,
+            len(splits.classes),
+            recipe.weights,
+            recipe.input.size,
+            recipe.transfer.head,
+            recipe.training.seed,
+        )
+    return build_recurrent(
+        recipe.task,
+        Network(cell=recipe.model, **recipe.network.model_dump()),
+        fitted.settings,
+        len(splits.classes),
+        fitted.assets,
+        recipe.weights,
+        recipe.transfer.head,
+        recipe.training.seed,
+    )
 
 
 def build_model(
@@ -26,7 +60,7 @@ def build_model(
     head: str = "new",
     seed: int = 0,
 ) -> BuiltModel:
-    """Build the classifier `name` for a number of classes.
+    """Build the classifier of images `name` for a number of classes.
 
     Args:
         name: a torchvision model, or `timm:NAME`.
@@ -54,6 +88,11 @@ def build_model(
             "transfer.head: there is no head to keep with weights: none: set transfer.head to new"
         )
     entry = find_model(name)
+    if entry.library == LIBRARY:
+        raise RecipeError(
+            f"model: {name} reads sequences, not images: choose a model of images, "
+            "or a task of sequences, text or sound"
+        )
     library_name, short = library_of(entry.name)
     library = library_named(library_name)
     size = library.default_size(short) if input_size is None else (input_size, input_size)
@@ -86,6 +125,8 @@ def build_model(
 
 def rebuild_model(build: Mapping[str, Any], licence: str = "unknown") -> BuiltModel:
     """The model of a `BuiltModel.build` record, with random weights. Raises `ModelError`."""
+    if build.get("library") == LIBRARY:
+        return rebuild_recurrent(build, licence)
     needed = {"library": str, "name": str, "classes": int, "input_size": list, "seed": int}
     for key, kind in needed.items():
         if not isinstance(build.get(key), kind):

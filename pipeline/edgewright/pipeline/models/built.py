@@ -1,14 +1,14 @@
 """A model that is built: the module, and what the other stages must know about it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 
-from edgewright.runtime.images import ImageSettings
+from edgewright.runtime.manifest import Streaming
 
-__all__ = ["Block", "BuiltModel", "training_outputs"]
+__all__ = ["Block", "BuiltModel", "StepForm", "training_outputs"]
 
 
 @dataclass(frozen=True)
@@ -27,22 +27,68 @@ class Block:
 
 
 @dataclass(frozen=True)
-class BuiltModel:
-    """A classifier for `classes` classes.
+class StepForm:
+    """A model's streaming form, ready to be exported.
 
-    In eval mode `module` maps images, float32 [N, 3, H, W] encoded by `settings`, to logits, float32 [N,
-    classes]; while it trains, use `training_outputs`: some models answer with auxiliary logits too.
+    `module` shares the model's weights and takes the inputs of `streaming`, then its states, one tensor each; it
+    returns the outputs, then the states after the step. `example` holds one tensor for each input and state.
+    """
+
+    module: nn.Module
+    example: tuple[Tensor, ...]
+    streaming: Streaming
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs and states, in the module's order."""
+        return (
+            *(spec.name for spec in self.streaming.inputs),
+            *(state.input for state in self.streaming.states),
+        )
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs and the states after the step, in the module's order."""
+        return (
+            *(spec.name for spec in self.streaming.outputs),
+            *(state.output for state in self.streaming.states),
+        )
+
+    @property
+    def dynamic_axes(self) -> dict[str, dict[int, str]]:
+        """The axes that may change, of each input and state."""
+        shapes = [spec.shape for spec in self.streaming.inputs]
+        shapes += [state.shape for state in self.streaming.states]
+        return {
+            name: {axis: side for axis, side in enumerate(shape) if isinstance(side, str)}
+            for name, shape in zip(self.input_names, shapes, strict=True)
+        }
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A model for a task: a classifier for `classes` classes, or one that predicts numbers.
+
+    In eval mode `module` maps its inputs, as `input_names`, encoded by `settings`, to one output: of a classifier
+    logits, float32 [N, classes]. Images are float32 [N, 3, H, W]; `RecurrentModel` says what sequences are. While it
+    trains, use `training_outputs`: some models answer with auxiliary logits too.
 
     Attributes:
-        head: dotted path of the layer that makes the logits.
+        classes: number of classes, 0 where numbers are predicted.
+        head: dotted path of the layer that makes the answer.
         auxiliary_heads: dotted path of each auxiliary classifier and the weight its loss was published with;
-        they
-            answer only in training mode, so an export has none.
+            they answer only in training mode, so an export has none.
+        settings: how a raw input is encoded; a dataclass of the runtime.
         blocks: every parameter exactly once, from the input to the head; the last block is the head with its
             twin and the auxiliary heads.
-        build: plain JSON that `rebuild` turns into the same module without any weights.
-        feature_shape: shape of the head's input for one image; (F,) for all but convolutional heads.
+        build: plain JSON that `rebuild_model` turns into the same model without any weights.
+        feature_shape: shape of the head's input for one sample; (F,) for all but convolutional heads. Of a model that
+            answers every step, the shape for one step.
         twin_head: distilled models answer with the mean of two heads; this is the path of the second.
+        input_names, output_names: of the exported graph, in the order of the module's arguments.
+        dynamic_axes: what may change of each input; None is axis 0 of every one, called "batch".
+        assets: content of the files that the task needs beside its settings, by role ("tokenizer").
+        step: makes the streaming form; None where there is none.
     """
 
     name: str
@@ -50,12 +96,17 @@ class BuiltModel:
     classes: int
     head: str
     auxiliary_heads: Mapping[str, float]
-    settings: ImageSettings
+    settings: Any
     blocks: tuple[Block, ...]
     licence: str
     build: Mapping[str, Any]
     feature_shape: tuple[int, ...]
     twin_head: str | None = None
+    input_names: tuple[str, ...] = ("image",)
+    output_names: tuple[str, ...] = ("logits",)
+    dynamic_axes: Mapping[str, Mapping[int, str]] | None = None
+    assets: Mapping[str, bytes] = field(default_factory=dict)
+    step: Callable[[], StepForm] | None = None
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -73,13 +124,13 @@ class BuiltModel:
         return 0
 
 
-def training_outputs(module: nn.Module, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+def training_outputs(module: nn.Module, *inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """Run `module`, also one that is wrapped for many processes, and take its answer apart.
 
-    Returns logits [N, classes] and the logits of each auxiliary head by its path; the second is empty in eval
-    mode and for models without auxiliary heads.
+    Returns the logits, float32 [N, classes], or prediction, and the logits of each auxiliary head by its path; the
+    second is empty in eval mode and for models without auxiliary heads.
     """
-    outputs = module(images)
+    outputs = module(*inputs)
     if isinstance(outputs, Tensor):
         return outputs, {}
     # InceptionOutputs and GoogLeNetOutputs: named tuples with names of their own for the auxiliary logits

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.models.input_size import output_shape
+from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.runtime.errors import ModelError
 
 __all__ = ["feature_module", "head_module"]
@@ -17,13 +18,15 @@ __all__ = ["feature_module", "head_module"]
 
 def feature_module(built: BuiltModel) -> nn.Module:
     """Images, float32 [N, 3, H, W], to the head's input flattened, float32 [N, F], F the product of
-    `feature_shape`.
+    `feature_shape`. Of a recurrent model all its inputs to what `RecurrentBackbone` gives.
 
     Use it in eval mode. Its parameters are those of `built.module`, under the same names, without the head's.
 
     Raises:
         ModelError: the model does more with its head's answer than flatten it, so it cannot be cut there.
     """
+    if isinstance(built.module, RecurrentModel):
+        return built.module.backbone().eval()
     cuts, _ = _cut(built)
     features = built.module
     for path, replacement in cuts.items():
@@ -39,8 +42,11 @@ def feature_module(built: BuiltModel) -> nn.Module:
 def head_module(built: BuiltModel) -> nn.Module:
     """Features of `feature_module`, float32 [N, F], to logits, float32 [N, classes].
 
-    In eval mode the two after each other give exactly the logits of `built.module`.
+    In eval mode the two after each other give exactly the logits of `built.module`. The head of a forecast also takes
+    the model's inputs after `lengths`; where every step has an answer, those beyond the length are undefined.
     """
+    if isinstance(built.module, RecurrentModel):
+        return built.module.answering()
     return _cut(built)[1]
 
 

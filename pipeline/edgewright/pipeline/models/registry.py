@@ -1,4 +1,4 @@
-"""Which models there are: everything torchvision lists for classification, and timm's under `timm:NAME`."""
+"""Which models there are: torchvision's classifiers, timm's under `timm:NAME`, and the recurrent cells."""
 
 import contextlib
 import difflib
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from edgewright.pipeline.models import timm_models, torchvision_models
+from edgewright.pipeline.models.recurrent.network import CELLS
 from edgewright.runtime.errors import ModelError, RecipeError
 
 __all__ = ["ModelEntry", "find_model", "list_models"]
@@ -21,15 +22,15 @@ class ModelEntry:
     """A model that can be carried.
 
     `name` is what a recipe's `model:` says. `parameters` counts those of the published model (1000 classes in
-    most), None where it is not known without building it. `input_size`: height and width in pixels. `licence`
-    is that of the published weights, `weights` their names, first the one that `weights: imagenet` takes;
-    empty where none are published.
+    most), None where it is not known without building it. `input_size`: height and width in pixels, None for
+    models of sequences. `licence` is that of the published weights, `weights` their names, first the one that
+    `weights: imagenet` takes; empty where none are published.
     """
 
     name: str
     library: str
     parameters: int | None
-    input_size: tuple[int, int]
+    input_size: tuple[int, int] | None
     licence: str
     weights: tuple[str, ...]
 
@@ -37,15 +38,16 @@ class ModelEntry:
 def list_models(pattern: str | None = None) -> list[ModelEntry]:
     """The models whose name matches.
 
-    Without a pattern: those of torchvision. A pattern is a part of a name or a glob; it searches timm too,
-    and may begin with `timm:`.
+    Without a pattern: the recurrent cells and those of torchvision. A pattern is a part of a name or a glob; it
+    searches timm too, and may begin with `timm:`.
     """
     names = torchvision_models.model_names()
     if pattern is None:
-        return [_torchvision_entry(name) for name in names]
+        return [*map(_recurrent_entry, CELLS), *(_torchvision_entry(name) for name in names)]
     wanted = pattern.lower()
     glob = wanted if any(sign in wanted for sign in "*?[") else f"*{wanted}*"
-    found = [_torchvision_entry(name) for name in names if fnmatch.fnmatchcase(name, glob)]
+    found = [_recurrent_entry(name) for name in CELLS if fnmatch.fnmatchcase(name, glob)]
+    found += [_torchvision_entry(name) for name in names if fnmatch.fnmatchcase(name, glob)]
     others = [name for name in timm_models.model_names() if fnmatch.fnmatchcase(f"timm:{name}".lower(), glob)]
     if "timm" not in wanted and glob != f"*{wanted}*":
         others = [name for name in timm_models.model_names() if fnmatch.fnmatchcase(name.lower(), glob)]
@@ -57,6 +59,8 @@ def list_models(pattern: str | None = None) -> list[ModelEntry]:
 
 def find_model(name: str) -> ModelEntry:
     """The model of exactly this name. Raises `RecipeError` with near matches."""
+    if name in CELLS:
+        return _recurrent_entry(name)
     if name in torchvision_models.model_names():
         return _torchvision_entry(name)
     prefix, separator, short = name.partition(":")
@@ -83,12 +87,23 @@ def _near(name: str) -> list[str]:
         return "".join(letter for letter in text.lower() if letter.isalnum())
 
     wanted = plain(name.rpartition(":")[2])
-    here = {plain(known): known for known in torchvision_models.model_names()}
+    here = {plain(known): known for known in (*torchvision_models.model_names(), *CELLS)}
     there = {plain(known): f"timm:{known}" for known in timm_models.model_names()}
     candidates = {**there, **({} if name.startswith("timm:") else here)}
     matches = [candidates[wanted]] if wanted in candidates else []
     matches += [candidates[near] for near in difflib.get_close_matches(wanted, candidates, n=3, cutoff=0.7)]
     return list(dict.fromkeys(matches))[:3]
+
+
+def _recurrent_entry(name: str) -> ModelEntry:
+    return ModelEntry(
+        name=name,
+        library="recurrent",
+        parameters=None,  # the recipe's network and data decide
+        input_size=None,
+        licence="none (trained from random weights)",
+        weights=(),
+    )
 
 
 def _torchvision_entry(name: str) -> ModelEntry:

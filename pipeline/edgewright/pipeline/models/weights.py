@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from edgewright.runtime.errors import ModelError
+from edgewright.runtime.structure import StructureError, parse_json
 
-__all__ = ["load_state", "read_weights_file"]
+__all__ = ["load_state", "read_weights_file", "read_weights_record"]
 
 _PICKLES = {".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle"}
 
@@ -126,3 +128,17 @@ def _shape(tensor: Tensor) -> str:
 def _some(entries: list[str]) -> str:
     shown = ", ".join(entries[:4])
     return f"{shown} and {len(entries) - 4} more" if len(entries) > 4 else shown
+
+
+def read_weights_record(path: Path) -> dict[str, Any] | None:
+    """The build record that a run left beside its weights, as plain values; None where there is none.
+
+    Call it after `read_weights_file`, which says what is wrong with a file that cannot be read.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            text = (file.metadata() or {}).get("edgewright")
+        build = parse_json(text or "null").get("build")
+    except (OSError, SafetensorError, StructureError, AttributeError):
+        return None
+    return build if isinstance(build, dict) else None
