@@ -21,6 +21,8 @@ COMMANDS: Mapping[str, str] = {
     "fit": "Train the recipe's model on its data.",
     "export": "Export a run in several precisions, judge them, write the bundle.",
     "verify": "Replay a bundle's golden samples here; with a run, climb the whole ladder.",
+    "compare": "Train a grid of choices and show what each brings and costs.",
+    "gradients": "Show how far the gradient reaches back in time, layer by layer.",
     "predict": "Answer raw inputs with a bundle.",
     "bench": "Measure a bundle on this machine.",
     "models": "List what can be carried.",

@@ -1,0 +1,70 @@
+"""What `fit` measured of the gradient over time, read back from a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgewright.pipeline.run_dir import read_run_json
+from edgewright.runtime.errors import RecipeError
+from edgewright.runtime.structure import StructureError, from_plain
+
+__all__ = ["GRADIENTS", "EpochGradients", "LayerCurve", "read_gradients"]
+
+GRADIENTS = "gradients.json"
+
+
+@dataclass(frozen=True)
+class LayerCurve:
+    """One layer in one direction: the norm of the gradient at each time step, from the first to the last.
+
+    `ratio` is what arrives at the far end over what leaves at the near end; `verdict` is "vanishes", "explodes" or
+    "healthy"; `advice` says what to try.
+    """
+
+    name: str
+    direction: str
+    norms: tuple[float, ...]
+    ratio: float | None
+    verdict: str
+    reason: str
+    advice: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EpochGradients:
+    """What was measured after one epoch: `samples` samples of at most `steps` steps, `aligned` at "end" or "start"."""
+
+    phase: str
+    epoch: int
+    samples: int
+    steps: int
+    aligned: str
+    layers: tuple[LayerCurve, ...]
+
+
+@dataclass(frozen=True)
+class _Document:
+    epochs: tuple[EpochGradients, ...]
+
+
+def read_gradients(run_dir: Path) -> tuple[EpochGradients, ...]:
+    """Every epoch that was measured, in order.
+
+    Raises `RecipeError` when `run_dir` is no run, or its model has no recurrence.
+    """
+    if not run_dir.is_dir():
+        raise RecipeError(f"there is no run {run_dir}: run 'edgewright fit RECIPE --out {run_dir}' first")
+    recipe = read_run_json(run_dir, "recipe.json")
+    if not (run_dir / GRADIENTS).exists():
+        model = recipe.get("model") if isinstance(recipe, Mapping) else None
+        if model in ("rnn", "lstm", "gru"):
+            raise RecipeError(f"{run_dir} has no {GRADIENTS} yet: let 'edgewright fit' finish an epoch")
+        raise RecipeError(
+            f"{run_dir} trained {model}, which has no steps in time: gradients are for rnn, lstm and gru"
+        )
+    try:
+        return from_plain(_Document, read_run_json(run_dir, GRADIENTS)).epochs
+    except StructureError as error:
+        raise RecipeError(
+            f"{run_dir / GRADIENTS}: {error}: run 'edgewright fit' again with --restart"
+        ) from None
