@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 
 from edgewright.pipeline.tasks.augment import STRENGTHS, augment_image
-from edgewright.pipeline.tasks.image_classification import ImageClassification, balanced_weights
+from edgewright.pipeline.tasks.classification import balanced_weights
+from edgewright.pipeline.tasks.image_classification import ImageClassification
 from edgewright.pipeline.tasks.registry import TRAINING_TASKS, make_training_task
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.images import ImageSettings, encode_image, load_image

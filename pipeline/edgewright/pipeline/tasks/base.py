@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgewright.pipeline.data.samples import Sample
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
 __all__ = ["Metric", "PerSample", "TrainingTask"]
@@ -19,7 +20,12 @@ PerSample = Callable[[Feeds, NDArray[Any]], NDArray[np.float64]]
 
 
 class TrainingTask(Protocol):
-    """One task while a model is trained for it. It knows nothing of models and holds no state."""
+    """One task while a model is trained for it. It knows nothing of models and holds no state.
+
+    Outputs are the graph's only output: logits [N, classes], or a prediction [N, time, K] in normalised units,
+    padded with zeros. Targets are what `targets` returns: class indices [N], or numbers in the user's units,
+    NaN where a value is unknown or beyond the sample's length.
+    """
 
     @property
     def name(self) -> str:
@@ -29,28 +35,49 @@ class TrainingTask(Protocol):
     def metric_name(self) -> str:
         """The metric that the recipe chose."""
 
+    @property
+    def sequences(self) -> bool:
+        """Whether inputs vary in length: an encoded sample then has "lengths" beside its values."""
+
+    @property
+    def every_step(self) -> bool:
+        """Whether every step has an answer of its own."""
+
+    def target(self, sample: Sample, feeds: Feeds) -> Any:
+        """What is to be answered to one sample, encoded to `feeds`. Raises `DataError` when the two do not fit."""
+
+    def stack(self, targets: Sequence[Any]) -> NDArray[Any]:
+        """What `target` gave for each sample, as the targets of all: the first axis has the samples."""
+
+    def targets(self, samples: Sequence[Sample], device: DeviceTask) -> NDArray[Any]:
+        """The targets of `samples`, which `device` encodes where that is needed. Raises `InputError`, `DataError`."""
+
     def losses(
-        self, logits: torch.Tensor, auxiliary: Mapping[str, torch.Tensor], targets: torch.Tensor
+        self, outputs: torch.Tensor, auxiliary: Mapping[str, torch.Tensor], targets: torch.Tensor
     ) -> torch.Tensor:
-        """The loss of each sample, float32 [N]; `auxiliary` holds the logits of auxiliary heads by their
-        path.
+        """The loss of each sample, float32 [N]: of a sequence the mean over its known values.
+
+        `auxiliary` holds the logits of auxiliary heads by their path.
         """
 
-    def weights(self, targets: NDArray[np.int64]) -> NDArray[np.float32]:
-        """How much each sample counts in the loss of its batch, [N]."""
+    def weights(self, targets: NDArray[Any]) -> NDArray[np.float32]:
+        """How much each sample counts in the loss of its batch, [N]: by its class, or by how much of it is known."""
 
-    def metrics(self, logits: NDArray[np.float32], targets: NDArray[np.int64]) -> dict[str, Any]:
-        """Every figure of the task as plain JSON values, by name; holds at least every metric name and
-        "loss".
-        """
+    def metrics(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> dict[str, Any]:
+        """Every figure of the task as plain JSON values, by name; holds at least every metric name and "loss"."""
+
+    def notes(self, metrics: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+        """What the user must be told about the figures of each split; mostly nothing."""
 
     def metric(self, name: str | None = None) -> Metric:
-        """The metric called `name`, or the recipe's own."""
+        """The metric called `name`, or the recipe's own. Raises `RecipeError` for an unknown one."""
 
     def per_sample(self, name: str | None = None) -> PerSample | None:
-        """What each sample adds to the metric, where the metric is a mean over samples; else None."""
+        """What each sample adds to the metric, where the metric is a mean of 0 and 1 over samples; else None."""
 
-    def device_task(self, settings: Any, labels: Sequence[str]) -> DeviceTask:
+    def device_task(
+        self, settings: Any, labels: Sequence[str], assets: Mapping[str, bytes] | None = None
+    ) -> DeviceTask:
         """The device half, from the model's input settings: the only place where preprocessing exists."""
 
     def augment(self, image: Any, generator: np.random.Generator) -> Any:

@@ -11,7 +11,14 @@ from edgewright.runtime.errors import RecipeError
 __all__ = ["TRAINING_TASKS", "make_training_task"]
 
 TRAINING_TASKS: Mapping[str, str] = MappingProxyType(
-    {"image-classification": "edgewright.pipeline.tasks.image_classification:ImageClassification"}
+    {
+        "image-classification": "edgewright.pipeline.tasks.image_classification:ImageClassification",
+        "sequence-classification": "edgewright.pipeline.tasks.sequence_classification:SequenceClassification",
+        "sequence-regression": "edgewright.pipeline.tasks.sequence_regression:SequenceRegression",
+        "forecasting": "edgewright.pipeline.tasks.forecasting:Forecasting",
+        "text-classification": "edgewright.pipeline.tasks.text_classification:TextClassification",
+        "audio-classification": "edgewright.pipeline.tasks.audio_classification:AudioClassification",
+    }
 )
 """Task name to "module:class"."""
 

@@ -49,7 +49,7 @@ def make_extract(
     device: torch.device,
     note: Callable[[str], None],
 ) -> Extract:
-    """The function that takes a batch of inputs through `backbone`.
+    """The function that takes a batch of inputs through `backbone`; ONNX is for images, of one input each.
 
     The ONNX one is checked against torch on its first batch. Where it cannot be made or differs, torch takes
     over and `note` hears why, unless the recipe demanded it (`wanted` is "onnx"): then it is a
@@ -57,9 +57,10 @@ def make_extract(
     """
     backbone.eval()
 
-    def by_torch(inputs: torch.Tensor) -> NDArray[np.float32]:
+    def by_torch(*inputs: torch.Tensor) -> NDArray[np.float32]:
         with torch.inference_mode():
-            features: NDArray[np.float32] = backbone(inputs.to(device)).float().cpu().numpy()
+            moved = [tensor.to(device) for tensor in inputs]
+            features: NDArray[np.float32] = backbone(*moved).float().cpu().numpy()
         return features
 
     if engine == "torch":

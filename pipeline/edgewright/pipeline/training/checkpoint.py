@@ -40,7 +40,7 @@ class State:
 
     `serial` numbers the checkpoints. `rates` has the peak rate of each phase begun. `loss_sum` and
     `weight_sum` belong to the running epoch. `frozen` is the digest of what may not move now. `waited` counts
-    epochs without improvement.
+    epochs without improvement. `gradients` has what reached each time step, where that was looked at.
     """
 
     serial: int = 0
@@ -56,6 +56,7 @@ class State:
     waited: int = 0
     finished: bool = False
     scaler: Mapping[str, Any] | None = field(default=None)
+    gradients: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

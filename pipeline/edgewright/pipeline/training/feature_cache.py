@@ -2,16 +2,16 @@
 and data.
 
 A split is one .npy file that grows row by row, and a JSON beside it that says how many rows are valid. A
-killed pass goes on at the last valid row; batches always begin at the same rows, so the bits do not depend on
-where it was killed.
+sample is one row; where every step is answered, it is as many rows as it has steps. A killed pass goes on at the
+last valid row; batches always begin at the same rows, so the bits do not depend on where it was killed.
 """
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edgewright.pipeline.training.batching import cut
 from edgewright.pipeline.training.distributed import World
-from edgewright.pipeline.training.sources import Source
+from edgewright.pipeline.training.sources import Inputs, Source
 from edgewright.runtime.files import explain_os_error, sha256_of_file, write_json
 from edgewright.runtime.structure import StructureError, from_plain, parse_json, to_plain
 
@@ -29,8 +29,8 @@ FEATURE_BATCH = 32
 """Samples that go through the backbone together. Fixed, because the last bits of a result may depend on it.
 """
 
-Extract = Callable[[torch.Tensor], NDArray[np.float32]]
-"""Inputs of a batch to its features, float32 [batch, F]."""
+Extract = Callable[..., NDArray[np.float32]]
+"""Inputs of a batch, one tensor each, to its features: float32 [batch, F], or [batch, time, F] for every step."""
 
 _NOTE_EVERY = 1.0  # seconds of work that a kill may cost
 
@@ -54,6 +54,33 @@ class CachedFeatures:
     found: int
 
 
+class _Plan:
+    """Which batches go through the backbone, and which rows of the file each of them fills."""
+
+    def __init__(self, rows_of: NDArray[np.int64]) -> None:
+        """`rows_of` is how many rows each sample has, [N]."""
+        self.rows_of = rows_of
+        self.total = int(rows_of.sum())
+        self.batches = cut(np.arange(len(rows_of), dtype=np.int64), FEATURE_BATCH)
+        ends = np.cumsum(rows_of)
+        self.ends = [int(ends[batch[-1]]) for batch in self.batches]
+
+    def done(self, rows: int) -> int | None:
+        """How many batches have their rows among the first `rows`; None where `rows` ends inside of a batch."""
+        return self.ends.index(rows) + 1 if rows in self.ends else None if rows else 0
+
+    def start(self, number: int) -> int:
+        """The first row of a batch."""
+        return self.ends[number - 1] if number else 0
+
+    def flat(self, number: int, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The rows of a batch, from features [batch, F] or, padded, [batch, time, F]."""
+        if features.ndim == 2:
+            return features
+        lengths = self.rows_of[self.batches[number]]
+        return features[np.arange(features.shape[1]) < lengths[:, np.newaxis]]
+
+
 def cache_is_complete(path: Path, key: str) -> bool:
     """Whether the features for `key` lie whole at `path`."""
     note = _read_note(path, key)
@@ -68,20 +95,24 @@ def cached_features(
     extract: Callable[[], Extract],
     world: World,
     progress: Callable[[int, int], None],
+    steps: bool = False,
 ) -> CachedFeatures:
     """The features of all samples of `source`, float32 [N, `width`], memory-mapped in the process that leads.
 
-    `extract` makes the backbone; it is called only when rows are missing. `key` is the digest of everything
-    that the features depend on. The processes share the batches; only the leading one writes. Raises
-    `MachineError`.
+    With `steps` they are those of every step, [sum of lengths, `width`], sample after sample. `extract` makes the
+    backbone; it is called only when rows are missing. `key` is the digest of everything that the features depend
+    on. The processes share the batches; only the leading one writes. Raises `MachineError`.
     """
-    count = len(source.targets)
+    rows_of = source.lengths if steps else np.ones(len(source.targets), np.int64)
+    assert rows_of is not None, "only sequences have steps"
+    plan = _Plan(rows_of)
+    count = plan.total
     complete = world.from_leader(world.leads and cache_is_complete(path, key))
     found = (
-        count if complete else world.from_leader(_valid_rows(path, key, count, width) if world.leads else 0)
+        count if complete else world.from_leader(_valid_rows(path, key, plan, width) if world.leads else 0)
     )
     if not complete:
-        _fill(path, _Note(key, count, width, found, ""), source, extract(), world, progress)
+        _fill(path, _Note(key, count, width, found, ""), plan, source, extract(), world, progress)
     rows: NDArray[np.float32] | None = np.load(path, mmap_mode="r") if world.leads else None
     if world.size > 1:
         tensors = world.tensors_from_leader(
@@ -116,12 +147,14 @@ def _header(count: int, width: int) -> bytes:
     return b"".join(pieces)
 
 
-def _valid_rows(path: Path, key: str, count: int, width: int) -> int:
+def _valid_rows(path: Path, key: str, plan: _Plan, width: int) -> int:
     """How many rows of a pass that was killed can be kept."""
     note = _read_note(path, key)
-    if note is None or (note.count, note.width) != (count, width) or note.rows >= count:
+    if note is None or (note.count, note.width) != (plan.total, width) or note.rows >= plan.total:
         return 0  # also when it says complete: it was not, or its digest would have matched
-    header = _header(count, width)
+    if plan.done(note.rows) is None:
+        return 0
+    header = _header(plan.total, width)
     try:
         with path.open("rb") as file:
             whole = file.read(len(header)) == header
@@ -134,18 +167,19 @@ def _valid_rows(path: Path, key: str, count: int, width: int) -> int:
 def _fill(
     path: Path,
     note: _Note,
+    plan: _Plan,
     source: Source,
     extract: Extract,
     world: World,
     progress: Callable[[int, int], None],
 ) -> None:
-    batches = cut(np.arange(note.count, dtype=np.int64), FEATURE_BATCH)[note.rows // FEATURE_BATCH :]
-    rounds = [batches[start : start + world.size] for start in range(0, len(batches), world.size)]
-    mine = [turn[world.rank] if world.rank < len(turn) else turn[0][:0] for turn in rounds]
-    inputs = source.batches([batch for batch in mine if len(batch)], None)
+    numbers = range(plan.done(note.rows) or 0, len(plan.batches))
+    rounds = [numbers[start : start + world.size] for start in range(0, len(numbers), world.size)]
+    own = [turn[world.rank] for turn in rounds if world.rank < len(turn)]
+    inputs = source.batches([plan.batches[number] for number in own], None)
     if not world.leads:
-        for turn, own in zip(rounds, mine, strict=True):
-            _round(turn, own, inputs, note.width, extract, world)
+        for turn in rounds:
+            _round(turn, plan, inputs, note.width, extract, world)
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -156,10 +190,10 @@ def _fill(
             file.write(header)
             file.seek(0, os.SEEK_END)
             noted = time.monotonic()
-            for turn, own in zip(rounds, mine, strict=True):
-                file.write(np.ascontiguousarray(_round(turn, own, inputs, note.width, extract, world)).data)
-                done = int(turn[-1][-1]) + 1
-                progress(done, note.count)
+            for turn in rounds:
+                file.write(np.ascontiguousarray(_round(turn, plan, inputs, note.width, extract, world)).data)
+                done = plan.ends[turn[-1]]
+                progress(int(plan.batches[turn[-1]][-1]) + 1, len(plan.rows_of))
                 if time.monotonic() - noted > _NOTE_EVERY:
                     _sync(file)
                     write_json(_note_path(path), to_plain(_Note(note.key, note.count, note.width, done, "")))
@@ -172,22 +206,17 @@ def _fill(
 
 
 def _round(
-    turn: list[NDArray[np.int64]],
-    own: NDArray[np.int64],
-    inputs: Any,
-    width: int,
-    extract: Extract,
-    world: World,
+    turn: range, plan: _Plan, inputs: Iterator[Inputs], width: int, extract: Extract, world: World
 ) -> NDArray[np.float32]:
     """One batch for each process; returns the rows of all of them in order."""
     if world.size == 1:
-        return extract(next(inputs))
-    start = int(turn[0][0])
-    rows = torch.zeros(sum(len(batch) for batch in turn), width, device=world.device)
-    if len(own):
-        rows[torch.from_numpy(own - start).to(world.device)] = torch.from_numpy(extract(next(inputs))).to(
-            world.device
-        )
+        return plan.flat(turn[0], extract(*next(inputs)))
+    start = plan.start(turn[0])
+    rows = torch.zeros(plan.ends[turn[-1]] - start, width, device=world.device)
+    if world.rank < len(turn):
+        number = turn[world.rank]
+        made = torch.from_numpy(plan.flat(number, extract(*next(inputs)))).to(world.device)
+        rows[plan.start(number) - start : plan.ends[number] - start] = made
     return world.sum(rows).cpu().numpy()
 
 

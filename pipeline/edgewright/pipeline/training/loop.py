@@ -30,6 +30,7 @@ from edgewright.pipeline.training.optimizers import (
 from edgewright.pipeline.training.phases import Phase
 from edgewright.pipeline.training.randomness import seed_torch
 from edgewright.pipeline.training.schedule import rate_factor
+from edgewright.pipeline.training.sources import Inputs
 from edgewright.pipeline.training.stepping import Job, backward, predict
 from edgewright.runtime.errors import TrainingError
 
@@ -164,6 +165,8 @@ def _run_epoch(run: _Run) -> None:
     """The rest of the running epoch, its validation, and the step to the next epoch or phase."""
     job, state = run.job, run.state
     phase = run.phases[state.phase]
+    if not (state.gradients or state.phase or state.epoch or state.step):
+        _observe(run, phase, 0)
     _train_epoch(run, phase)
     validation = _validate(job)
     row: dict[str, Any] = {
@@ -178,14 +181,28 @@ def _run_epoch(run: _Run) -> None:
     if last and job.training.early_stopping is not None:
         _note_best(run, validation)
     stopped = last and state.waited >= (job.training.early_stopping or len(state.curves) + 1)
+    if stopped or state.epoch in (0, phase.epochs - 1):
+        _observe(run, phase, state.epoch + 1)
     _next_epoch(run, phase, stopped)
+
+
+def _observe(run: _Run, phase: Phase, epoch: int) -> None:
+    """Note the gradients that reach each time step after `epoch` epochs of `phase`; 0 is before the training."""
+    job, state = run.job, run.state
+    if job.observe is None or not job.world.leads:
+        return
+    found = job.observe()
+    set_modes(job.module)
+    if found is not None:
+        state.gradients = (*state.gradients, {"phase": phase.name, "epoch": epoch, **found})
 
 
 def _train_epoch(run: _Run, phase: Phase) -> None:
     job, state, training = run.job, run.state, run.job.training
     assert run.optimizer is not None
     number = sum(earlier.epochs for earlier in run.phases[: state.phase]) + state.epoch
-    plan = epoch_batches(len(job.train.targets), training.batch_size, training.seed, "order", number)
+    seed, size = (training.seed, "order", number), training.batch_size
+    plan = epoch_batches(len(job.train.targets), size, *seed, lengths=job.train.lengths)
     rest = plan[state.step :]
     mine = [share(batch, job.world.rank, job.world.size) for batch in rest]
     for batch, inputs in zip(rest, job.train.batches(mine, number), strict=True):
@@ -199,7 +216,7 @@ def _train_epoch(run: _Run, phase: Phase) -> None:
         run.save(training.checkpoint_seconds)
 
 
-def _step(run: _Run, batch: NDArray[np.int64], inputs: torch.Tensor, where: str) -> None:
+def _step(run: _Run, batch: NDArray[np.int64], inputs: Inputs, where: str) -> None:
     assert run.optimizer is not None
     found = backward(run.job, batch, inputs)
     if not found.finite:

@@ -14,6 +14,7 @@ from edgewright.pipeline.training.freeze import moving_names, named_tensors
 from edgewright.pipeline.training.optimizers import make_optimizer, set_rates
 from edgewright.pipeline.training.phases import Phase
 from edgewright.pipeline.training.randomness import seed_torch
+from edgewright.pipeline.training.sources import Inputs
 from edgewright.pipeline.training.stepping import Job, backward
 
 __all__ = ["find_rate", "range_test", "suggest_rate"]
@@ -74,13 +75,13 @@ def range_test(job: Job, phase: Phase, number: int, steps: int) -> tuple[list[fl
     return rates, losses
 
 
-def _batches(job: Job, number: int, steps: int) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
+def _batches(job: Job, number: int, steps: int) -> Iterator[tuple[NDArray[np.int64], Inputs]]:
     done = 0
     turn = 0
     while done < steps:
-        plan = epoch_batches(
-            len(job.train.targets), job.training.batch_size, job.training.seed, "range order", number, turn
-        )[: steps - done]
+        seed = (job.training.seed, "range order", number, turn)
+        size, lengths = job.training.batch_size, job.train.lengths
+        plan = epoch_batches(len(job.train.targets), size, *seed, lengths=lengths)[: steps - done]
         mine = [share(batch, job.world.rank, job.world.size) for batch in plan]
         yield from zip(plan, job.train.batches(mine, -1 - turn), strict=True)
         done += len(plan)

@@ -21,8 +21,10 @@ from edgewright.runtime.structure import StructureError, from_plain, parse_json,
 __all__ = [
     "CONFUSION",
     "CURVES",
+    "GRADIENTS",
     "MARKER",
     "METRICS",
+    "RESULTS",
     "WEIGHTS",
     "LoadedModel",
     "Record",
@@ -37,7 +39,11 @@ WEIGHTS = "weights.safetensors"
 METRICS = "metrics.json"
 CURVES = "curves.jsonl"
 CONFUSION = "confusion.json"
+GRADIENTS = "gradients.json"
 MARKER = "trained.json"
+RESULTS = (WEIGHTS, METRICS, CURVES, CONFUSION, GRADIENTS, MARKER)
+"""The files of a finished training; not every task has a confusion matrix, nor every model gradients over time."""
+
 _METADATA = "edgewright"
 
 
@@ -48,7 +54,8 @@ class Trained:
     `metrics` holds the figures of each split ("validation", "evaluation"), `curves` one row for each epoch,
     `rates` the peak learning rate of each phase, `notes` sentences for the user. `digests` has "weights" (of
     the file), "frozen" (of every tensor that no phase may move, the same before and after) and "training" (of
-    all that decided the outcome).
+    all that decided the outcome). `gradients` has, of a recurrent model, what reached each time step: one row for
+    each epoch that was looked at.
     """
 
     weights: Path
@@ -57,6 +64,7 @@ class Trained:
     rates: tuple[float, ...]
     digests: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    gradients: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ class LoadedModel:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes, in the order of the logits."""
+        """The names of the classes, in the order of the logits; empty where numbers are predicted."""
         return self.record.classes
 
 
@@ -94,29 +102,44 @@ class _Marker:
     rates: tuple[float, ...]
     digests: Mapping[str, str]
     notes: tuple[str, ...]
+    gradients: tuple[Mapping[str, Any], ...] = ()
 
 
 def write_results(
     run_dir: Path, fingerprint: str, built: BuiltModel, record: Record, trained: Trained
 ) -> Trained:
-    """Write weights, metrics, curves and the confusion matrices, the marker last. Raises `MachineError`."""
+    """Write weights, metrics, curves, and where there are any confusion matrices and gradients; the marker last.
+
+    Raises `MachineError`.
+    """
     metadata = {_METADATA: json.dumps(to_plain(record), sort_keys=True)}
     weights = write_tensors(run_dir / WEIGHTS, built.module.state_dict(), metadata)
-    confusion = {
-        "classes": list(record.classes),
-        "splits": {split: figures.get("confusion") for split, figures in trained.metrics.items()},
-    }
+    confusion = {split: figures.get("confusion") for split, figures in trained.metrics.items()}
+    written = [METRICS, CURVES]
     write_json(run_dir / METRICS, to_plain(trained.metrics))
     write_text(run_dir / CURVES, "".join(json.dumps(row, sort_keys=True) + "\n" for row in trained.curves))
-    write_json(run_dir / CONFUSION, confusion)
-    files = {name: sha256_of_file(run_dir / name) for name in (METRICS, CURVES, CONFUSION)} | {
-        WEIGHTS: weights
-    }
+    if record.classes:
+        write_json(run_dir / CONFUSION, {"classes": list(record.classes), "splits": confusion})
+        written.append(CONFUSION)
+    if trained.gradients:
+        write_json(run_dir / GRADIENTS, {"epochs": to_plain(trained.gradients)})
+        written.append(GRADIENTS)
+    files = {name: sha256_of_file(run_dir / name) for name in written} | {WEIGHTS: weights}
     digests = {**trained.digests, "weights": weights, "training": fingerprint}
     marker = _Marker(
-        fingerprint, files, trained.metrics, trained.curves, trained.rates, digests, trained.notes
+        fingerprint,
+        files,
+        trained.metrics,
+        trained.curves,
+        trained.rates,
+        digests,
+        trained.notes,
+        trained.gradients,
     )
-    write_json(run_dir / MARKER, to_plain(marker))
+    plain = to_plain(marker)
+    if not trained.gradients:
+        del plain["gradients"]  # of a model without time the marker stays as it has always been
+    write_json(run_dir / MARKER, plain)
     return _trained(run_dir, marker)
 
 
@@ -132,7 +155,13 @@ def finished_training(run_dir: Path, fingerprint: str) -> Trained | None:
 
 def _trained(run_dir: Path, marker: _Marker) -> Trained:
     return Trained(
-        run_dir / WEIGHTS, marker.metrics, marker.curves, marker.rates, marker.digests, marker.notes
+        run_dir / WEIGHTS,
+        marker.metrics,
+        marker.curves,
+        marker.rates,
+        marker.digests,
+        marker.notes,
+        marker.gradients,
     )
 
 

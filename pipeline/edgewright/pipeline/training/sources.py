@@ -1,7 +1,7 @@
 """Where the loop's inputs come from: samples encoded by the device's own code, or rows of cached features."""
 
 import collections
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -11,47 +11,81 @@ from numpy.typing import NDArray
 
 from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.training.batching import cut
 from edgewright.pipeline.training.randomness import generator
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
-__all__ = ["ArraySource", "SampleSource", "Source"]
+__all__ = ["ArraySource", "Inputs", "SampleSource", "Source", "StepSource"]
+
+Inputs = tuple[torch.Tensor, ...]
+"""A batch as the module takes it: one tensor for each of its inputs, in their order."""
 
 _KEPT_BYTES = 512 << 20
 _LOOKAHEAD = 2
+_SURVEYED = 32
 
 
 class Source(Protocol):
     """Inputs of a split, by index."""
 
     @property
-    def targets(self) -> NDArray[np.int64]:
-        """What each sample should be answered with, int64 [N]."""
+    def targets(self) -> NDArray[Any]:
+        """What each sample should be answered with, as `TrainingTask.targets` gives it: the first axis is N."""
 
-    def batches(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[torch.Tensor]:
-        """For each batch of indices its inputs, float32 [batch, ...].
+    @property
+    def lengths(self) -> NDArray[np.int64] | None:
+        """How many steps each sample has, [N]; None where all are alike by nature."""
+
+    def batches(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[Inputs]:
+        """For each batch of indices its inputs, padded to the longest of the batch.
 
         `epoch` decides the random changes to the samples; with None they stay as they are.
         """
 
 
 class ArraySource:
-    """Inputs that lie ready in an array, such as cached features [N, F]."""
+    """Inputs that lie ready in arrays: cached features [N, F], and what a head takes beside them."""
 
-    def __init__(self, rows: NDArray[np.float32], targets: NDArray[np.int64]) -> None:
-        self._rows = rows
+    lengths = None
+
+    def __init__(
+        self, rows: NDArray[np.float32], targets: NDArray[Any], *beside: NDArray[np.float32]
+    ) -> None:
+        self._arrays = (rows, *beside)
         self.targets = targets
 
-    def batches(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[torch.Tensor]:
+    def batches(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[Inputs]:
         for indices in plan:
-            yield torch.from_numpy(np.asarray(self._rows[indices]))
+            yield tuple(torch.from_numpy(np.asarray(array[indices])) for array in self._arrays)
+
+
+class StepSource:
+    """Cached features of every step, [sum of lengths, F]: the steps of a sample lie one after another."""
+
+    def __init__(self, rows: NDArray[np.float32], lengths: NDArray[np.int64], targets: NDArray[Any]) -> None:
+        self._rows = rows
+        self._starts = np.concatenate([[0], np.cumsum(lengths)])
+        self.lengths = lengths
+        self.targets = targets
+
+    def batches(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[Inputs]:
+        for indices in plan:
+            longest = int(self.lengths[indices].max()) if len(indices) else 0
+            padded = np.zeros((len(indices), longest, self._rows.shape[1]), np.float32)
+            for row, index in zip(padded, indices, strict=True):
+                row[: self.lengths[index]] = self._rows[self._starts[index] : self._starts[index + 1]]
+            yield (torch.from_numpy(padded),)
 
 
 class SampleSource:
     """Samples, encoded when they are wanted by the device half of the task; augmented before that where
     wanted.
 
-    `workers` threads encode ahead of the model (decoding and resizing run outside Python's lock); with 0 the
-    loop encodes for itself. With `keep`, what is not augmented stays in memory while it is small.
+    `names` are the module's inputs in their order; None for the device's own. `workers` threads encode ahead of
+    the model (decoding and resizing run outside Python's lock); with 0 the loop encodes for itself. With `keep`,
+    what is not augmented stays in memory while it is small. Sequences are all encoded once at the start, to
+    learn their lengths and check their targets; `progress` hears how many are done. Raises `InputError`,
+    `DataError`.
     """
 
     def __init__(
@@ -62,54 +96,91 @@ class SampleSource:
         seed: int = 0,
         workers: int = 0,
         keep: bool = True,
+        names: tuple[str, ...] | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.targets = np.array([sample.target for sample in samples], dtype=np.int64)
         self._samples = samples
         self._task = task
         self._device: Any = device  # an augmenting task's device half can also load and encode in two steps
         self._seed = seed
         self._workers = workers
-        self._kept: dict[int, NDArray[Any]] | None = {} if keep else None
+        self._names = names
+        self._kept: dict[int, Feeds] | None = {} if keep else None
+        self._kept_bytes = 0
+        self.lengths: NDArray[np.int64] | None = None
+        if task.sequences:
+            self.targets, self.lengths = self._survey(progress or (lambda done, total: None))
+        else:
+            self.targets = task.targets(samples, device)
 
-    def encode(self, index: int, epoch: int | None = None) -> NDArray[Any]:
-        """The input of one sample, without a batch axis. Raises `InputError` naming the file."""
+    def _survey(self, progress: Callable[[int, int], None]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Targets and lengths of all samples."""
+        targets, lengths = [], []
+        for done, (sample, feeds) in enumerate(zip(self._samples, self._encoded(), strict=True), 1):
+            targets.append(self._task.target(sample, feeds))
+            lengths.append(int(feeds["lengths"]))
+            progress(done, len(self._samples))
+        return self._task.stack(targets), np.array(lengths, np.int64)
+
+    def _encoded(self) -> Iterator[Feeds]:
+        if self._workers == 0:
+            yield from map(self.encode, range(len(self._samples)))
+            return
+        for batch in self._ahead(cut(np.arange(len(self._samples)), _SURVEYED), None):
+            yield from batch
+
+    def encode(self, index: int, epoch: int | None = None) -> Feeds:
+        """The tensors of one sample, without a batch axis. Raises `InputError` naming the file."""
         raw = self._samples[index].raw
         if epoch is not None and self._task.augments:
             draws = generator(self._seed, "augment", epoch, index)
-            return _only(self._device.encode_loaded(self._task.augment(self._device.load(raw), draws)))
+            changed: Feeds = self._device.encode_loaded(self._task.augment(self._device.load(raw), draws))
+            return changed
         kept = self._kept  # another thread may find the split too large and let go of it
         if kept is not None and index in kept:
             return kept[index]
-        encoded = _only(self._device.encode(raw))
+        encoded: Feeds = self._device.encode(raw)
         if kept is not None:
-            if encoded.nbytes * len(self._samples) > _KEPT_BYTES:
+            size = sum(value.nbytes for value in encoded.values())
+            self._kept_bytes += size
+            expected = self._kept_bytes if self._task.sequences else size * len(self._samples)
+            if expected > _KEPT_BYTES:
                 self._kept = None
             else:
                 kept[index] = encoded
         return encoded
 
-    def batches(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[torch.Tensor]:
+    def column(self, name: str) -> NDArray[np.float32]:
+        """The input `name` of all samples, stacked: one that has the same shape for each."""
+        return np.stack([self.encode(index)[name] for index in range(len(self._samples))])
+
+    def batches(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[Inputs]:
         if self._workers == 0:
             for indices in plan:
-                yield _stack([self.encode(int(index), epoch) for index in indices])
+                yield self._collate([self.encode(int(index), epoch) for index in indices])
             return
-        waiting: collections.deque[list[Future[NDArray[Any]]]] = collections.deque()
+        for rows in self._ahead(plan, epoch):
+            yield self._collate(rows)
+
+    def _ahead(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[list[Feeds]]:
+        waiting: collections.deque[list[Future[Feeds]]] = collections.deque()
         with ThreadPoolExecutor(self._workers, thread_name_prefix="encode") as pool:
             try:
                 for indices in plan:
                     waiting.append([pool.submit(self.encode, int(index), epoch) for index in indices])
                     if len(waiting) > _LOOKAHEAD:
-                        yield _stack([future.result() for future in waiting.popleft()])
+                        yield [future.result() for future in waiting.popleft()]
                 while waiting:
-                    yield _stack([future.result() for future in waiting.popleft()])
+                    yield [future.result() for future in waiting.popleft()]
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-
-def _only(feeds: dict[str, NDArray[Any]]) -> NDArray[Any]:
-    (value,) = feeds.values()
-    return value
-
-
-def _stack(rows: list[NDArray[Any]]) -> torch.Tensor:
-    return torch.from_numpy(np.stack(rows)) if rows else torch.empty(0)
+    def _collate(self, rows: list[Feeds]) -> Inputs:
+        if not rows:  # this process has no part of the batch
+            return ()
+        batch = self._device.collate(rows)
+        # A single sample may come back as a view of what is kept, which no module may write to.
+        return tuple(
+            torch.from_numpy(np.array(batch[name]) if len(rows) == 1 else batch[name])
+            for name in self._names or batch
+        )

@@ -3,29 +3,45 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from edgewright.pipeline.models.built import training_outputs
 from edgewright.pipeline.recipe import Training
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.training.batching import cut, share
 from edgewright.pipeline.training.distributed import World
-from edgewright.pipeline.training.sources import Source
+from edgewright.pipeline.training.sources import Inputs, Source
 
-__all__ = ["Forward", "Job", "Step", "backward", "predict"]
+__all__ = ["Forward", "Job", "Step", "backward", "head_outputs", "model_outputs", "predict"]
 
 _TINY = 1e-30  # a batch of classes that all weigh nothing must not divide by zero
 
-Forward = Callable[[nn.Module, torch.Tensor], tuple[torch.Tensor, Mapping[str, torch.Tensor]]]
-"""Module and inputs to logits and the logits of auxiliary heads."""
+Forward = Callable[[nn.Module, Inputs], tuple[torch.Tensor, Mapping[str, torch.Tensor]]]
+"""Module and inputs to outputs and the logits of auxiliary heads."""
+
+
+def model_outputs(module: nn.Module, inputs: Inputs) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+    """Run a whole model."""
+    return training_outputs(module, *inputs)
+
+
+def head_outputs(module: nn.Module, inputs: Inputs) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
+    """Run a head on cached features."""
+    return module(*inputs), {}
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained, on what, and how: everything that stays the same throughout a training."""
+    """What is trained, on what, and how: everything that stays the same throughout a training.
+
+    `observe` looks at the gradients that reach each time step and answers with plain JSON values, or with None
+    where there is nothing to see; it leaves everything as it was.
+    """
 
     module: nn.Module
     forward: Forward
@@ -34,6 +50,7 @@ class Job:
     validation: Source | None
     training: Training
     world: World
+    observe: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +71,7 @@ class Step:
         return math.isfinite(self.loss) and math.isfinite(self.norm)
 
 
-def backward(job: Job, batch: NDArray[np.int64], inputs: torch.Tensor) -> Step:
+def backward(job: Job, batch: NDArray[np.int64], inputs: Inputs) -> Step:
     """Leave the gradients of the whole `batch` in the parameters.
 
     `inputs` are those of this process's share of the batch. The loss is the weighted mean over the whole
@@ -69,8 +86,8 @@ def backward(job: Job, batch: NDArray[np.int64], inputs: torch.Tensor) -> Step:
         targets = torch.from_numpy(job.train.targets[mine]).to(world.device)
         weights = torch.from_numpy(task.weights(job.train.targets[mine])).to(world.device)
         with world.autocast():
-            logits, auxiliary = job.forward(job.module, inputs.to(world.device))
-        losses = task.losses(logits, auxiliary, targets)
+            outputs, auxiliary = job.forward(job.module, _moved(inputs, world))
+        losses = task.losses(outputs, auxiliary, targets)
         loss = (losses * weights).sum() / max(weight, _TINY)
         world.backward(loss)
     value = float(world.sum_gradients(parameters, loss.detach(), _statistics(job), len(mine) / len(batch)))
@@ -96,22 +113,37 @@ def _statistics(job: Job) -> list[torch.Tensor]:
 
 
 def predict(module: nn.Module, source: Source, batch_size: int, world: World) -> NDArray[np.float32]:
-    """Logits [N, C] of every sample of `source`, in eval mode and full precision; the processes share the
-    batches.
+    """The outputs of every sample of `source`, in eval mode and full precision; the processes share the batches.
 
-    Leaves the module in eval mode.
+    Logits are [N, C]; predictions [N, T, K] are padded with zeros to the longest. Leaves the module in eval mode.
     """
     module.eval()
-    plan = cut(np.arange(len(source.targets), dtype=np.int64), batch_size)
+    count, lengths = len(source.targets), source.lengths
+    order = np.arange(count, dtype=np.int64) if lengths is None else np.argsort(lengths, kind="stable")
+    plan = cut(order, batch_size)
     mine = plan[world.rank :: world.size]
     rows = []
     with torch.inference_mode():
-        rows += [module(inputs.to(world.device)).float() for inputs in source.batches(mine, None)]
-    if world.size == 1:
+        rows += [module(*_moved(inputs, world)).float() for inputs in source.batches(mine, None)]
+    if world.size == 1 and lengths is None:
         return torch.cat(rows).cpu().numpy()
-    width = int(world.sum(torch.tensor([rows[0].shape[1] if world.leads else 0], device=world.device))[0])
     # Every process fills its own rows of zeros; the sum has them all.
-    logits = torch.zeros(len(source.targets), width, device=world.device)
+    outputs = torch.zeros(count, *_widest(rows, world), device=world.device)
     for indices, values in zip(mine, rows, strict=True):
-        logits[torch.from_numpy(indices).to(world.device)] = values
-    return world.sum(logits).cpu().numpy()
+        place = outputs if values.ndim < 3 else outputs[:, : values.shape[1]]
+        place[torch.from_numpy(indices).to(world.device)] = values
+    return world.sum(outputs).cpu().numpy()
+
+
+def _widest(rows: list[torch.Tensor], world: World) -> tuple[int, ...]:
+    """The largest shape of a sample's outputs in all processes, some of which may have no rows."""
+    shapes = torch.zeros(world.size, 3, dtype=torch.int64, device=world.device)
+    for values in rows:
+        size = torch.tensor([values.ndim, *values.shape[1:], 0][:3], device=world.device)
+        shapes[world.rank] = torch.maximum(shapes[world.rank], size)
+    axes, *sizes = world.sum(shapes).amax(dim=0).tolist()
+    return tuple(sizes[: axes - 1])
+
+
+def _moved(inputs: Inputs, world: World) -> Inputs:
+    return tuple(tensor.to(world.device) for tensor in inputs)

@@ -1,0 +1,41 @@
+"""A look at the gradients that reach each time step, between two epochs, that leaves the training as it was."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.training.randomness import generator
+from edgewright.pipeline.training.sources import Source
+from edgewright.runtime.structure import to_plain
+
+__all__ = ["Observe", "gradient_observer"]
+
+Observe = Callable[[], dict[str, Any] | None]
+"""What reaches each time step, as plain values; None where the model has no time."""
+
+_SAMPLES = 8
+
+
+def gradient_observer(
+    built: BuiltModel, source: Source, task: TrainingTask, seed: int, device: torch.device
+) -> Observe:
+    """A way to look at `built` as it is at that moment, always on the same few of the longest samples of `source`."""
+    lengths = source.lengths
+    assert lengths is not None, "only sequences have time steps"
+    mixed = generator(seed, "gradients").permutation(len(lengths))
+    chosen = np.sort(mixed[np.argsort(-lengths[mixed], kind="stable")][:_SAMPLES])
+
+    def observe() -> dict[str, Any] | None:
+        from edgewright.pipeline.training.gradients import gradient_curves
+
+        (inputs,) = source.batches([chosen], None)
+        moved = tuple(tensor.to(device) for tensor in inputs)
+        targets = torch.from_numpy(source.targets[chosen]).to(device)
+        plain: dict[str, Any] = to_plain(gradient_curves(built, moved, targets, task))
+        return plain
+
+    return observe

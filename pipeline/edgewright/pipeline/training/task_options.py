@@ -1,0 +1,39 @@
+"""The training half of a recipe's task, for the model and the data at hand."""
+
+from typing import Any
+
+import numpy as np
+
+from edgewright.pipeline.data.samples import Splits
+from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.recipe import Recipe
+from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.tasks.classification import balanced_weights
+from edgewright.pipeline.tasks.registry import make_training_task
+from edgewright.runtime.structure import to_plain
+
+__all__ = ["task_of", "task_options"]
+
+
+def task_options(splits: Splits, recipe: Recipe, built: BuiltModel) -> dict[str, Any]:
+    """The settings of the training task, as plain values: they stand in the weights file."""
+    training = recipe.training
+    if recipe.task in ("sequence-regression", "forecasting"):
+        options: dict[str, Any] = {"metric_name": training.metric, "processor": to_plain(built.settings)}
+        return options if training.loss is None else {**options, "loss": training.loss}
+    targets = np.array([sample.target for sample in splits.train], dtype=np.int64)
+    balanced = training.class_weights == "balanced"
+    options = {
+        "metric_name": training.metric,
+        "label_smoothing": training.label_smoothing,
+        "class_weights": balanced_weights(targets, len(splits.classes)) if balanced else None,
+        "auxiliary_weights": dict(built.auxiliary_heads),
+    }
+    if recipe.task == "image-classification":
+        options["augmentation"] = training.augment
+    return options
+
+
+def task_of(built: BuiltModel, splits: Splits, recipe: Recipe) -> TrainingTask:
+    """The training half of the recipe's task, for this model and data."""
+    return make_training_task(recipe.task, splits.classes, **task_options(splits, recipe, built))
