@@ -17,19 +17,26 @@ from numpy.typing import NDArray
 from edgewright.exporters.calibration import METHODS, Ranges, measure_ranges
 from edgewright.exporters.onnx_graph import Graph, first_line, save_model
 from edgewright.exporters.quiet import quiet
+from edgewright.exporters.recurrent_precision import (
+    has_recurrent,
+    recurrent_int4,
+    recurrent_int8,
+    refuse_static,
+)
 from edgewright.exporters.statistics import sqnr_db
 from edgewright.runtime.errors import EdgewrightError, ExportError
 from edgewright.runtime.files import explain_os_error
 from edgewright.runtime.tasks.base import Feeds
 
-__all__ = ["PRECISIONS", "Precision", "make_variant"]
+__all__ = ["PRECISIONS", "Precision", "make_step_variant", "make_variant"]
 
 
 @dataclass(frozen=True)
 class _Settings:
-    calibration: Sequence[Feeds]
-    method: str
-    per_channel: bool
+    calibration: Sequence[Feeds] = ()
+    method: str = "auto"
+    per_channel: bool = True
+    step: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,19 +69,45 @@ def make_variant(
         ExportError: the precision is unknown, nothing in the graph could be converted, or the result does
             not run.
     """
-    if precision not in PRECISIONS:
-        raise ExportError(f"unknown precision {precision!r}: choose from {', '.join(PRECISIONS)}")
     if method not in ("auto", *METHODS):
         raise ExportError(f"unknown calibration method {method!r}: choose from auto, {', '.join(METHODS)}")
-    entry = PRECISIONS[precision]
-    batches = list(calibration) if entry.needs_calibration else []
+    batches = list(calibration) if _entry(precision).needs_calibration else []
+    return _make(graph, precision, path, _Settings(batches, method, per_channel))
+
+
+def make_step_variant(graph: Graph, precision: str, path: Path, per_channel: bool = True) -> Graph:
+    """Write the step `graph` (fp32) of a streaming model in another precision to `path`.
+
+    Inputs, outputs and states stay as they are, in name, type and shape. As `make_variant` otherwise; int8-static is
+    refused, as it is for the whole model.
+    """
+    if _entry(precision).needs_calibration:
+        refuse_static(graph.path)
+        raise ExportError(
+            f"{precision} needs calibration, which a step graph has none of: leave {precision} out"
+        )
+    made = _make(graph, precision, path, _Settings(per_channel=per_channel, step=True))
+    if (made.inputs, made.outputs) != (graph.inputs, graph.outputs):
+        path.unlink(missing_ok=True)
+        raise ExportError(
+            f"the {precision} step graph lost the shape of an input or output: leave {precision} out"
+        )
+    return made
+
+
+def _entry(precision: str) -> Precision:
+    if precision not in PRECISIONS:
+        raise ExportError(f"unknown precision {precision!r}: choose from {', '.join(PRECISIONS)}")
+    return PRECISIONS[precision]
+
+
+def _make(graph: Graph, precision: str, path: Path, settings: _Settings) -> Graph:
     try:
         with quiet():
-            model, note = entry.make(graph.path, _Settings(batches, method, per_channel))
+            model, note = PRECISIONS[precision].make(graph.path, settings)
             variant = save_model(model, path, precision, note)
-            onnx.checker.check_model(
-                path
-            )  # first: on a malformed graph onnxruntime may crash instead of raising
+            # First, for on a malformed graph onnxruntime may crash instead of raising.
+            onnx.checker.check_model(path)
             _check_in_a_child(path, precision)
     except OSError as error:
         raise explain_os_error(error, path) from error
@@ -198,6 +231,9 @@ def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto
     with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
         folder = Path(name)
         prepared = _preprocess(source, folder)
+        model = onnx.load(prepared)
+        if has_recurrent(model):
+            return recurrent_int8(model, settings.per_channel, settings.step)
         target = folder / "quantized.onnx"
         kinds = {node.op_type for node in onnx.load(prepared, load_external_data=False).graph.node}
         # Convolutions run twice as fast with unsigned weights (measured, onnxruntime 1.31 on AVX-512 VNNI).
@@ -209,6 +245,7 @@ def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto
 
 
 def _to_int8_static(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
+    refuse_static(source)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
         folder = Path(name)
         prepared = _preprocess(source, folder)
@@ -283,6 +320,9 @@ def _outputs(model: Path | onnx.ModelProto, batches: Sequence[Feeds]) -> dict[st
 def _to_int4(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
     quantizer_module = importlib.import_module("onnxruntime.quantization.matmul_nbits_quantizer")
     model = onnx.load(source)
+    if has_recurrent(model):
+        with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
+            return recurrent_int4(onnx.load(_preprocess(source, Path(name))))
     quantizer_module.ONNXModel(model).replace_gemm_with_matmul()
     quantizer = quantizer_module.MatMulNBitsQuantizer(model, block_size=32, is_symmetric=True)
     quantizer.process()

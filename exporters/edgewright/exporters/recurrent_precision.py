@@ -1,0 +1,149 @@
+"""What int8, int4 and the others mean for a graph with recurrent operators in it.
+
+ONNX Runtime's own tools leave GRU and RNN in fp32 without a word, and know no static int8 for any of the three. Here
+every recurrent weight is converted, or the precision is refused: a variant is called by what is in it.
+
+Which form an integer GRU or RNN takes was measured (onnxruntime 1.31, one thread, AVX-512 VNNI; microseconds, fp32
+operator / integer cell; 64 inputs):
+
+    units               64         128         256          512
+    GRU, one step       6.5 / 10   9.2 / 12    20.6 / 16.9  55 / 32
+    RNN, one step       4.1 / 5.2  5.1 / 5.8   8.2 / 7.2    24 / 11
+    GRU, 100 steps      140 / 820  330 / 1100  2900 / 1300  8300 / 4600
+    RNN, 100 steps      105 / 400  220 / 450   470 / 530    1900 / 930
+
+So from `INTEGER_FROM` units on it is the integer cell, and below it the weights alone are int8 (stored so, computed in
+fp32: a quarter of the size at the same speed). LSTM is always ONNX Runtime's DynamicQuantizeLSTM.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import onnx
+
+from edgewright.exporters.integer_cells import attributes, integer_cell, integer_lstm, integer_product
+from edgewright.exporters.onnx_edit import GraphEdit
+from edgewright.exporters.weight_only import store_int4, store_int8, store_table
+from edgewright.runtime.errors import ExportError
+
+__all__ = ["INTEGER_FROM", "has_recurrent", "recurrent_int4", "recurrent_int8", "refuse_static"]
+
+INTEGER_FROM = 256
+"""Units from which a GRU or RNN is computed in integers."""
+
+_KINDS = ("LSTM", "GRU", "RNN")
+_PRODUCT_FROM = 1 << 16  # weights; a smaller layer costs less than the quantising of what goes into it
+
+
+def has_recurrent(model: onnx.ModelProto) -> bool:
+    """Whether there is an LSTM, GRU or RNN among the graph's nodes."""
+    return any(node.op_type in _KINDS for node in model.graph.node)
+
+
+def recurrent_int8(model: onnx.ModelProto, per_channel: bool, step: bool) -> tuple[onnx.ModelProto, str]:
+    """Every recurrent operator, embedding table and large product of `model` in int8; a note says in which form.
+
+    `step`: the graph takes one step at a time. Raises `ExportError` when a recurrent weight cannot be converted.
+    """
+    edit = GraphEdit(model)
+    forms: list[str] = []
+
+    def change(node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
+        if node.op_type not in _KINDS:
+            made = store_table(edit, node, 8)
+            if made is not None:
+                forms.append("embedding table int8")
+                return made
+            if _is_large(edit, node):
+                return integer_product(edit, node, per_channel)
+            return None
+        _require_constant(edit, node, "int8-dynamic")
+        if node.op_type == "LSTM":
+            forms.append("DynamicQuantizeLSTM")
+            return integer_lstm(edit, node, per_channel)
+        if _units(node) >= INTEGER_FROM and _is_plain(node):
+            forms.append(f"{node.op_type} as a cell of integer products")
+            return integer_cell(edit, node, per_channel, step)
+        why = (
+            f"below {INTEGER_FROM} units integers are slower"
+            if _is_plain(node)
+            else "its cell is not the usual one"
+        )
+        forms.append(f"{node.op_type} with int8 weights computed in fp32 ({why})")
+        for name in node.input[1:3]:
+            if edit.weight(name) is not None:
+                store_int8(edit, name, per_channel)
+        return None
+
+    edit.rewrite(change)
+    kind = "per channel" if per_channel else "per tensor"
+    return edit.finish(), f"{', '.join(dict.fromkeys(forms))}; {kind}"
+
+
+def recurrent_int4(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
+    """Every recurrent weight, embedding table and large product of `model` stored in int4 and computed in fp32.
+
+    Raises `ExportError` when a recurrent weight cannot be converted.
+    """
+    edit = GraphEdit(model)
+
+    def change(node: onnx.NodeProto) -> list[onnx.NodeProto] | None:
+        names: Iterable[str] = ()
+        if node.op_type in _KINDS:
+            _require_constant(edit, node, "int4")
+            names = node.input[1:3]
+        elif _is_large(edit, node):
+            names = node.input[1:2]
+        for name in names:
+            if edit.weight(name) is not None:
+                store_int4(edit, name)
+        return store_table(edit, node, 4)
+
+    edit.rewrite(change)
+    return edit.finish(), "weights only, blocks of 32, computed in fp32"
+
+
+def refuse_static(source: Path) -> None:
+    """Raise `ExportError` where the graph at `source` is recurrent: no static int8 form of it exists."""
+    if has_recurrent(onnx.load(source, load_external_data=False)):
+        raise ExportError(
+            "onnxruntime has no int8-static form of LSTM, GRU and RNN (their activations change with every step): "
+            "leave int8-static out, int8-dynamic is the int8 of recurrent models"
+        )
+
+
+def _units(node: onnx.NodeProto) -> int:
+    return int(attributes(node)["hidden_size"])
+
+
+def _is_large(edit: GraphEdit, node: onnx.NodeProto) -> bool:
+    if node.op_type not in ("MatMul", "Gemm"):
+        return False
+    matrix = edit.weight(node.input[1])
+    return matrix is not None and matrix.ndim == 2 and matrix.size >= _PRODUCT_FROM
+
+
+def _is_plain(node: onnx.NodeProto) -> bool:
+    """Whether the cell computes what integer_cells spells out."""
+    found = attributes(node)
+    if (
+        found.get("clip")
+        or found.get("layout")
+        or found.get("activation_alpha")
+        or found.get("activation_beta")
+    ):
+        return False
+    directions = 2 if found.get("direction") == "bidirectional" else 1
+    if node.op_type == "GRU":
+        usual = ["Sigmoid", "Tanh"] * directions
+        return bool(found.get("linear_before_reset")) and found.get("activations", usual) == usual
+    names = found.get("activations", ["Tanh"] * directions)
+    return len(names) == directions and all(name in ("Tanh", "Relu") for name in names)
+
+
+def _require_constant(edit: GraphEdit, node: onnx.NodeProto, precision: str) -> None:
+    if not all(edit.is_constant(name) for name in node.input[1:3]):
+        raise ExportError(
+            f"the weights of {node.name or node.op_type} are no constants of the graph, they would stay fp32: "
+            f"leave {precision} out"
+        )
