@@ -10,7 +10,7 @@ from edgewright.exporters.recurrent import onnx_layer
 from edgewright.pipeline.models.recurrent.initialise import initialise
 from edgewright.pipeline.models.recurrent.network import Network
 
-__all__ = ["RecurrentLayer", "reversed_index", "step_mask"]
+__all__ = ["RecurrentLayer", "reversed_index", "step_mask", "take_steps"]
 
 _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -47,7 +47,7 @@ class RecurrentLayer(nn.Module):
             outputs = self.cells[0](steps)[0]
             if len(self.cells) == 2:
                 turned = reversed_index(steps.shape[0], lengths)
-                backward = _take(self.cells[1](_take(steps, turned))[0], turned)
+                backward = take_steps(self.cells[1](take_steps(steps, turned))[0], turned)
                 outputs = torch.cat([outputs, backward], dim=2)
         return self.finish(steps, outputs)
 
@@ -90,5 +90,6 @@ def step_mask(time: int, lengths: Tensor) -> Tensor:
     return (place < lengths.unsqueeze(0)).unsqueeze(2)
 
 
-def _take(steps: Tensor, index: Tensor) -> Tensor:
+def take_steps(steps: Tensor, index: Tensor) -> Tensor:
+    """Steps, [time, batch, width], in the order of `index`, int64 [time, batch, 1]."""
     return steps.gather(0, index.expand(-1, -1, steps.shape[2]))

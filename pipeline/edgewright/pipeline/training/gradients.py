@@ -1,0 +1,255 @@
+"""How much of the loss's gradient reaches each step of a sequence: what a recurrent layer can learn from the past."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.recurrent.layers import RecurrentLayer, reversed_index, take_steps
+from edgewright.pipeline.models.recurrent.model import RecurrentModel, answer
+from edgewright.pipeline.models.recurrent.network import Network
+from edgewright.pipeline.models.recurrent.readout import read_out
+from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.runtime.errors import TrainingError
+
+__all__ = ["GradientReport", "LayerGradient", "gradient_curves", "gradient_verdict"]
+
+_SAMPLES = 8
+_STEPS = 1000
+"""Sequences that are unrolled, and their last steps: enough for a curve, little beside an epoch."""
+
+_VANISHED = 1e-3
+"""Share of the gradient that must be left at the far end, or in the first layer, for it to learn from there."""
+
+_EXPLODED = 1e3
+_LARGEST = 1e300  # what stands for a norm that is not finite: JSON has no infinity
+
+
+@dataclass(frozen=True)
+class LayerGradient:
+    """What reaches one direction of one layer.
+
+    Attributes:
+        name: the layer's path, "layers.0", with " backward" for the direction that reads from the end.
+        direction: "forward" or "backward".
+        norms: norm of the loss's derivative by the layer's state after each step, the mean over the samples, in the
+            order in which the direction reads the steps. Of sequences of different lengths the ends stand together.
+        ratio: what is left at the first steps of what reaches the last ones; None where that is not a number.
+        verdict: "vanishes", "explodes" or "healthy".
+        reason: the verdict as a sentence.
+        advice: what to try, the most promising first; empty where all is well.
+    """
+
+    name: str
+    direction: str
+    norms: tuple[float, ...]
+    ratio: float | None
+    verdict: str
+    reason: str
+    advice: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The gradients of one moment of a training: so many `samples`, the longest of so many `steps`."""
+
+    samples: int
+    steps: int
+    aligned: str
+    layers: tuple[LayerGradient, ...]
+
+
+def gradient_curves(
+    built: BuiltModel, inputs: Sequence[Tensor], targets: Tensor, task: TrainingTask
+) -> GradientReport:
+    """Unroll the recurrence step by step and measure the gradient that reaches each state.
+
+    Nothing of `built` changes: neither weights and gradients nor modes, and no random number is drawn. At most 8
+    samples are used, and of each the last 1,000 steps. Computed in float64, in which nothing real is rounded to zero.
+
+    A model that answers every step is asked for its last known answer only: with a loss at every step each would feel
+    its own, and nothing would be seen of what comes back through time.
+
+    Args:
+        inputs: a batch of the model's inputs, in the order of `built.input_names`.
+        targets: as `task.losses` takes them.
+
+    Raises:
+        TrainingError: the model is not recurrent.
+    """
+    if not isinstance(built.module, RecurrentModel):
+        raise TrainingError(
+            f"{built.name} has no recurrent layers: gradients through time are those of rnn, lstm and gru"
+        )
+    model = copy.deepcopy(built.module).cpu().double().eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    values, lengths, *extra = (tensor[:_SAMPLES].detach().cpu() for tensor in inputs)
+    targets = targets[:_SAMPLES].detach().cpu()
+    if model.dimensions.per_step:
+        targets = _last_known(targets)
+    values, targets, lengths = _last_steps(values, targets, lengths, model.dimensions.per_step)
+    extra = [tensor.double() for tensor in extra]
+    with torch.enable_grad():
+        states, outputs = _unroll(model, values, lengths, tuple(extra))
+        loss = task.losses(outputs, {}, targets).sum()  # of each sample its own: no batch size in the norms
+    curves = _norms(loss, states, lengths)
+    top = max(float(curve.max()) for name, curve in curves.items() if name.startswith(_last_layer(model)))
+    layers = tuple(_judge(name, curve, top, model.network, model.dimensions.per_step)
+                   for name, curve in curves.items())  # fmt: skip
+    return GradientReport(len(lengths), int(lengths.max()), "end", layers)
+
+
+def gradient_verdict(report: GradientReport) -> str:
+    """The worst verdict of the report's layers: "explodes", "vanishes" or "healthy"."""
+    verdicts = {layer.verdict for layer in report.layers}
+    return next(verdict for verdict in ("explodes", "vanishes", "healthy") if verdict in verdicts)
+
+
+def _last_layer(model: RecurrentModel) -> str:
+    return f"layers.{len(model.layers) - 1}"
+
+
+def _last_known(targets: Tensor) -> Tensor:
+    """Only the last step of each sample that has a known value: [N, time, ...]."""
+    known = ~targets.flatten(2).isnan().all(dim=2)
+    last = (known * torch.arange(1, known.shape[1] + 1)).argmax(dim=1)
+    chosen = torch.zeros_like(known)
+    chosen[torch.arange(len(last)), last] = True
+    return torch.where(chosen.view(*chosen.shape, *[1] * (targets.ndim - 2)), targets, torch.nan)
+
+
+def _last_steps(
+    values: Tensor, targets: Tensor, lengths: Tensor, per_step: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The last steps of each sequence, moved to the front."""
+    lengths = lengths.long()
+    if values.dtype != torch.int64:
+        values = values.double()
+    kept = lengths.clamp(max=_STEPS)
+    place = torch.arange(int(kept.max())) + (lengths - kept).unsqueeze(1)
+    rows = torch.arange(len(lengths)).unsqueeze(1)
+    if per_step:
+        targets = targets[rows, place.clamp(max=targets.shape[1] - 1)]
+    return values[rows, place.clamp(max=values.shape[1] - 1)], targets, kept
+
+
+def _unroll(
+    model: RecurrentModel, values: Tensor, lengths: Tensor, extra: tuple[Tensor, ...]
+) -> tuple[dict[str, list[tuple[Tensor, ...]]], Tensor]:
+    """The model's answer, and by name of layer and direction the states after each step, in the order read."""
+    states: dict[str, list[tuple[Tensor, ...]]] = {}
+    steps = values.transpose(0, 1)
+    if model.embedding is not None:
+        steps = model.embedding(steps)
+    turned = reversed_index(steps.shape[0], lengths)
+    for number, layer in enumerate(model.layers):
+        assert isinstance(layer, RecurrentLayer)
+        outputs = []
+        for direction, cell in enumerate(layer.cells):
+            name = f"layers.{number}{' backward' if direction else ''}"
+            read = take_steps(steps, turned) if direction else steps
+            states[name] = _read(cell, read)
+            written = torch.cat([state[0] for state in states[name]])
+            outputs.append(take_steps(written, turned) if direction else written)
+        steps = layer.finish(steps, torch.cat(outputs, dim=2))
+    features = steps.transpose(0, 1) if model.dimensions.per_step else read_out(model.network, steps, lengths)
+    return states, answer(model.dimensions, model.head, features, extra)
+
+
+def _read(cell: nn.Module, steps: Tensor) -> list[tuple[Tensor, ...]]:
+    """The states of one cell after each step."""
+    assert isinstance(cell, nn.RNNBase)
+    shape = (1, steps.shape[1], cell.hidden_size)
+    start = torch.zeros(shape, dtype=steps.dtype, requires_grad=True)
+    state: tuple[Tensor, ...] = (start, torch.zeros(shape, dtype=steps.dtype))[
+        : 1 + isinstance(cell, nn.LSTM)
+    ]
+    states = []
+    for step in torch.split(steps, 1):
+        after = cell(step, state if isinstance(cell, nn.LSTM) else state[0])[1]
+        state = after if isinstance(cell, nn.LSTM) else (after,)
+        states.append(state)
+    return states
+
+
+def _norms(
+    loss: Tensor, states: Mapping[str, list[tuple[Tensor, ...]]], lengths: Tensor
+) -> dict[str, NDArray[np.float64]]:
+    """Mean norm of the gradient that each step's state gets, [time] by name; the last steps stand together.
+
+    The state of an LSTM is both its hidden and its cell state.
+    """
+    flat = [tensor for kept in states.values() for state in kept for tensor in state]
+    found = torch.autograd.grad(loss, flat, allow_unused=True)
+    gradients = iter(
+        torch.zeros_like(tensor) if part is None else part for tensor, part in zip(flat, found, strict=True)
+    )
+    longest = int(lengths.max())
+    curves = {}
+    for name, kept in states.items():
+        rows = [torch.cat([next(gradients) for _ in state], dim=2) for state in kept]
+        norms = torch.linalg.vector_norm(torch.cat(rows), dim=2).numpy()  # [time, batch]
+        norms = np.nan_to_num(norms, nan=_LARGEST, posinf=_LARGEST).clip(max=_LARGEST)
+        total, count = np.zeros(longest), np.zeros(longest)
+        for sample, length in enumerate(lengths.tolist()):
+            total[longest - length :] += norms[:length, sample] / len(lengths)
+            count[longest - length :] += 1 / len(lengths)
+        curves[name] = total / count
+    return curves
+
+
+def _judge(
+    name: str, norms: NDArray[np.float64], top: float, network: Network, per_step: bool
+) -> LayerGradient:
+    width = max(1, len(norms) // 20)
+    far, near = float(norms[:width].mean()), float(norms[-width:].mean())
+    ratio = far / near if near > 0 and far < _LARGEST else None
+    steps = len(norms)
+    verdict, reason = "healthy", f"{ratio or 0:.1e} of the gradient reaches the first of {steps} steps"
+    advice: tuple[str, ...] = ()
+    if norms.max() >= _LARGEST or (ratio is not None and ratio > _EXPLODED):
+        verdict, advice = "explodes", _against_explosion(network)
+        reason = f"over {steps} steps the gradient grows {far / near if near else np.inf:.1e} times"
+    elif norms.max() < _VANISHED * top:
+        verdict = "vanishes"
+        advice = ("network.residual: true, a way around each layer", "network.layer_norm: true")
+        reason = f"of the gradient in the last layer only {float(norms.max()) / top:.1e} reaches this one"
+    elif ratio is None or ratio < _VANISHED:
+        verdict, advice = "vanishes", _against_vanishing(network, per_step)
+        reason = f"only {ratio or 0:.1e} of the gradient reaches the first of {steps} steps"
+    direction = "backward" if name.endswith("backward") else "forward"
+    return LayerGradient(name, direction, tuple(norms.tolist()), ratio, verdict, reason, advice)
+
+
+def _against_vanishing(network: Network, per_step: bool) -> tuple[str, ...]:
+    advice = []
+    if network.cell == "rnn":
+        advice.append("model: lstm or gru, whose gates carry gradients further")
+    if network.init != "orthogonal":
+        advice.append("network.init: orthogonal, which neither shrinks nor grows what it carries")
+    if network.readout == "last" and not per_step:
+        advice.append("network.readout: mean or max, which every step feels directly")
+    if network.cell != "rnn":
+        advice.append("training.epochs: more, gates learn to stay open")
+    advice.append("data.window: shorter, or nothing at all if what was so long ago does not matter")
+    return tuple(advice)
+
+
+def _against_explosion(network: Network) -> tuple[str, ...]:
+    advice = ["training.clip_norm: 1 or less"]
+    if network.cell == "rnn":
+        advice.append("model: lstm or gru, whose gates hold the state within bounds")
+        if network.activation == "relu":
+            advice.append("network.activation: tanh, which has a limit")
+    if network.init != "orthogonal":
+        advice.append("network.init: orthogonal, which neither shrinks nor grows what it carries")
+    if not network.layer_norm:
+        advice.append("network.layer_norm: true")
+    advice.append("training.lr: lower")
+    return tuple(advice)
