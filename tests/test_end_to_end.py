@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from edgewright.pipeline.data.sources import restore_splits
+from edgewright.pipeline.fitting import run_recipe
 from edgewright.pipeline.training.results import load_trained
 from edgewright.runtime import Engine, open_bundle
 from tests.command import (
@@ -84,7 +85,9 @@ def test_the_bundle_opens_and_holds_the_verdict(shipped: Shipped) -> None:
 def test_it_predicts_what_torch_predicts(shipped: Shipped) -> None:
     model = load_trained(shipped.run)
     device = model.task.device_task(model.built.settings, model.classes)
-    samples = restore_splits(json.loads((shipped.run / "data.json").read_bytes())).evaluation
+    samples = restore_splits(
+        json.loads((shipped.run / "data.json").read_bytes()), run_recipe(shipped.run)
+    ).evaluation
     feeds = device.collate([device.encode(sample.raw) for sample in samples])
     with torch.no_grad():
         logits = model.built.module(torch.from_numpy(feeds["image"])).numpy()

@@ -132,7 +132,7 @@ def test_int8_static_sees_the_calibration_split_and_nothing_else(
     monkeypatch.setattr(shipping, "make_variant", look)
     with pytest.raises(Enough):
         export_run(run, tmp_path / "bundle", provider="cpu")
-    splits = restore_splits(read_run_json(run, DATA))
+    splits = restore_splits(read_run_json(run, DATA), run_recipe(run))
     loaded = shipping._load(run, None)
     wanted = [loaded.device_task.encode(sample.raw)["image"] for sample in splits.calibration]
     assert len(seen) == len(wanted) > 10

@@ -12,7 +12,7 @@ __all__ = ["Audio", "Forecast", "Network", "Text"]
 class Network(Section):
     """The shape of a recurrent model: `layers` of `hidden` units, whose readout feeds the head.
 
-    `dropout` lies between the layers; `residual` adds the input of a layer to its output. `activation` is that of an
+    `dropout` lies between the layers and before the head; `residual` adds the input of a layer to its output. `activation` is that of an
     rnn. `readout` is the last step, or the mean or maximum over all steps. `embedding` is the width of a token.
     """
 

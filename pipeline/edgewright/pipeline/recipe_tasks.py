@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edgewright.pipeline.recipe import Recipe
 
 __all__ = [
+    "BUILTIN_DATA",
     "RECURRENT_MODELS",
     "TASK_RULES",
     "TaskRules",
@@ -80,6 +81,11 @@ TASK_RULES: Mapping[str, TaskRules] = {
 }
 """A task that a recipe may name, and its rules: one for each of `edgewright.runtime.tasks.TASKS`."""
 
+BUILTIN_DATA: Mapping[str, Mapping[str, Any]] = {
+    "builtin:co2": {"time": "date", "target": ["co2"], "missing": "interpolate"},
+}
+"""What a recipe need not say about the columns of a built-in set."""
+
 _REGRESSIONS = tuple(task for task, rules in TASK_RULES.items() if not rules.classifies)
 _OPTIONAL_SECTIONS = frozenset().union(*(rules.sections for rules in TASK_RULES.values()))
 
@@ -119,6 +125,13 @@ def fill_defaults(document: Mapping[str, Any], builtin: bool) -> dict[str, Any]:
         listed = result.get("variants")
         static = isinstance(listed, (list, tuple)) and "int8-static" in listed
         result["data"] = {"calibration": 0.1 if static else 0.0, **data}
+    if (
+        data is not None
+        and rules is not None
+        and "target" in rules.data
+        and str(data.get("source")) in BUILTIN_DATA
+    ):
+        result["data"] = {**BUILTIN_DATA[str(data["source"])], **(_section(result, "data") or {})}
     forecast = _section(result, "forecast")
     if result.get("task") == "forecasting" and forecast is not None and forecast.get("context") is None:
         result["forecast"] = {**forecast, "context": _context(forecast)}

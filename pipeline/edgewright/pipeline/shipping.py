@@ -176,7 +176,7 @@ def _existing(run_dir: Path) -> Path:
 
 def _load(run_dir: Path, recipe: Recipe | None) -> _Loaded:
     recipe = recipe or run_recipe(run_dir)
-    splits = restore_splits(read_run_json(run_dir, DATA))
+    splits = restore_splits(read_run_json(run_dir, DATA), recipe)
     model = load_trained(run_dir)
     return _Loaded(recipe, splits, model, model.task.device_task(model.built.settings, model.classes))
 

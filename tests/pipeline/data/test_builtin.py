@@ -79,7 +79,7 @@ def test_early_stopping_needs_a_validation_split() -> None:
 
 def test_a_run_finds_its_samples_again(digits: Splits) -> None:
     document = json.loads(json.dumps(digits.to_plain()))
-    again = restore_splits(document)
+    again = restore_splits(document, recipe())
     assert again == digits and again.digest() == digits.digest()
     for before, after in zip(digits.evaluation, again.evaluation, strict=True):
         np.testing.assert_array_equal(before.raw, after.raw)
@@ -95,11 +95,11 @@ def test_a_run_finds_its_samples_again(digits: Splits) -> None:
 )
 def test_a_broken_list_of_samples(digits: Splits, change: dict[str, Any] | None, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        restore_splits(None if change is None else {**digits.to_plain(), **change})
+        restore_splits(None if change is None else {**digits.to_plain(), **change}, recipe())
 
 
 def test_a_set_that_has_changed_is_noticed(digits: Splits) -> None:
     plain = digits.to_plain()
     plain["splits"]["train"][0][2] = "0" * 64
     with pytest.raises(DataError, match="builtin:digits no longer holds the sample digits/"):
-        restore_splits(plain)
+        restore_splits(plain, recipe())

@@ -358,12 +358,12 @@ def test_an_interrupted_look_keeps_what_it_has_seen(
 def test_a_run_finds_its_images_again(pets: Path) -> None:
     splits = open_folder(pets)
     document = json.loads(json.dumps(splits.to_plain()))
-    again = restore_splits(document)
+    again = restore_splits(document, recipe(pets))
     assert again == splits
     assert all(sample.raw == pets / sample.id for sample in again.train)
     (pets / splits.train[0].id).unlink()
     with pytest.raises(DataError, match=r"1 images that this run used are gone from .*: put the folder back"):
-        restore_splits(document)
+        restore_splits(document, recipe(pets))
 
 
 def test_an_image_that_was_altered_after_the_training_is_not_judged_with(tmp_path: Path) -> None:
@@ -373,14 +373,13 @@ def test_an_image_that_was_altered_after_the_training_is_not_judged_with(tmp_pat
             file = photos / label / f"{number}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (8, 8), (number * 20, 0, 200 if label == "cat" else 0)).save(file)
-    recipe = recipe_from_plain({"task": "image-classification", "model": "resnet18", "data": str(photos)})
-    splits = open_data(recipe)
+    splits = open_data(recipe(photos))
     document = splits.to_plain()
-    assert restore_splits(document).digest() == splits.digest()
+    assert restore_splits(document, recipe(photos)).digest() == splits.digest()
     altered = splits.evaluation[0]
     Image.new("RGB", (8, 8), (1, 2, 3)).save(photos / altered.id)
     with pytest.raises(DataError, match=f"{altered.id} in .* is no longer the image"):
-        restore_splits(document)
+        restore_splits(document, recipe(photos))
 
 
 def test_the_digest_follows_the_content_and_not_the_place(pets: Path) -> None:

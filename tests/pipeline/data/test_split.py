@@ -169,7 +169,6 @@ def test_one_picture_under_two_classes_is_skipped_in_both() -> None:
     ("given_rows", "classes", "message"),
     [
         ({"train": rows([9])}, 1, r"the data has only one class \(class0\), a classifier needs two"),
-        ({"train": []}, 0, "the data has no classes"),
         ({"train": rows([2, 0, 0])}, 3, "3 classes and only 2 usable images"),
         (
             {"train": rows([9, 0, 9])},

@@ -1,16 +1,16 @@
-"""A folder of images: one folder for each class, or train/val/test folders of such folders."""
+"""A folder of files: one folder for each class, or train/val/test folders of such folders."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from edgewright.pipeline.data.samples import Found, Sample, Skipped
-from edgewright.pipeline.data.scan import Progress, check_files
+from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
+from edgewright.pipeline.data.scan import IMAGES, FileKind, Progress, check_files
 from edgewright.pipeline.recipe_text import did_you_mean
 from edgewright.runtime.errors import DataError, RecipeError
-from edgewright.runtime.images import IMAGE_SUFFIXES
 
-__all__ = ["SPLIT_FOLDERS", "open_folder"]
+__all__ = ["SPLIT_FOLDERS", "Listing", "list_files", "open_folder", "split_of"]
 
 SPLIT_FOLDERS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -23,28 +23,53 @@ SPLIT_FOLDERS: Mapping[str, tuple[str, ...]] = {
 _JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
-def open_folder(root: Path, wanted: Sequence[str] | None = None, progress: Progress | None = None) -> Found:
-    """Look through `root`; `wanted` are the classes to keep, in their order.
+@dataclass(frozen=True)
+class Listing:
+    """The files of a folder: the classes, and (split, path below the folder, index of the class) of each file."""
+
+    classes: tuple[str, ...]
+    splits: tuple[str, ...]
+    files: tuple[tuple[str, str, int], ...]
+
+
+def list_files(root: Path, wanted: Sequence[str] | None, noun: Noun, suffixes: Collection[str]) -> Listing:
+    """Every file below `root`, whatever its suffix; `wanted` are the classes to keep, in their order.
 
     Raises `DataError` when the folder is missing or not laid out as above, `RecipeError` for a class that it
     does not have.
     """
     try:
-        _check_root(root)
-        layout = _layout(root)
+        _check_root(root, noun)
+        layout = _layout(root, noun, suffixes)
         classes_of = {split: [entry.name for entry in _folders(folder)] for split, folder in layout.items()}
         classes = _choose(root, classes_of, wanted)
-        names = [
+        files = tuple(
             (split, path, target)
             for split, folder in layout.items()
             for target, name in enumerate(classes)
             for path in _files(root, folder / name)
-        ]
+        )
     except OSError as error:
         place = error.filename or root
         raise DataError(f"cannot read {place} ({error.strerror or error}): check its permissions") from None
-    checked = check_files(root, [path for _, path, _ in names if _is_text(path)], progress)
-    given: dict[str, list[Sample]] = {split: [] for split in layout}
+    return Listing(classes, tuple(layout), files)
+
+
+def open_folder(
+    root: Path,
+    wanted: Sequence[str] | None = None,
+    progress: Progress | None = None,
+    kind: FileKind = IMAGES,
+) -> Found:
+    """Look through `root`, whose files are of one `kind`; `wanted` are the classes to keep, in their order.
+
+    Raises `DataError` when the folder is missing or not laid out as above, `RecipeError` for a class that it
+    does not have.
+    """
+    listing = list_files(root, wanted, kind.noun, kind.suffixes)
+    names = listing.files
+    checked = check_files(root, [path for _, path, _ in names if _is_text(path)], progress, kind)
+    given: dict[str, list[Sample]] = {split: [] for split in listing.splits}
     skipped = []
     for split, path, target in names:
         found = checked.get(path)
@@ -56,23 +81,26 @@ def open_folder(root: Path, wanted: Sequence[str] | None = None, progress: Progr
         else:
             skipped.append(Skipped(path, found.reason))
     return Found(
-        classes,
+        listing.classes,
         {split: tuple(samples) for split, samples in given.items()},
         tuple(skipped),
         str(root),
         len(names),
+        kind.noun,
     )
 
 
-def _check_root(root: Path) -> None:
+def _check_root(root: Path, noun: Noun) -> None:
     if root.is_dir():
         return
     if root.exists():
-        raise DataError(f"{root} is a file: data must be a folder with one folder of images for each class")
+        raise DataError(
+            f"{root} is a file: data must be a folder with one folder of {noun.many} for each class"
+        )
     beside = [entry.name for entry in root.parent.iterdir() if entry.is_dir()] if root.parent.is_dir() else []
     raise DataError(
         f"there is no data folder {root}{did_you_mean(root.name, beside)}: "
-        "write the path of a folder with one folder of images for each class"
+        f"write the path of a folder with one folder of {noun.many} for each class"
     )
 
 
@@ -92,33 +120,36 @@ def _is_text(name: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
-def _has_images(folder: Path) -> bool:
-    return any(entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file() for entry in folder.iterdir())
+def _has_files(folder: Path, suffixes: Collection[str]) -> bool:
+    return any(entry.suffix.lower() in suffixes and entry.is_file() for entry in folder.iterdir())
 
 
-def _split_of(folder: Path) -> str | None:
-    name = folder.name.lower()
+def split_of(word: str) -> str | None:
+    """The split that a folder or file of this name holds, None when it is the name of something else."""
+    name = word.lower()
     return next((split for split, names in SPLIT_FOLDERS.items() if name in names), None)
 
 
-def _layout(root: Path) -> dict[str, Path]:
+def _layout(root: Path, noun: Noun, suffixes: Collection[str]) -> dict[str, Path]:
     """The folder of each split; a folder of classes is all "train", from which the other splits are drawn."""
     inside = _folders(root)
     if not inside:
-        if _has_images(root):
-            raise DataError(f"the images lie directly in {root}: put them in one folder for each class")
-        raise DataError(f"{root} has no folders: put the images in one folder for each class")
-    # A class may be called "train" or "test": it then holds images, not folders.
+        if _has_files(root, suffixes):
+            raise DataError(f"the {noun.many} lie directly in {root}: put them in one folder for each class")
+        raise DataError(f"{root} has no folders: put the {noun.many} in one folder for each class")
+    # A class may be called "train" or "test": it then holds files, not folders.
     splits = [
-        folder for folder in inside if _split_of(folder) and _folders(folder) and not _has_images(folder)
+        folder
+        for folder in inside
+        if split_of(folder.name) and _folders(folder) and not _has_files(folder, suffixes)
     ]
     if not splits or (
-        len(splits) < len(inside) and not any(_split_of(folder) == "train" for folder in splits)
+        len(splits) < len(inside) and not any(split_of(folder.name) == "train" for folder in splits)
     ):
         return {"train": root}
     result: dict[str, Path] = {}
     for folder in inside:
-        split = _split_of(folder)
+        split = split_of(folder.name)
         if split is None:
             near = did_you_mean(
                 folder.name.lower(), [name for names in SPLIT_FOLDERS.values() for name in names]

@@ -28,7 +28,7 @@ class Sample:
 
     id: str
     raw: Any = field(repr=False)
-    target: int | NDArray[np.float64]
+    target: int | NDArray[np.float64] = field(repr=False)
     content: str
 
     @property
@@ -59,7 +59,8 @@ class Splits:
 
     No raw input is in two splits. `classes` is empty where the task has none. `notes` are sentences for the user about
     what was left out or repeated; `files` is the number of files (or built-in samples, or series of a table) that were
-    looked at, usable or not.
+    looked at, usable or not. `features` and `targets` are the columns of series, in the order of the raw values and of
+    the targets; of a forecast the targets are the first features.
     """
 
     classes: tuple[str, ...]
@@ -71,6 +72,8 @@ class Splits:
     source: str
     notes: tuple[str, ...] = ()
     files: int = 0
+    features: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one of `SPLITS`."""
@@ -109,6 +112,8 @@ class Splits:
             "skipped": [[skipped.path, skipped.reason] for skipped in self.skipped],
             "notes": list(self.notes),
             "files": self.files,
+            "features": list(self.features),
+            "targets": list(self.targets),
         }
 
     def _items(self) -> Sequence[tuple[str, tuple[Sample, ...]]]:

@@ -1,15 +1,18 @@
 """From a recipe to its data: `open_data` looks at everything, `restore_splits` finds what a run has used."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgewright.pipeline.data.builtin import open_builtin
+from edgewright.pipeline.data.audio_files import SOUNDS, audio_kind
+from edgewright.pipeline.data.builtin import open_builtin, open_builtin_series
 from edgewright.pipeline.data.folder import open_folder
-from edgewright.pipeline.data.samples import SPLITS, Sample, Skipped, Splits
+from edgewright.pipeline.data.samples import SPLITS, Noun, Sample, Skipped, Splits
 from edgewright.pipeline.data.scan import Progress
+from edgewright.pipeline.data.series import open_series
 from edgewright.pipeline.data.split import divide
+from edgewright.pipeline.data.texts import open_texts
 from edgewright.pipeline.recipe import BUILTIN_PREFIX, Recipe
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.files import sha256_of_file
@@ -17,20 +20,34 @@ from edgewright.runtime.structure import StructureError, from_plain
 
 __all__ = ["open_data", "restore_splits"]
 
+_FILES: Mapping[str, Noun] = {"image-classification": Noun(), "audio-classification": SOUNDS}
+"""The tasks whose raw inputs are files, found again by their paths, and what these are called."""
+
 
 def open_data(recipe: Recipe, progress: Progress | None = None) -> Splits:
     """Find, check and divide the data of `recipe`. Raises `DataError` or `RecipeError`."""
-    data = recipe.data
-    if data.source.startswith(BUILTIN_PREFIX):
-        found = open_builtin(data.source.removeprefix(BUILTIN_PREFIX), data.classes)
-    else:
-        found = open_folder(Path(data.source), data.classes, progress)
-    splits = divide(found, data, recipe.split_seed)
+    splits = _open(recipe, progress)
     if recipe.training.early_stopping is not None and not splits.validation:
         raise DataError(
             "training.early_stopping watches the validation split, and there is none: set data.validation"
         )
     return splits
+
+
+def _open(recipe: Recipe, progress: Progress | None) -> Splits:
+    data = recipe.data
+    name = data.source.removeprefix(BUILTIN_PREFIX) if data.source.startswith(BUILTIN_PREFIX) else None
+    if recipe.task == "forecasting" or recipe.task.startswith("sequence-"):
+        return open_series(recipe, progress) if name is None else open_builtin_series(name, recipe)
+    if name is not None:
+        found = open_builtin(name, recipe)
+    elif recipe.task == "text-classification":
+        found = open_texts(recipe, progress)
+    elif recipe.task == "audio-classification":
+        found = open_folder(Path(data.source), data.classes, progress, audio_kind(recipe.audio))
+    else:
+        found = open_folder(Path(data.source), data.classes, progress)
+    return divide(found, data, recipe.split_seed)
 
 
 _JUDGED = ("calibration", "evaluation")
@@ -41,14 +58,16 @@ _JUDGED = ("calibration", "evaluation")
 class _Document:
     source: str
     classes: tuple[str, ...]
-    splits: Mapping[str, tuple[tuple[str, int, str], ...]]
+    splits: Mapping[str, tuple[tuple[str, int | None, str], ...]]
     skipped: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     files: int
+    features: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
-def restore_splits(document: Any) -> Splits:
-    """The splits that `Splits.to_plain` wrote, with their raw inputs.
+def restore_splits(document: Any, recipe: Recipe) -> Splits:
+    """The splits that `Splits.to_plain` wrote for `recipe`, with their raw inputs.
 
     Raises `DataError` when one is gone, or one that a verdict depends on was altered.
     """
@@ -58,48 +77,72 @@ def restore_splits(document: Any) -> Splits:
             raise StructureError(f"splits: expected {', '.join(SPLITS)}")
     except StructureError as error:
         raise DataError(f"the list of samples is broken ({error}): run fit again") from None
-    raws = _raws(plain)
-    train, validation, calibration, evaluation = (
-        tuple(Sample(name, raws[name], target, content) for name, target, content in plain.splits[split])
-        for split in SPLITS
-    )
-    skipped = tuple(Skipped(path, reason) for path, reason in plain.skipped)
-    return Splits(
-        plain.classes,
-        train,
-        validation,
-        calibration,
-        evaluation,
-        skipped,
-        plain.source,
-        plain.notes,
-        plain.files,
-    )
+    if recipe.task in _FILES and not plain.source.startswith(BUILTIN_PREFIX):
+        return _from_files(plain, _FILES[recipe.task])
+    return _opened_again(plain, recipe)
 
 
-def _raws(plain: _Document) -> Mapping[str, Any]:
-    rows = [row for split in SPLITS for row in plain.splits[split]]
-    if plain.source.startswith(BUILTIN_PREFIX):
-        found = open_builtin(plain.source.removeprefix(BUILTIN_PREFIX), plain.classes)
-        known = {sample.id: sample for sample in found.given["train"]}
-        for name, _, content in rows:
-            if name not in known or known[name].content != content:
-                raise DataError(
-                    f"{plain.source} no longer holds the sample {name} that this run used: run fit again"
-                )
-        return {name: known[name].raw for name, _, _ in rows}
+def _from_files(plain: _Document, noun: Noun) -> Splits:
+    """The splits of a folder, whose files are only looked for."""
     root = Path(plain.source)
+    rows = [row for split in SPLITS for row in plain.splits[split]]
     missing = [name for name, _, _ in rows if not (root / name).is_file()]
     if missing:
         raise DataError(
-            f"{len(missing)} images that this run used are gone from {root}, first {missing[0]}: "
+            f"{len(missing)} {noun.many} that this run used are gone from {root}, first {missing[0]}: "
             "put the folder back, or run fit again"
         )
     for split in _JUDGED:
         for name, _, content in plain.splits[split]:
             if sha256_of_file(root / name) != content:
                 raise DataError(
-                    f"{name} in {root} is no longer the image that this run was divided with: "
+                    f"{name} in {root} is no longer the {noun.one} that this run was divided with: "
                     "put it back, or run fit again with --restart"
                 )
-    return {name: root / name for name, _, _ in rows}
+    train, validation, calibration, evaluation = (
+        tuple(
+            Sample(name, root / name, target or 0, content) for name, target, content in plain.splits[split]
+        )
+        for split in SPLITS
+    )
+    return Splits(
+        plain.classes,
+        train,
+        validation,
+        calibration,
+        evaluation,
+        tuple(Skipped(path, reason) for path, reason in plain.skipped),
+        plain.source,
+        plain.notes,
+        plain.files,
+    )
+
+
+def _opened_again(plain: _Document, recipe: Recipe) -> Splits:
+    """The splits of a table or a built-in set, which are read again; each sample must still be there."""
+    data = recipe.data.model_copy(update={"source": plain.source})
+    found = _open(recipe.model_copy(update={"data": data}), None)
+    known = {(sample.id, sample.content): sample for split in SPLITS for sample in found.split(split)}
+    samples: dict[str, tuple[Sample, ...]] = {}
+    for split in SPLITS:
+        for name, _, content in plain.splits[split]:
+            if (name, content) not in known:
+                raise DataError(
+                    f"{plain.source} no longer holds the sample {name} that this run used: "
+                    "put it back, or run fit again with --restart"
+                )
+        samples[split] = tuple(known[name, content] for name, _, content in plain.splits[split])
+    if plain.classes != found.classes or (plain.features, plain.targets) != (found.features, found.targets):
+        raise DataError(
+            f"{plain.source} no longer has the classes or columns that this run used: run fit again with --restart"
+        )
+    return replace(
+        found,
+        train=samples["train"],
+        validation=samples["validation"],
+        calibration=samples["calibration"],
+        evaluation=samples["evaluation"],
+        skipped=tuple(Skipped(path, reason) for path, reason in plain.skipped),
+        notes=plain.notes,
+        files=plain.files,
+    )

@@ -12,7 +12,7 @@ from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skippe
 from edgewright.pipeline.recipe_data import Data
 from edgewright.runtime.errors import DataError
 
-__all__ = ["allot", "check_share", "divide", "label_of"]
+__all__ = ["allot", "check_share", "divide", "first_of_each", "label_of", "ordered"]
 
 
 def allot(counts: Sequence[int], total: int) -> list[int]:
@@ -30,18 +30,21 @@ def allot(counts: Sequence[int], total: int) -> list[int]:
 
 
 def divide(found: Found, data: Data, seed: int) -> Splits:
-    """Fill the splits that `found` does not give, by drawing from its "train". Raises `DataError`."""
+    """Fill the splits that `found` does not give, by drawing from its "train": class by class where it has classes.
+
+    Raises `DataError`.
+    """
     noun = found.noun
     given, conflicts = _without_conflicts(found)
     skipped = (*found.skipped, *conflicts)
     check_share(skipped, found.files, data.max_bad)
     _check_classes(found.classes, given, noun)
     given, notes = _without_repeats(given, noun)
-    originals, copies = _originals(_ordered(given["train"], seed))
+    originals, copies = _originals(ordered(given["train"], seed))
     drawn = _draw(originals, found.classes, data, frozenset(given), noun)
     result = {name: list(given.get(name, drawn[name])) if name != "train" else drawn[name] for name in SPLITS}
     if data.train_per_class is not None:
-        result["train"] = _first_of_each(result["train"], data.train_per_class)
+        result["train"] = first_of_each(result["train"], data.train_per_class)
     else:
         kept = {sample.content for sample in result["train"]}
         result["train"] += [copy for copy in copies if copy.content in kept]
@@ -50,7 +53,7 @@ def divide(found: Found, data: Data, seed: int) -> Splits:
             left_out, f"an exact copy of another {noun.exact} and left out, so that no split sees it twice"
         )
     if "calibration" in given:
-        result["calibration"] = _ordered(result["calibration"], seed)[: data.calibration_limit]
+        result["calibration"] = ordered(result["calibration"], seed)[: data.calibration_limit]
     if data.calibration > 0 and not result["calibration"]:
         raise DataError(
             f"{found.source}: too few {noun.many} to keep some for calibration: "
@@ -74,12 +77,13 @@ def divide(found: Found, data: Data, seed: int) -> Splits:
 
 
 def label_of(sample: Sample) -> int:
-    """The index of the class of a sample that has one."""
-    assert sample.label is not None, f"{sample.id} has no class"
-    return sample.label
+    """The index of the class of a sample; 0 where there are no classes, so that all are divided as one."""
+    return sample.label or 0
 
 
-def _ordered(samples: Iterable[Sample], seed: int) -> list[Sample]:
+def ordered(samples: Iterable[Sample], seed: int) -> list[Sample]:
+    """Samples in the order of a hash of `seed` and their content."""
+
     def key(sample: Sample) -> tuple[bytes, str]:
         return hashlib.sha256(f"{seed}:{sample.content}".encode()).digest(), sample.id
 
@@ -93,7 +97,8 @@ def _by_class(samples: Iterable[Sample], classes: int) -> list[list[Sample]]:
     return result
 
 
-def _first_of_each(samples: Iterable[Sample], count: int) -> list[Sample]:
+def first_of_each(samples: Iterable[Sample], count: int) -> list[Sample]:
+    """The first `count` samples of each class."""
     taken: dict[int, int] = defaultdict(int)
     result = []
     for sample in samples:
@@ -162,15 +167,18 @@ def _draw(
 ) -> dict[str, list[Sample]]:
     shares = {"evaluation": data.evaluation, "validation": data.validation}
     wanted = {name: share for name, share in shares.items() if share > 0 and name not in given}
-    by_class = _by_class(samples, len(classes))
-    for name, members in zip(classes, by_class, strict=True):
+    by_class = _by_class(samples, len(classes) or 1)
+    for name, members in zip(classes or (None,), by_class, strict=True):
         if len(members) < 1 + len(wanted):
             needed = " and ".join(("train", *sorted(wanted)))
             count = f"{len(members)} different {noun.one if len(members) == 1 else noun.many}"
-            raise DataError(
-                f"class {name!r} has {count} to divide, "
-                f"one each for {needed} is the least: add {noun.many} or leave the class out with data.classes"
+            what = "the data" if name is None else f"class {name!r}"
+            way_out = (
+                f"add {noun.many}"
+                if name is None
+                else f"add {noun.many} or leave the class out with data.classes"
             )
+            raise DataError(f"{what} has {count} to divide, one each for {needed} is the least: {way_out}")
     counts = [len(members) for members in by_class]
     sizes = {name: allot(counts, round(share * len(samples))) for name, share in wanted.items()}
     limit = min(round(data.calibration * len(samples)), data.calibration_limit)
@@ -190,20 +198,22 @@ def _draw(
     return result
 
 
-def check_share(skipped: Sequence[Skipped], files: int, max_bad: float) -> None:
-    """Raise `DataError` when more than the share `max_bad` of `files` files (or rows, or series) was skipped."""
+def check_share(skipped: Sequence[Skipped], files: int, max_bad: float, many: str = "files") -> None:
+    """Raise `DataError` when more than the share `max_bad` of all `files` was skipped; `many` is what they are."""
     if files and len(skipped) > max_bad * files:
         first = "; ".join(f"{item.path} {item.reason}" for item in skipped[:3])
         raise DataError(
-            f"{len(skipped)} of {files} files cannot be used, more than data.max_bad allows ({max_bad:g}): "
+            f"{len(skipped)} of {files} {many} cannot be used, more than data.max_bad allows ({max_bad:g}): "
             f"mend or remove them, or raise data.max_bad. First: {first}"
         )
 
 
 def _check_classes(classes: Sequence[str], given: dict[str, tuple[Sample, ...]], noun: Noun) -> None:
     count = len({sample.content for samples in given.values() for sample in samples})
+    if not classes:
+        return
     if len(classes) < 2:
-        only = f"only one class ({classes[0]})" if classes else "no classes"
+        only = f"only one class ({classes[0]})"
         raise DataError(f"the data has {only}, a classifier needs two: add {noun.many} of each class")
     if count < len(classes):
         raise DataError(

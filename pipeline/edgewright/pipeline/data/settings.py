@@ -1,0 +1,202 @@
+"""What the device half of a task has to know of the data: scales, vocabulary, bands; fitted on the training part."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.pipeline.data.audio_files import audio_settings_of
+from edgewright.pipeline.data.samples import SPLITS, Sample, Splits
+from edgewright.pipeline.data.vocabulary import one_thread, train_tokenizer
+from edgewright.pipeline.recipe import Recipe
+from edgewright.runtime.audio import AudioSettings, load_audio, log_mel
+from edgewright.runtime.errors import DataError
+from edgewright.runtime.series import ForecastSettings, Scales, Series, SeriesSettings
+from edgewright.runtime.text import TextSettings, load_tokenizer
+
+__all__ = ["Fitted", "fit_settings"]
+
+Settings = SeriesSettings | AudioSettings | TextSettings
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The settings of a task's device half, and its assets: role to content. No settings: the model brings its own.
+
+    `notes` are sentences for the user.
+    """
+
+    settings: Settings | None
+    assets: Mapping[str, bytes] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def fit_settings(recipe: Recipe, splits: Splits) -> Fitted:
+    """Fit what the recipe's task needs on `splits.train`; the same samples give the same bytes.
+
+    Raises `DataError` when the training samples cannot say it, such as a column without any value.
+    """
+    fits: Mapping[str, Callable[[Recipe, Splits], Fitted]] = {
+        "image-classification": lambda recipe, splits: Fitted(None),
+        "text-classification": _fit_text,
+        "audio-classification": _fit_audio,
+    }
+    return fits.get(recipe.task, _fit_series)(recipe, splits)
+
+
+def _fit_text(recipe: Recipe, splits: Splits) -> Fitted:
+    limit = recipe.text.max_tokens
+    content = train_tokenizer([sample.raw for sample in splits.train], recipe.text)
+    tokenizer = load_tokenizer(content)
+    notes = [
+        f"the vocabulary has {tokenizer.get_vocab_size()} entries, learnt from {len(splits.train)} texts"
+    ]
+    everything = [sample for name in SPLITS for sample in splits.split(name)]
+    with one_thread():
+        counts = [len(found.ids) for found in tokenizer.encode_batch([sample.raw for sample in everything])]
+    long = [sample for sample, count in zip(everything, counts, strict=True) if count > limit]
+    if long:
+        text = f"{len(long)} of {len(everything)} texts have more than {limit} tokens (the longest {max(counts)})"
+        if recipe.text.policy == "refuse":
+            raise DataError(
+                f"{text}, first {long[0].id}: raise text.max_tokens, or use text.policy: truncate"
+            )
+        notes.append(f"{text}: only the first {limit} count")
+    return Fitted(TextSettings(limit, recipe.text.policy), {"tokenizer": content}, tuple(notes))
+
+
+def _fit_audio(recipe: Recipe, splits: Splits) -> Fitted:
+    settings = audio_settings_of(recipe.audio)
+    moments = _Moments(recipe.audio.mels)
+    for sample in splits.train:
+        moments.add(log_mel(load_audio(sample.raw, settings), settings).astype(np.float64))
+    mean, std = moments.result()
+    return Fitted(replace(settings, mean=_floats(mean), std=_floats(std)))
+
+
+def _fit_series(recipe: Recipe, splits: Splits) -> Fitted:
+    data = recipe.data
+    features, targets = splits.features, splits.targets
+    scales = _scales(splits.train, features, targets, recipe)
+    per_series = None
+    if recipe.forecast.per_series and recipe.task == "forecasting":
+        members: dict[str, list[Sample]] = {}
+        for sample in splits.train:
+            members.setdefault(sample.raw.name, []).append(sample)
+        per_series = {
+            name: _scales(samples, features, targets, recipe, name)
+            for name, samples in sorted(members.items())
+        }
+    forecast = None
+    if recipe.task == "forecasting":
+        plan = recipe.forecast
+        known = [features.index(name) for name in plan.known or ()]
+        forecast = ForecastSettings(
+            horizon=plan.horizon,
+            season=plan.season,
+            context=plan.context,
+            known=plan.known or (),
+            anchor=plan.anchor,
+            known_mean=tuple(scales[0][index] for index in known),
+            known_std=tuple(scales[1][index] for index in known),
+        )
+    return Fitted(
+        SeriesSettings(
+            features=features,
+            mean=scales[0],
+            std=scales[1],
+            targets=targets,
+            target_mean=scales[2],
+            target_std=scales[3],
+            missing=data.missing,
+            irregular=data.irregular,
+            step=_step(splits.train, data.step),
+            series_column=data.series,
+            time_column=data.time,
+            forecast=forecast,
+            per_series=per_series,
+            unseen=data.unseen,
+        )
+    )
+
+
+def _scales(
+    samples: Sequence[Sample],
+    features: tuple[str, ...],
+    targets: tuple[str, ...],
+    recipe: Recipe,
+    series: str | None = None,
+) -> Scales:
+    """mean and std of features and targets over the samples; those of a forecast's targets are its features'."""
+    moments = _Moments(len(features))
+    for sample in samples:
+        moments.add(sample.raw.values)
+    of_what = "the training part" if series is None else f"the training part of the series {series!r}"
+    mean, std = moments.result(features, of_what)
+    if recipe.task == "forecasting":
+        count = len(targets)
+        return _floats(mean), _floats(std), _floats(mean[:count]), _floats(std[:count])
+    if not targets:
+        return _floats(mean), _floats(std), (), ()
+    target_moments = _Moments(len(targets))
+    for sample in samples:
+        assert isinstance(sample.target, np.ndarray), "a regression's targets are arrays"
+        target_moments.add(sample.target)
+    target_mean, target_std = target_moments.result(targets, of_what)
+    return _floats(mean), _floats(std), _floats(target_mean), _floats(target_std)
+
+
+class _Moments:
+    """Mean and standard deviation of columns, fed in pieces, without NaN; merged as Chan et al. do (1983)."""
+
+    def __init__(self, columns: int) -> None:
+        self.count = np.zeros(columns)
+        self.mean = np.zeros(columns)
+        self.squares = np.zeros(columns)
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """One piece, [rows, columns]."""
+        there = ~np.isnan(values)
+        count = there.sum(axis=0)
+        some = np.maximum(count, 1)
+        mean = np.where(there, values, 0.0).sum(axis=0) / some
+        squares = (np.where(there, values - mean, 0.0) ** 2).sum(axis=0)
+        total = self.count + count
+        share = count / np.maximum(total, 1)
+        difference = mean - self.mean
+        self.squares += squares + difference**2 * self.count * share
+        self.mean += difference * share
+        self.count = total
+
+    def result(
+        self, names: Sequence[str] = (), of_what: str = "the training part"
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """mean and std; 1 is the std of a column that does not vary. Raises `DataError` for one without any value."""
+        empty = self.count == 0
+        if empty.any():
+            column = int(empty.argmax())
+            name = f"the column {names[column]!r}" if names else f"band {column}"
+            raise DataError(
+                f"{name} has no value in {of_what}: leave it out of data.features, or give more data"
+            )
+        std = np.sqrt(self.squares / self.count)
+        still = std <= 1e-9 * np.maximum(np.abs(self.mean), 1e-300)
+        return self.mean, np.where(still, 1.0, std)
+
+
+def _floats(values: Iterable[Any]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _step(samples: Sequence[Sample], wanted: float | None) -> float | None:
+    """The trained step: `wanted`, or the median of the training part; None where there are no times."""
+    lengths = [np.diff(raw.times) for raw in _timed(samples) if raw.times is not None and len(raw.times) > 1]
+    if not lengths:
+        return None
+    return wanted if wanted is not None else float(np.median(np.concatenate(lengths)))
+
+
+def _timed(samples: Sequence[Sample]) -> Iterable[Series]:
+    return (sample.raw for sample in samples if sample.raw.times is not None)

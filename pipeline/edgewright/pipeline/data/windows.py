@@ -1,0 +1,144 @@
+"""Windows: where a recording is cut, so that no step of it is in two splits.
+
+A window is a pair (start, stop) of steps. Dividing in time, every recording is first cut into parts that follow each
+other, and a window never leaves its part.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.pipeline.data.recordings import Columns, Recording
+from edgewright.pipeline.data.samples import SPLITS, Sample, content_of
+from edgewright.pipeline.recipe_data import Data
+from edgewright.pipeline.recipe_sequences import Forecast
+from edgewright.runtime.series import Series
+
+__all__ = ["Span", "forecast_samples", "forecast_spans", "parts_in_time", "spans", "window_samples"]
+
+Span = tuple[int, int]
+"""First step of a window, and the step after its last."""
+
+
+def parts_in_time(length: int, shares: Mapping[str, float], least: int, later: int) -> dict[str, Span] | None:
+    """Cut `length` steps into train, validation, calibration and evaluation, in this order.
+
+    Train gets at least `least` steps, each other part whose share is above 0 at least `later`; None where that is not
+    possible.
+    """
+    wanted = {name: share for name, share in shares.items() if share > 0}
+    sizes = {name: max(round(share * length), later) for name, share in wanted.items()}
+    train = length - sum(sizes.values())
+    if train < least:
+        return None
+    parts = {}
+    start = 0
+    for name in SPLITS:
+        size = train if name == "train" else sizes.get(name, 0)
+        if size:
+            parts[name] = (start, start + size)
+        start += size
+    return parts
+
+
+def spans(part: Span, window: int | None, stride: int | None) -> list[Span]:
+    """The windows of `window` steps in a part, one every `stride` steps (None: side by side); None: the whole part."""
+    start, stop = part
+    if window is None:
+        return [part] if stop > start else []
+    return [(first, first + window) for first in range(start, stop - window + 1, stride or window)]
+
+
+def forecast_spans(part: Span, forecast: Forecast, stride: int | None) -> list[Span]:
+    """The windows of context and horizon in a part, one at every `stride` steps (None: at every step).
+
+    With `reach_back` the context may begin before the part; what is forecast never does.
+    """
+    start, stop = part
+    first = max(0, start - forecast.context) if forecast.reach_back else start
+    length = forecast.context + forecast.horizon
+    return [(begin, begin + length) for begin in range(first, stop - length + 1, stride or 1)]
+
+
+def _of_one_class(recording: Recording, part: Span) -> Iterator[Span]:
+    """The stretches of a part in which the class does not change."""
+    start, stop = part
+    if recording.labels is None or len(recording.labels) == 1:
+        yield part
+        return
+    for _, group in itertools.groupby(range(start, stop), key=recording.labels.__getitem__):
+        steps = list(group)
+        yield steps[0], steps[-1] + 1
+
+
+def window_samples(
+    recording: Recording, part: Span, columns: Columns, data: Data, classes: Mapping[str, int]
+) -> list[Sample]:
+    """The samples of a classification or a regression that lie in a part of a recording.
+
+    A window of a classification never holds two classes; one of a regression without any known target is left out.
+    """
+    samples = []
+    for stretch in _of_one_class(recording, part):
+        for start, stop in spans(stretch, data.window, data.stride):
+            raw = _series(recording, columns, start, stop)
+            name = _name(recording, start, stop)
+            if recording.targets is not None:
+                target = _frozen(recording.targets[start:stop])
+                if not np.isnan(target).all():
+                    samples.append(Sample(name, raw, target, _content(raw, target)))
+            elif (label := classes.get(recording.label_at(start))) is not None:
+                samples.append(Sample(name, raw, label, _content(raw)))
+    return samples
+
+
+def forecast_samples(
+    recording: Recording, part: Span, columns: Columns, forecast: Forecast, stride: int | None
+) -> list[Sample]:
+    """The samples of a forecast that lie in a part of a recording; one without any known target is left out."""
+    known = [columns.features.index(name) for name in forecast.known or ()]
+    samples = []
+    for start, stop in forecast_spans(part, forecast, stride):
+        middle = start + forecast.context
+        ahead = _frozen(recording.values[middle:stop, known]) if known else None
+        target = _frozen(recording.values[middle:stop, : len(columns.targets)])
+        if np.isnan(target).all():
+            continue
+        raw = _series(recording, columns, start, middle, ahead)
+        samples.append(Sample(_name(recording, start, stop), raw, target, _content(raw, target)))
+    return samples
+
+
+def _name(recording: Recording, start: int, stop: int) -> str:
+    return recording.name if (start, stop) == (0, len(recording)) else f"{recording.name}/{start}"
+
+
+def _series(
+    recording: Recording,
+    columns: Columns,
+    start: int,
+    stop: int,
+    known: NDArray[np.float64] | None = None,
+) -> Series:
+    times = recording.times
+    return Series(
+        _frozen(recording.values[start:stop]),
+        columns.features,
+        None if times is None else _frozen(times[start:stop]),
+        recording.name,
+        known,
+    )
+
+
+def _frozen(view: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A view that nobody can write to: windows share their memory."""
+    view = view.view()
+    view.flags.writeable = False
+    return view
+
+
+def _content(raw: Series, *targets: NDArray[np.float64]) -> str:
+    arrays: Sequence[NDArray[np.float64] | None] = (raw.values, raw.times, raw.known, *targets)
+    return content_of(*(array for array in arrays if array is not None))
