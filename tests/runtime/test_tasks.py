@@ -11,6 +11,7 @@ from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks import TASKS, load_task
 from edgewright.runtime.tasks.base import DeviceTask
 from edgewright.runtime.tasks.image_classification import Classification, ImageClassification, LabelScore
+from tests.runtime.recurrent_bundle import case
 from tests.runtime.small_bundle import LABELS, SETTINGS, colour_image
 
 
@@ -25,9 +26,16 @@ def logits(*rows: Any) -> dict[str, np.ndarray[Any, Any]]:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_registered_task_loads(name: str) -> None:
-    task: DeviceTask = load_task(name, to_plain(SETTINGS), LABELS)
-    assert task.labels == LABELS
-    assert load_task(name, task.processor, task.labels).processor == task.processor
+    if name == "image-classification":
+        task: DeviceTask = load_task(name, to_plain(SETTINGS), LABELS)
+        assert task.labels == LABELS
+    else:
+        task = case(name).device_task()
+        assert task.labels == case(name).labels
+    assets = {role: content for role, (_, content) in task.assets.items()}
+    again = load_task(name, task.processor, task.labels, assets)
+    assert again.processor == task.processor and again.assets == task.assets
+    assert task.reads_text == (name == "text-classification")
 
 
 def test_the_two_halves_of_encode_make_the_whole(task: ImageClassification) -> None:

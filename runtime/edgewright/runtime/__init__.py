@@ -17,6 +17,10 @@ from edgewright.runtime.errors import (
     ProviderError,
 )
 from edgewright.runtime.selftest import SelfTestRow, selftest
+from edgewright.runtime.series import Series
+from edgewright.runtime.stream import Stream
+from edgewright.runtime.stream_group import StreamGroup
+from edgewright.runtime.stream_state import StreamState
 
 __all__ = [
     "Bundle",
@@ -27,6 +31,10 @@ __all__ = [
     "MachineError",
     "ProviderError",
     "SelfTestRow",
+    "Series",
+    "Stream",
+    "StreamGroup",
+    "StreamState",
     "open_bundle",
     "selftest",
 ]

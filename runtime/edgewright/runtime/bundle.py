@@ -44,6 +44,18 @@ class Bundle:
                 return entry.sha256
         raise BundleError(f"the bundle {self.root} lists no file {relative!r}: {_FRESH}")
 
+    def assets(self) -> dict[str, bytes]:
+        """The content of each asset by its role. Raises `BundleError` for one that cannot be read."""
+        found = {}
+        for role, file in self.manifest.assets.items():
+            try:
+                found[role] = self.path(file).read_bytes()
+            except OSError as error:
+                raise BundleError(
+                    f"{file} in the bundle cannot be read ({error.strerror}): {_FRESH}"
+                ) from None
+        return found
+
 
 def open_bundle(path: str | Path) -> Bundle:
     """Check the bundle at `path`, a folder, and open it.

@@ -18,7 +18,7 @@ def check_feeds(feeds: Mapping[str, NDArray[Any]], specs: Sequence[TensorSpec]) 
     """Compare ready tensors with the inputs of a graph.
 
     Raises `InputError` for an unknown or missing name, another dtype or rank, a fixed axis of another size,
-    axes of the same name that differ, an empty axis, and values that are not finite.
+    axes of the same name that differ, an empty axis, lengths beyond the sequence, and values that are not finite.
     """
     for name in feeds:
         if all(spec.name != name for spec in specs):
@@ -30,6 +30,18 @@ def check_feeds(feeds: Mapping[str, NDArray[Any]], specs: Sequence[TensorSpec]) 
         if spec.name not in feeds:
             raise InputError(f"the input {spec.name!r} is missing: give an array of {_describe(spec)}")
         _check_tensor(feeds[spec.name], spec, sizes)
+    if "lengths" in feeds and "time" in sizes:
+        _check_lengths(feeds["lengths"], sizes["time"])
+
+
+def _check_lengths(lengths: NDArray[Any], time: int) -> None:
+    # The operators read beyond the sequence, or answer for nothing, without a word.
+    bad = (lengths < 1) | (lengths > time)
+    if bad.any():
+        row = int(bad.argmax())
+        raise InputError(
+            f"lengths[{row}] is {lengths[row]}: give the number of steps that count, 1 to {time}"
+        )
 
 
 def _check_tensor(array: Any, spec: TensorSpec, sizes: dict[str, int]) -> None:

@@ -1,9 +1,10 @@
 """Engine: raw input in, answer out."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +13,18 @@ from edgewright.runtime.bundle import Bundle, open_bundle
 from edgewright.runtime.checks import check_feeds
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.manifest import Manifest, TensorSpec
+from edgewright.runtime.providers import PROVIDERS
 from edgewright.runtime.session import Session, open_session
+from edgewright.runtime.stream import StepModel, Stream
+from edgewright.runtime.stream_group import StreamGroup
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask, Feeds
+from edgewright.runtime.tasks.base import DeviceTask, Feeds, StreamingTask
+from edgewright.runtime.tasks.inputs import is_directory
 
 __all__ = ["Engine"]
+
+_SORTED = 16
+"""Batches of inputs that are sorted by length together."""
 
 
 class Engine:
@@ -59,7 +67,9 @@ class Engine:
         self.bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
         self.batch_size = batch_size
         self._variant = self.manifest.variant(variant)
-        self.task: DeviceTask = load_task(self.manifest.task, self.manifest.processor, self.manifest.labels)
+        self.task: DeviceTask = load_task(
+            self.manifest.task, self.manifest.processor, self.manifest.labels, self.bundle.assets()
+        )
         """The device half of the task: `encode`, `decode`."""
         self.task.check(self.manifest.inputs, self.manifest.outputs)
         graph = self._variant.graphs.get("model")
@@ -78,6 +88,10 @@ class Engine:
         _check_graph(graph, session, self.manifest)
         self._session: Session | None = session
         self._inputs = self.manifest.inputs
+        self._ragged = any("time" in spec.shape for spec in self._inputs)
+        self._threads, self._cache = threads, cache
+        self._step_model: StepModel | None = None
+        self._opening = threading.Lock()
 
     @property
     def manifest(self) -> Manifest:
@@ -104,14 +118,29 @@ class Engine:
             InputError: An input cannot be answered; the message names it. Of a list, nothing is answered
             then.
         """
-        if isinstance(raw, (str, Path)) and _is_directory(raw):
+        paths = (Path,) if self.task.reads_text else (str, Path)
+        if isinstance(raw, paths) and is_directory(raw):
             raw = self.task.files(Path(raw))
         if not isinstance(raw, (list, tuple)):
-            return self._answer([raw])[0]
+            return self._answer([self.task.encode(raw)])[0]
+        # What has no length is encoded when its batch is due, what has one with its neighbours, to sort them by it.
+        size = self.batch_size * (_SORTED if self._ragged else 1)
         answers: list[Any] = []
-        for start in range(0, len(raw), self.batch_size):
-            answers += self._answer(raw[start : start + self.batch_size])
+        for start in range(0, len(raw), size):
+            answers += self._sorted([self.task.encode(one) for one in raw[start : start + size]])
         return answers
+
+    def stream(self, series: str = "") -> Stream:
+        """Begin a stream: one step in, one answer out, the state kept.
+
+        `series` says which one it is where each has its own scale. The step graph runs on one thread unless the engine
+        was given a number: a small step only loses by more. Raises `InputError` for a model without a streaming form.
+        """
+        return Stream(self._steps(), series)
+
+    def streams(self, count: int, series: Sequence[str] | None = None) -> StreamGroup:
+        """Begin `count` independent streams that step together in one run; `series` names each where that matters."""
+        return StreamGroup(self._steps(), count, series)
 
     def infer(self, feeds: Mapping[str, NDArray[Any]] | NDArray[Any]) -> Feeds:
         """Run the graph on ready tensors, after strict checks.
@@ -134,6 +163,7 @@ class Engine:
     def close(self) -> None:
         """Let go of the graph. Using the engine afterwards raises `InputError`."""
         self._session = None
+        self._step_model = None
 
     def __enter__(self) -> Self:
         return self
@@ -155,17 +185,44 @@ class Engine:
             raise InputError("this engine is closed: open a new one")
         return self._session
 
-    def _answer(self, raws: Sequence[Any]) -> list[Any]:
+    def _sorted(self, samples: Sequence[Feeds]) -> list[Any]:
+        """Answers in the order of the samples, from batches of samples of nearly one length."""
+        order = list(range(len(samples)))
+        if self._ragged:
+            order.sort(key=lambda index: int(samples[index]["lengths"]))
+        answers: list[Any] = [None] * len(samples)
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            for index, answer in zip(chosen, self._answer([samples[index] for index in chosen]), strict=True):
+                answers[index] = answer
+        return answers
+
+    def _answer(self, samples: Sequence[Feeds]) -> list[Any]:
         # What encode makes fits the graph: task.check saw to that once, so it is not checked each time.
-        batch = self.task.collate([self.task.encode(raw) for raw in raws])
-        return self.task.decode(self._open().run(batch))
+        return self.task.decode(self._open().run(self.task.collate(samples)), samples)
 
-
-def _is_directory(raw: str | Path) -> bool:
-    try:
-        return raw != "" and Path(raw).is_dir()
-    except OSError:  # a name that is too long; encode says so in its own words
-        return False
+    def _steps(self) -> StepModel:
+        """The streaming form, loaded when it is first asked for."""
+        provider = self._open().provider
+        graph = self._variant.graphs.get("step")
+        if graph is None or self.manifest.streaming is None:
+            raise InputError(
+                f"{self.manifest.model} has no streaming form, it needs the whole input (bidirectional nets and texts "
+                "do): call the engine instead, or train a series or audio model with network.bidirectional: false"
+            )
+        with self._opening:
+            if self._step_model is None:
+                threads = self._threads if self._threads is not None else 1
+                session = open_session(
+                    self.bundle.path(graph),
+                    provider if provider in PROVIDERS else "auto",
+                    threads,
+                    self._cache,
+                    digest=self.bundle.digest(graph),
+                )
+                task = cast(StreamingTask, self.task)
+                self._step_model = StepModel(self.bundle, self._variant, task, session)
+            return self._step_model
 
 
 def _check_graph(graph: str, session: Session, manifest: Manifest) -> None:

@@ -1,21 +1,27 @@
 """The golden self-test: does this device still give the answers that torch gave?"""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.bundle import Bundle, open_bundle
 from edgewright.runtime.engine import Engine
-from edgewright.runtime.errors import BundleError, EdgewrightError
+from edgewright.runtime.errors import BundleError, EdgewrightError, InputError
 from edgewright.runtime.manifest import Variant
 from edgewright.runtime.providers import load_onnxruntime
-from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.base import Feeds, StreamingTask
+from edgewright.runtime.tasks.shapes import stack_padded
 
 __all__ = ["SelfTestRow", "relative_difference", "selftest"]
+
+# A step graph in whole numbers rounds each step anew: where the whole model may differ from torch by so much, the two
+# may lie on either side of it.
+_STREAM_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class SelfTestRow:
 
     `relative` is the largest absolute difference to torch's outputs over the largest absolute value of these,
     the worst of all outputs; `decisions` the share of samples decided as torch did; both are None when the
-    variant did not run.
+    variant did not run. `streamed` is the same for the steps of a stream against the whole model; None where there is
+    no stream.
     """
 
     variant: str
@@ -36,6 +43,7 @@ class SelfTestRow:
     decisions_needed: float
     passed: bool
     reason: str
+    streamed: float | None = None
 
 
 def selftest(
@@ -45,6 +53,8 @@ def selftest(
     threads: int | None = None,
 ) -> tuple[SelfTestRow, ...]:
     """Replay the golden samples of a bundle, from the raw files to the decisions, one at a time.
+
+    Where there is a streaming form they are replayed through it as well.
 
     Args:
         bundle: The folder of a bundle, or one that is already open.
@@ -111,30 +121,34 @@ def _replay(
     bundle: Bundle, variant: Variant, expected: Feeds, provider: str, threads: int | None
 ) -> SelfTestRow:
     golden, tolerance = bundle.manifest.golden, variant.tolerance
-    used: str | None = None
+    row = SelfTestRow(
+        variant=variant.name,
+        provider=None,
+        samples=len(golden.samples),
+        relative=None,
+        relative_allowed=tolerance.relative,
+        decisions=None,
+        decisions_needed=tolerance.decisions,
+        passed=False,
+        reason="",
+    )
     try:
         with Engine(bundle, variant.name, provider, threads) as engine:
-            used = engine.provider
+            row = dataclasses.replace(row, provider=engine.provider)
             task = engine.task
             # One at a time, as a device meets them: int8-dynamic takes its scales from the whole batch.
             answers = [
                 engine.infer(task.collate([task.encode(bundle.path(sample.file))]))
                 for sample in golden.samples
             ]
-            found = {name: np.concatenate([answer[name] for answer in answers]) for name in expected}
+            found = {
+                name: stack_padded([answer[name][0] for answer in answers], value.shape[1:])
+                for name, value in expected.items()
+            }
             decided = task.decisions(found)
+            streamed = _stream(engine, found) if bundle.manifest.streaming is not None else None
     except EdgewrightError as error:
-        return SelfTestRow(
-            variant.name,
-            used,
-            len(golden.samples),
-            None,
-            tolerance.relative,
-            None,
-            tolerance.decisions,
-            False,
-            str(error),
-        )
+        return dataclasses.replace(row, reason=str(error))
     relative = relative_difference(found, expected)
     equal = [mine == theirs for mine, theirs in zip(decided, golden.decisions, strict=True)]
     share = sum(equal) / len(equal)
@@ -146,14 +160,44 @@ def _replay(
         reasons.append(
             f"{equal.count(False)} of {len(equal)} decisions differ from torch's, first on {first}"
         )
-    return SelfTestRow(
-        variant.name,
-        used,
-        len(golden.samples),
-        relative,
-        tolerance.relative,
-        share,
-        tolerance.decisions,
-        not reasons,
-        "; ".join(reasons),
+    if streamed is not None and not streamed <= _STREAM_FACTOR * tolerance.relative:
+        reasons.append(
+            f"step by step the outputs differ from the whole model's by {streamed:.2g}, "
+            f"{_STREAM_FACTOR * tolerance.relative:.2g} is allowed"
+        )
+    return dataclasses.replace(
+        row,
+        relative=relative,
+        decisions=share,
+        passed=not reasons,
+        reason="; ".join(reasons),
+        streamed=streamed,
     )
+
+
+def _stream(engine: Engine, whole: Feeds) -> float | None:
+    """How far the steps of a stream lie from what the whole model answered; None where no sample can be streamed."""
+    golden = engine.manifest.golden.samples
+    (name,) = whole
+    task = cast(StreamingTask, engine.task)
+    stepped, compared = [], []
+    with engine.stream() as stream:
+        for sample, expected in zip(golden, whole[name], strict=True):
+            stream.reset()
+            try:
+                steps = [
+                    output
+                    for piece in task.pieces(engine.bundle.path(sample.file))
+                    for output in stream.outputs(piece)
+                ]
+            except InputError:
+                continue  # what only the whole series can answer, such as a gap that is interpolated
+            if steps[-1].ndim == expected.ndim:
+                stepped.append(steps[-1])
+                compared.append(expected)
+            else:  # an answer for each step
+                stepped.append(stack_padded([np.array(steps)], expected.shape)[0])
+                compared.append(expected)
+    if not stepped:
+        return None
+    return relative_difference({name: np.array(stepped)}, {name: np.array(compared)})

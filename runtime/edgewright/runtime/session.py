@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -57,6 +57,22 @@ class Session:
         """What the session itself says it runs on: "cpu", "cuda", or ONNX Runtime's name of another one."""
         first = self._session.get_providers()[0]
         return next((short for short, full in PROVIDERS.items() if full == first), first)
+
+    def binding(self) -> Any:
+        """An empty binding of this graph's inputs and outputs to memory."""
+        return self._session.io_binding()
+
+    def bound_runner(self, first: Any, second: Any) -> tuple[Callable[[Any, None], None], Any, Any]:
+        """What runs the graph on a binding, and the two bindings as it wants them.
+
+        It goes past the checks of ONNX Runtime's Python layer where that is possible: they cost half of a microsecond,
+        a twentieth of a small step.
+        """
+        inner = getattr(self._session, "_sess", None)
+        bare = getattr(first, "_iobinding", None), getattr(second, "_iobinding", None)
+        if inner is None or None in bare:
+            return self._session.run_with_iobinding, first, second
+        return inner.run_with_iobinding, *bare
 
     def run(self, feeds: Feeds) -> Feeds:
         """Run the graph once. Raises `InputError` for feeds it does not take, `MachineError` when running

@@ -12,6 +12,11 @@ __all__ = ["TASKS", "load_task"]
 
 TASKS: Mapping[str, str] = {
     "image-classification": "edgewright.runtime.tasks.image_classification:ImageClassification",
+    "sequence-classification": "edgewright.runtime.tasks.sequence_classification:SequenceClassification",
+    "sequence-regression": "edgewright.runtime.tasks.sequence_regression:SequenceRegression",
+    "forecasting": "edgewright.runtime.tasks.forecasting:Forecasting",
+    "text-classification": "edgewright.runtime.tasks.text_classification:TextClassification",
+    "audio-classification": "edgewright.runtime.tasks.audio_classification:AudioClassification",
 }
 """Name of a task to "module:class". A new task is one entry here and one file beside this one."""
 

@@ -4,15 +4,16 @@ This is the only place where preprocessing exists. Training, evaluation, calibra
 methods.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from edgewright.runtime.manifest import TensorSpec
+from edgewright.runtime.manifest import Streaming, TensorSpec
 
-__all__ = ["DeviceTask", "Feeds", "StreamFront", "StreamingTask"]
+__all__ = ["DeviceTask", "Feeds", "Steps", "StreamFront", "StreamingTask"]
 
 Feeds = dict[str, NDArray[Any]]
 """Tensors by name: what goes into a graph, or comes out of it."""
@@ -32,6 +33,10 @@ class DeviceTask(Protocol):
     @property
     def labels(self) -> tuple[str, ...]:
         """The names of the classes, in the order of the graph's output; empty where a task has none."""
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether a raw input that is a `str` is the text itself; for other tasks it is the path of a file."""
 
     @property
     def assets(self) -> Mapping[str, tuple[str, bytes]]:
@@ -54,13 +59,23 @@ class DeviceTask(Protocol):
         """A raw input as the content and suffix (".png") of a file that encodes to exactly the same tensors."""
 
     def encode(self, raw: Any) -> Feeds:
-        """One raw input to the tensors of one sample, without a batch axis. Raises `InputError`."""
+        """One raw input to the tensors of one sample, without a batch axis. Raises `InputError`.
+
+        Beside the graph's inputs there may be what `decode` needs to know of the sample: the "scale" of its series,
+        the "time" of its last step.
+        """
 
     def collate(self, samples: Sequence[Feeds]) -> Feeds:
-        """Samples to one batch, on a new leading axis, padded with zeros where their lengths differ."""
+        """Samples to one batch of the graph's inputs, on a new leading axis, padded with zeros where their lengths
+        differ.
+        """
 
-    def decode(self, outputs: Feeds) -> list[Any]:
-        """A batch of graph outputs to one answer each. Raises `InputError` when an output is not finite."""
+    def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+        """A batch of graph outputs to one answer each. Raises `InputError` when an output is not finite.
+
+        `samples` is what `encode` made of each, for tasks whose answers depend on the sample; without it, an answer is
+        as long as its output and has the scale of the whole training data.
+        """
 
     def decisions(self, outputs: Feeds) -> list[Any]:
         """A batch of graph outputs to what is decided for each, in plain JSON values that can be compared
@@ -74,19 +89,52 @@ class DeviceTask(Protocol):
         """An answer as one line for a person."""
 
 
-class StreamFront(Protocol):
-    """The raw half of one stream: pieces in, steps out. It remembers what the next step needs of the raw input."""
+@dataclass(frozen=True)
+class Steps:
+    """What a piece of raw input completes: the step graph's inputs, each with a leading axis of steps [steps, ...].
 
-    def push(self, piece: Any) -> Iterator[Feeds]:
-        """The steps that `piece` completes, each the step graph's inputs without a batch axis. Raises `InputError`, and
-        then remembers nothing of the piece.
+    `times` is float64 [steps], the time of each step where it is known. The first `silent` steps have no answer yet.
+    """
+
+    feeds: Feeds
+    count: int
+    times: NDArray[Any] | None = None
+    silent: int = 0
+
+
+class StreamFront(Protocol):
+    """The raw half of one stream: pieces in, steps out, outputs to answers. It remembers what the next step needs of
+    the raw input.
+    """
+
+    @property
+    def series(self) -> str:
+        """The name of the series that the stream is of; empty where that does not matter or is not known yet."""
+
+    def push(self, piece: Any) -> Steps:
+        """The steps that `piece` completes, perhaps none. Raises `InputError`, and then remembers nothing of it."""
+
+    def writer(self, feeds: Feeds) -> Callable[[Any], bool]:
+        """A quick `push` for the commonest piece, one whole step of plain numbers.
+
+        `feeds` are the step graph's inputs without a batch axis, to be written into. The returned function says True
+        when it has done so, and False, with nothing changed, for a piece that `push` has to look at.
+        """
+
+    def answer(self, outputs: NDArray[Any], time: float | None = None) -> Any:
+        """The answer to the step at `time` from the graph's only output, a copy [1, ...] that the answer may keep.
+
+        An answer that costs something to make may be made when it is first looked at; None while there is none yet.
         """
 
     def state(self) -> Feeds:
-        """All that it remembers, as arrays by name."""
+        """All that it remembers, as arrays by name; always the same names, shapes and dtypes."""
 
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what `state` returned. Raises `InputError` when it does not fit."""
+    def restore(self, state: Mapping[str, NDArray[Any]], series: str = "") -> None:
+        """Go on from what `state` returned, as a stream of `series`.
+
+        The caller has seen to names, shapes and dtypes. Raises `InputError` for values that no state has.
+        """
 
     def reset(self) -> None:
         """Forget everything."""
@@ -95,5 +143,20 @@ class StreamFront(Protocol):
 class StreamingTask(DeviceTask, Protocol):
     """A task whose raw input can arrive in pieces."""
 
-    def stream_front(self) -> StreamFront:
-        """The raw half of a new stream."""
+    def check_step(self, streaming: Streaming) -> None:
+        """Raise `BundleError` when a step graph of this form cannot serve this task."""
+
+    def stream_front(self, series: str = "") -> StreamFront:
+        """The raw half of a new stream; `series` says which one it is where each has its own scale.
+
+        Raises `InputError` for a series that training never saw.
+        """
+
+    def block_writer(self, fronts: Sequence[StreamFront], feeds: Feeds) -> Callable[[Any], bool]:
+        """What `StreamFront.writer` is, for one step of many streams at once; `feeds` are the step graph's inputs.
+
+        Good until anything else happens to one of the fronts.
+        """
+
+    def pieces(self, raw: Any) -> Iterator[Any]:
+        """A raw input cut into the pieces in which a device would meet it, each good for `Stream.push`."""

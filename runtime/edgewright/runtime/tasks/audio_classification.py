@@ -1,0 +1,130 @@
+"""Audio classification on the device: a sound in, every class with its probability out."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.runtime.audio import audio_files, audio_settings, frame_count, load_audio, log_mel, write_wav
+from edgewright.runtime.audio_front import AudioFront
+from edgewright.runtime.errors import InputError
+from edgewright.runtime.manifest import Streaming, TensorSpec
+from edgewright.runtime.series_values import normalise
+from edgewright.runtime.structure import to_plain
+from edgewright.runtime.tasks.base import Feeds, StreamFront
+from edgewright.runtime.tasks.classification import LOGITS, Classification, Classifier
+from edgewright.runtime.tasks.inputs import file_inputs
+from edgewright.runtime.tasks.late import late
+from edgewright.runtime.tasks.series_task import LENGTHS, VALUES
+from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
+
+__all__ = ["AudioClassification"]
+
+_PIECE_SECONDS = 0.1
+"""How a device would meet a sound: a tenth of a second at a time."""
+
+_Late = late(Classification)
+
+
+class AudioClassification(Classifier):
+    """The device half of audio classification; `processor` holds `AudioSettings` as plain values."""
+
+    name = "audio-classification"
+    kind = "audio classifier"
+    reads_text = False
+
+    def __init__(
+        self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
+    ) -> None:
+        self.settings = audio_settings(processor)
+        super().__init__(labels)
+        self._mean, self._std = np.array(self.settings.mean), np.array(self.settings.std)
+        mels = self.settings.mels
+        self._tensors = (
+            TensorSpec(VALUES, "float32", ("batch", "time", mels)),
+            TensorSpec(LENGTHS, "int32", ("batch",)),
+        )
+        self._step_tensors = (TensorSpec(VALUES, "float32", (1, "batch", mels)),)
+
+    @property
+    def processor(self) -> Mapping[str, Any]:
+        """The settings as plain JSON values."""
+        plain: dict[str, Any] = to_plain(self.settings)
+        return plain
+
+    @property
+    def assets(self) -> Mapping[str, tuple[str, bytes]]:
+        """None."""
+        return {}
+
+    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+        """Raise `BundleError` unless the graph takes log-mel frames and answers with one logit per label."""
+        check_tensors("input", inputs, self._tensors)
+        self.check_logits(outputs)
+
+    def check_step(self, streaming: Streaming) -> None:
+        """Raise `BundleError` unless the step graph takes a frame and answers with one logit per label."""
+        check_tensors("input", streaming.inputs, self._step_tensors, "the step graph")
+        self.check_logits(streaming.outputs)
+
+    def files(self, directory: Path) -> list[Path]:
+        """The sound files below `directory`, sorted."""
+        return audio_files(directory)
+
+    def inputs(self, argument: str) -> list[tuple[str, Any]]:
+        """A sound file, or every one of a folder."""
+        return file_inputs(argument, self.files)
+
+    def raw_file(self, raw: Any) -> tuple[bytes, str]:
+        """The raw input as the bytes of a file: unchanged where it is one, else losslessly as WAV."""
+        if isinstance(raw, (str, Path)):
+            return Path(raw).read_bytes(), Path(raw).suffix.lower()
+        if isinstance(raw, (bytes, bytearray, memoryview)):
+            return bytes(raw), ".flac" if bytes(raw[:4]) == b"fLaC" else ".wav"
+        return write_wav(load_audio(raw, self.settings), self.settings.sample_rate), ".wav"
+
+    def encode(self, raw: Any) -> Feeds:
+        """One raw sound to `values` float32 [frames, mels] and `lengths` int32, the number of frames.
+
+        Raises `InputError`, also for a sound shorter than one frame.
+        """
+        samples = load_audio(raw, self.settings)
+        if not frame_count(len(samples), self.settings):
+            name = str(raw) if isinstance(raw, (str, Path)) else "the sound"
+            raise InputError(
+                f"{name} has {len(samples)} samples, one frame needs {self.settings.fft}: give a longer sound"
+            )
+        frames = log_mel(samples, self.settings).astype(np.float64)
+        return {
+            VALUES: normalise(frames, self._mean, self._std),
+            LENGTHS: np.array(len(frames), np.int32),
+        }
+
+    def collate(self, samples: Sequence[Feeds]) -> Feeds:
+        """Samples to one batch; shorter ones are padded with zeros at the end. A single one is not copied."""
+        return pad_collate(samples, self._tensors)
+
+    def stream_front(self, series: str = "") -> AudioFront:
+        """The raw half of a new stream."""
+        return AudioFront(self.settings, self._answer)
+
+    def block_writer(self, fronts: Sequence[StreamFront], feeds: Feeds) -> Callable[[Any], bool]:
+        """Never: a piece of sound is not a step."""
+        return lambda piece: False
+
+    def pieces(self, raw: Any) -> Iterator[NDArray[np.float32]]:
+        """A sound in tenths of a second."""
+        samples = load_audio(raw, self.settings)
+        size = max(1, round(_PIECE_SECONDS * self.settings.sample_rate))
+        for start in range(0, len(samples), size):
+            yield samples[start : start + size]
+
+    def _answer(self, outputs: NDArray[Any]) -> Classification:
+        answer = _Late.__new__(_Late)
+        answer.pending = self._one, outputs  # type: ignore[attr-defined]
+        return answer
+
+    def _one(self, outputs: NDArray[Any]) -> Classification:
+        return self.decode({LOGITS: outputs})[0]

@@ -1,0 +1,160 @@
+"""Forecasting on the device: the steps so far in, the targets' values at the steps to come out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.manifest import Streaming, TensorSpec
+from edgewright.runtime.series import Series
+from edgewright.runtime.series_front import SeriesFront, anchors
+from edgewright.runtime.series_input import label_of
+from edgewright.runtime.series_values import normalise
+from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.numbers import PREDICTION, no_decisions, predicted, same_numbers, to_units
+from edgewright.runtime.tasks.series_task import VALUES, SeriesTask
+from edgewright.runtime.tasks.shapes import check_tensors
+
+__all__ = ["ANCHOR", "KNOWN", "Forecast", "Forecasting"]
+
+ANCHOR = "anchor"
+KNOWN = "known"
+
+_SHOWN = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """The answer to one series: `values` is float64 [horizon, targets] in the user's units, a column for each of
+    `names`.
+
+    `times` is float64 [horizon] as the series has them, None where it has none.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    times: NDArray[np.float64] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Forecast):
+            return NotImplemented
+        return (
+            self.names == other.names
+            and same_numbers(self.values, other.values)
+            and same_numbers(self.times, other.times)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Forecasting(SeriesTask):
+    """The device half of forecasting; `processor` holds `SeriesSettings`, with `forecast`, as plain values."""
+
+    name = "forecasting"
+
+    def __init__(
+        self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
+    ) -> None:
+        super().__init__(processor)
+        if self.settings.forecast is None:
+            raise BundleError("forecasting needs a horizon, the settings have none: get a fresh bundle")
+        self.forecast = self.settings.forecast
+        horizon, count = self.forecast.horizon, len(self.settings.targets)
+        ahead = [TensorSpec(ANCHOR, "float32", ("batch", horizon, count))]
+        if self.forecast.known:
+            ahead.append(TensorSpec(KNOWN, "float32", ("batch", horizon, len(self.forecast.known))))
+        self._tensors = (*self._tensors, *ahead)
+        self._step_tensors = (*self._step_tensors, *ahead)
+        self._outputs = (TensorSpec(PREDICTION, "float32", ("batch", horizon, count)),)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+        """Raise `BundleError` unless the graph takes these series and gives every target at every step to come."""
+        check_tensors("input", inputs, self._tensors)
+        check_tensors("output", outputs, self._outputs)
+
+    def check_step(self, streaming: Streaming) -> None:
+        """Raise `BundleError` unless the step graph takes these steps and gives what `check` wants."""
+        self.check_step_inputs(streaming)
+        check_tensors("output", streaming.outputs, self._outputs, "the step graph")
+
+    def encode_prepared(self, series: Series) -> Feeds:
+        """The last `context` steps, what the forecast is added to, and what is known ahead.
+
+        Where the series has times there is "time" float64 as well, that of its last step. Raises `InputError` for a
+        series shorter than the context.
+        """
+        forecast, where = self.forecast, label_of(series)
+        if len(series.values) < forecast.context:
+            raise InputError(
+                f"{where} has {len(series.values)} steps, a forecast needs {forecast.context}: give the steps before, "
+                "or train with a shorter forecast.context"
+            )
+        times = series.times
+        cut = Series(series.values[-forecast.context :], series.columns, None, series.name, series.known)
+        feeds = super().encode_prepared(cut)
+        targets = feeds[VALUES][:, : len(self.settings.targets)]
+        feeds[ANCHOR] = anchors(targets, forecast.anchor, forecast.season, forecast.horizon, 1)[0].copy()
+        if series.known is not None:
+            if np.isnan(series.known).any():
+                row, column = np.argwhere(np.isnan(series.known))[0]
+                raise InputError(
+                    f"{where}: {forecast.known[column]!r} is not known {row + 1} steps ahead: give every value"
+                )
+            mean, std = np.array(forecast.known_mean), np.array(forecast.known_std)
+            feeds[KNOWN] = normalise(series.known, mean, std, where)
+        if times is not None:
+            feeds["time"] = np.array(times[-1])
+        return feeds
+
+    def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Forecast]:
+        """Outputs [batch, horizon, targets] to one answer each; with the times of the steps to come where `samples`
+        have times and the trained step is known. Raises `InputError` when an output is not finite.
+        """
+        names = self.settings.targets
+        rows = predicted(outputs, names)
+        answers = []
+        for row, sample in zip(rows, samples if samples is not None else [None] * len(rows), strict=True):
+            time = None if sample is None or "time" not in sample else float(sample["time"])
+            answers.append(Forecast(names, to_units(row, *self.scale(sample)), self._times(time)))
+        return answers
+
+    def _times(self, last: float | None) -> NDArray[np.float64] | None:
+        if last is None or self.settings.step is None:
+            return None
+        return np.asarray(last + self.settings.step * np.arange(1, self.forecast.horizon + 1), np.float64)
+
+    def decisions(self, outputs: Feeds) -> list[Any]:
+        """An empty list for each sample: numbers alone decide nothing."""
+        return no_decisions(outputs)
+
+    def plain(self, answer: Forecast, top: int = 5) -> dict[str, Any]:
+        """Each target's values, step by step, and the times of the steps."""
+        columns = zip(answer.names, answer.values.T.tolist(), strict=True)
+        times = None if answer.times is None else answer.times.tolist()
+        return {"values": dict(columns), "times": times}
+
+    def show(self, answer: Forecast, top: int = 1) -> str:
+        """Each target's first values: "co2 371.2 371.5 371.9 ... (12 steps)"."""
+        steps = len(answer.values)
+        tail = f" ... ({steps} steps)" if steps > _SHOWN else ""
+        return "  ".join(
+            f"{name} {' '.join(f'{value:.6g}' for value in column[:_SHOWN])}{tail}"
+            for name, column in zip(answer.names, answer.values.T.tolist(), strict=True)
+        )
+
+    def stream_front(self, series: str = "") -> SeriesFront:
+        """The raw half of a new stream; it has no answer before it has seen `context` steps."""
+        return SeriesFront(self.settings, series, self._answer)
+
+    def _answer(self, front: SeriesFront, outputs: NDArray[Any], time: float | None) -> Forecast:
+        values = predicted({PREDICTION: outputs}, self.settings.targets)[0]
+        units = to_units(values, front.target_mean, front.target_std)
+        return Forecast(self.settings.targets, units, self._times(time))

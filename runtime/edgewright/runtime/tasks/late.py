@@ -1,0 +1,56 @@
+"""Answers that are made when they are first looked at: a control loop must not pay for what nobody reads."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+__all__ = ["Late", "late"]
+
+T = TypeVar("T")
+
+
+class Late:
+    """What stands in for an answer: `pending` holds the function that makes it, and its argument.
+
+    After the first look it is an ordinary answer. A look at one whose output is not finite raises `InputError`.
+    """
+
+    pending: tuple[Callable[[Any], Any], Any] | None
+
+    # The answers are frozen; this is what they are before they are answers.
+    __setattr__ = object.__setattr__
+
+    def __getattr__(self, name: str) -> Any:
+        # Called only for what is not there yet. Names with underscores are asked for by copy, pickle and doctest.
+        if name.startswith("__"):
+            raise AttributeError(name)
+        _arrive(self)
+        return getattr(self, name)
+
+    def __eq__(self, other: object) -> Any:
+        _arrive(self)
+        return self == other
+
+    def __hash__(self) -> int:
+        _arrive(self)
+        return hash(self)
+
+    def __repr__(self) -> str:
+        _arrive(self)
+        return repr(self)
+
+
+def _arrive(answer: Any) -> None:
+    make, argument = answer.pending
+    made = make(argument)
+    kind = type(made)
+    answer.__dict__.update(vars(made))
+    # Only now: a second look after a failure fails in the same way. Another thread may have been here first.
+    answer.__dict__.pop("pending", None)
+    answer.__class__ = kind
+
+
+def late(kind: type[T]) -> type[T]:
+    """The subclass of `kind`, a class without slots, whose objects begin with `pending` alone."""
+    return cast(
+        type[T], type(kind.__name__, (Late, kind), {"__module__": kind.__module__, "__doc__": kind.__doc__})
+    )

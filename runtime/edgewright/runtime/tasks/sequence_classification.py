@@ -1,0 +1,52 @@
+"""Sequence classification on the device: a series in, every class with its probability out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from edgewright.runtime.manifest import Streaming, TensorSpec
+from edgewright.runtime.series_front import SeriesFront
+from edgewright.runtime.tasks.classification import LOGITS, Classification, Classifier
+from edgewright.runtime.tasks.late import late
+from edgewright.runtime.tasks.series_task import SeriesTask
+from edgewright.runtime.tasks.shapes import check_tensors
+
+__all__ = ["SequenceClassification"]
+
+_Late = late(Classification)
+
+
+class SequenceClassification(Classifier, SeriesTask):
+    """The device half of sequence classification; `processor` holds `SeriesSettings` as plain values."""
+
+    name = "sequence-classification"
+    kind = "sequence classifier"
+
+    def __init__(
+        self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
+    ) -> None:
+        SeriesTask.__init__(self, processor)
+        Classifier.__init__(self, labels)
+
+    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+        """Raise `BundleError` unless the graph takes these series and answers with one logit per label."""
+        check_tensors("input", inputs, self._tensors)
+        self.check_logits(outputs)
+
+    def check_step(self, streaming: Streaming) -> None:
+        """Raise `BundleError` unless the step graph takes these steps and answers with one logit per label."""
+        self.check_step_inputs(streaming)
+        self.check_logits(streaming.outputs)
+
+    def stream_front(self, series: str = "") -> SeriesFront:
+        """The raw half of a new stream."""
+        return SeriesFront(self.settings, series, self._answer)
+
+    def _answer(self, front: SeriesFront, outputs: NDArray[Any], time: float | None) -> Classification:
+        answer = _Late.__new__(_Late)
+        answer.pending = self._one, outputs  # type: ignore[attr-defined]
+        return answer
+
+    def _one(self, outputs: NDArray[Any]) -> Classification:
+        return self.decode({LOGITS: outputs})[0]

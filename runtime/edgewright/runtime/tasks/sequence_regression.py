@@ -1,0 +1,120 @@
+"""Sequence regression on the device: a series in, the targets' values at every step out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.runtime.errors import BundleError
+from edgewright.runtime.manifest import Streaming, TensorSpec
+from edgewright.runtime.series_front import SeriesFront
+from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.late import late
+from edgewright.runtime.tasks.numbers import PREDICTION, no_decisions, predicted, same_numbers, to_units
+from edgewright.runtime.tasks.series_task import LENGTHS, SeriesTask
+from edgewright.runtime.tasks.shapes import check_tensors
+
+__all__ = ["Prediction", "SequenceRegression"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The answer to one series: `values` is float64 [steps, targets] in the user's units, a column for each of `names`.
+
+    The answer of a stream has one step.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+
+    @property
+    def last(self) -> NDArray[np.float64]:
+        """The values at the last step, float64 [targets]."""
+        newest: NDArray[np.float64] = self.values[-1]
+        return newest
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Prediction):
+            return NotImplemented
+        return self.names == other.names and same_numbers(self.values, other.values)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+_Late = late(Prediction)
+
+
+class SequenceRegression(SeriesTask):
+    """The device half of sequence regression; `processor` holds `SeriesSettings` as plain values."""
+
+    name = "sequence-regression"
+
+    def __init__(
+        self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
+    ) -> None:
+        super().__init__(processor)
+        if not self.settings.targets:
+            raise BundleError("sequence regression needs targets, the settings have none: get a fresh bundle")
+        count = len(self.settings.targets)
+        self._outputs = (TensorSpec(PREDICTION, "float32", ("batch", "time", count)),)
+        self._step_outputs = (TensorSpec(PREDICTION, "float32", ("batch", count)),)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+        """Raise `BundleError` unless the graph takes these series and gives every target at every step."""
+        check_tensors("input", inputs, self._tensors)
+        check_tensors("output", outputs, self._outputs)
+
+    def check_step(self, streaming: Streaming) -> None:
+        """Raise `BundleError` unless the step graph takes these steps and gives every target."""
+        self.check_step_inputs(streaming)
+        check_tensors("output", streaming.outputs, self._step_outputs, "the step graph")
+
+    def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Prediction]:
+        """Outputs [batch, time, targets] to one answer each, as long as the sample where `samples` are given.
+
+        Raises `InputError` when an output is not finite.
+        """
+        names = self.settings.targets
+        rows = predicted(outputs, names)
+        answers = []
+        for row, sample in zip(rows, samples if samples is not None else [None] * len(rows), strict=True):
+            used = row if sample is None else row[: int(sample[LENGTHS])]
+            answers.append(Prediction(names, to_units(used, *self.scale(sample))))
+        return answers
+
+    def decisions(self, outputs: Feeds) -> list[Any]:
+        """An empty list for each sample: numbers alone decide nothing."""
+        return no_decisions(outputs)
+
+    def plain(self, answer: Prediction, top: int = 5) -> dict[str, Any]:
+        """Each target's values, step by step."""
+        columns = zip(answer.names, answer.values.T.tolist(), strict=True)
+        return {"values": dict(columns)}
+
+    def show(self, answer: Prediction, top: int = 1) -> str:
+        """Each target's last value: "temperature 21.35"."""
+        shown = "  ".join(
+            f"{name} {value:.6g}" for name, value in zip(answer.names, answer.last.tolist(), strict=True)
+        )
+        return shown if len(answer.values) == 1 else f"{shown}  (the last of {len(answer.values)} steps)"
+
+    def stream_front(self, series: str = "") -> SeriesFront:
+        """The raw half of a new stream."""
+        return SeriesFront(self.settings, series, self._answer)
+
+    def _answer(self, front: SeriesFront, outputs: NDArray[Any], time: float | None) -> Prediction:
+        answer = _Late.__new__(_Late)
+        answer.pending = self._one, (outputs, front.target_mean, front.target_std)  # type: ignore[attr-defined]
+        return answer
+
+    def _one(self, pending: tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]) -> Prediction:
+        outputs, mean, std = pending
+        names = self.settings.targets
+        return Prediction(names, to_units(predicted({PREDICTION: outputs}, names, axes=2), mean, std))

@@ -1,0 +1,104 @@
+"""Text classification on the device: a text in, every class with its probability out."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgewright.runtime.errors import BundleError
+from edgewright.runtime.manifest import TensorSpec
+from edgewright.runtime.structure import to_plain
+from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.classification import Classifier
+from edgewright.runtime.tasks.inputs import is_directory
+from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
+from edgewright.runtime.text import (
+    TEXT_SUFFIXES,
+    encode_text,
+    load_text,
+    load_tokenizer,
+    text_files,
+    text_settings,
+)
+
+__all__ = ["LENGTHS", "TOKENS", "TextClassification"]
+
+TOKENS = "tokens"
+LENGTHS = "lengths"
+
+_ROLE = "tokenizer"
+_TENSORS = (TensorSpec(TOKENS, "int64", ("batch", "time")), TensorSpec(LENGTHS, "int32", ("batch",)))
+
+
+class TextClassification(Classifier):
+    """The device half of text classification; `processor` holds `TextSettings` as plain values, the asset "tokenizer"
+    is a tokenizer.json.
+    """
+
+    name = "text-classification"
+    kind = "text classifier"
+    reads_text = True
+
+    def __init__(
+        self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
+    ) -> None:
+        self.settings = text_settings(processor)
+        super().__init__(labels)
+        content = (assets or {}).get(_ROLE)
+        if content is None:
+            raise BundleError(
+                "a text classifier needs a tokenizer, and the bundle has none: get a fresh copy of the bundle"
+            )
+        self._content = content
+        self._tokenizer = load_tokenizer(content)
+
+    @property
+    def processor(self) -> Mapping[str, Any]:
+        """The settings as plain JSON values."""
+        plain: dict[str, Any] = to_plain(self.settings)
+        return plain
+
+    @property
+    def assets(self) -> Mapping[str, tuple[str, bytes]]:
+        """The tokenizer."""
+        return {_ROLE: ("tokenizer.json", self._content)}
+
+    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+        """Raise `BundleError` unless the graph takes tokens and answers with one logit per label."""
+        check_tensors("input", inputs, _TENSORS)
+        self.check_logits(outputs)
+
+    def files(self, directory: Path) -> list[Path]:
+        """The .txt files below `directory`, sorted."""
+        return text_files(directory)
+
+    def inputs(self, argument: str) -> list[tuple[str, Any]]:
+        """A .txt file, every one of a folder, or the words themselves."""
+        if is_directory(argument):
+            return [(str(path), path) for path in self.files(Path(argument))]
+        path = Path(argument)
+        one_word = not any(character.isspace() for character in argument)
+        if (one_word and path.suffix.lower() in TEXT_SUFFIXES) or _is_file(path):
+            return [(argument, path)]
+        return [(argument, argument)]
+
+    def raw_file(self, raw: Any) -> tuple[bytes, str]:
+        """The text as UTF-8; a file as it is."""
+        return load_text(raw).encode("utf-8"), ".txt"
+
+    def encode(self, raw: Any) -> Feeds:
+        """One raw text to `tokens` int64 [tokens] and `lengths` int32, their number. Raises `InputError`."""
+        tokens = encode_text(load_text(raw), self._tokenizer, self.settings)
+        return {TOKENS: tokens, LENGTHS: np.array(len(tokens), np.int32)}
+
+    def collate(self, samples: Sequence[Feeds]) -> Feeds:
+        """Samples to one batch; shorter ones are padded with zeros at the end. A single one is not copied."""
+        return pad_collate(samples, _TENSORS)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a text that is no name of a file
+        return False
