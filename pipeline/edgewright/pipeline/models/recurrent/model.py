@@ -114,5 +114,6 @@ class RecurrentModel(RecurrentBackbone):
         return RecurrentBackbone(self.network, self.dimensions, self.embedding, self.layers)
 
     def answering(self) -> RecurrentHead:
-        """The head as a module of its own, with the same weights."""
-        return RecurrentHead(self.dimensions, self.network.dropout, self.head)
+        """The head as a module of its own, in the same mode, with the same weights."""
+        head = RecurrentHead(self.dimensions, self.network.dropout, self.head)
+        return head.train(self.training)

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgewright.pipeline.models.recurrent.network import Dimensions
 from edgewright.runtime.errors import ModelError
-from edgewright.runtime.structure import StructureError, from_plain
+from edgewright.runtime.structure import from_plain
 
 __all__ = ["RECURRENT_TASKS", "RecurrentTask", "dimensions_of", "load_settings"]
 
@@ -47,7 +47,7 @@ def load_settings(task: str, plain: Mapping[str, Any]) -> Any:
     kind = getattr(importlib.import_module(module), name)
     try:
         return from_plain(kind, dict(plain))
-    except StructureError as error:
+    except ValueError as error:  # also what the settings themselves refuse
         raise ModelError(
             f"the model's record: settings: {error}: take it from the run that made it"
         ) from None
