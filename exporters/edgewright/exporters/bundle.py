@@ -4,19 +4,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from safetensors.numpy import save
 
 from edgewright.exporters.hub_files import hub_files
 from edgewright.exporters.model_card import model_card
 from edgewright.exporters.onnx_graph import Graph, copy_graph
-from edgewright.exporters.precision import PRECISIONS
+from edgewright.exporters.precision import PRECISIONS, step_file
 from edgewright.exporters.samples import Samples
 from edgewright.exporters.verdict import GoldenAnswers, Verdict
 from edgewright.runtime.errors import ExportError, MachineError
@@ -27,6 +25,7 @@ from edgewright.runtime.manifest import (
     Golden,
     GoldenSample,
     Manifest,
+    Streaming,
     TensorSpec,
     Variant,
     manifest_to_json,
@@ -42,11 +41,12 @@ _LIBRARIES = (
     "onnxruntime",
     "onnxruntime-gpu",
     "pillow",
+    "soundfile",
+    "tokenizers",
     "torch",
     "torchvision",
     "timm",
 )
-_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif"}
 
 
 def library_versions() -> dict[str, str]:
@@ -65,9 +65,10 @@ class Candidate:
     """Everything of a bundle but its verdict.
 
     `graphs` maps a precision to its graph and has to hold fp32; `failures` maps a precision that could not be
-    made to the reason. `device_task` is the training side's: its `processor` and `labels` go into the
-    manifest. `facts` are lines of the model card (what it was trained on, the metric, ...), in the order to
-    print them.
+    made to the reason. A model that streams has `step_graphs` too, by precision, and says in `streaming` what they
+    take and give; a precision of which only the whole graph could be made then counts as a failure. `device_task` is
+    the training side's: its `processor`, `labels` and `assets` go into the bundle. `facts` are lines of the model card
+    (what it was trained on, the metric, ...), in the order to print them.
     """
 
     task: str
@@ -79,12 +80,32 @@ class Candidate:
     failures: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=library_versions)
+    step_graphs: Mapping[str, Graph] = field(default_factory=dict)
+    streaming: Streaming | None = None
 
     def __post_init__(self) -> None:
         if "fp32" not in self.graphs:
             raise ExportError(
                 "there is no fp32 graph: export the model first, the other precisions are made from it"
             )
+        if self.streaming is None and not self.step_graphs:
+            return
+        if self.streaming is None or "fp32" not in self.step_graphs:
+            raise ExportError(
+                "a model that streams has a step graph in fp32 and says what it takes: export both, or neither"
+            )
+        whole = {name: graph for name, graph in self.graphs.items() if name in self.step_graphs}
+        lost = [name for name in self.graphs if name not in whole]
+        reasons = {
+            name: f"there is no step graph in {name}, only the whole one: leave {name} out" for name in lost
+        }
+        object.__setattr__(self, "graphs", whole)
+        object.__setattr__(self, "failures", {**reasons, **self.failures})
+
+    def size(self, name: str) -> int:
+        """Bytes of all graphs of the precision `name`."""
+        step = self.step_graphs.get(name)
+        return self.graphs[name].size + (0 if step is None else step.size)
 
 
 def write_bundle(target: Path, candidate: Candidate, verdict: Verdict, samples: Samples) -> Path:
@@ -139,9 +160,14 @@ def write_candidate(
         (folder / "onnx").mkdir()
         variants = []
         for name in names:
-            path = f"onnx/{_file_name(name, ranking)}"
-            copy_graph(candidate.graphs[name], folder / path)
-            variants.append(Variant(name, {"model": path}, golden.tolerances[name]))
+            file = _file_name(name, ranking)
+            made = {"model": (candidate.graphs[name], f"onnx/{file}")}
+            if candidate.streaming is not None:
+                made["step"] = (candidate.step_graphs[name], f"onnx/{step_file(file)}")
+            for graph, path in made.values():
+                copy_graph(graph, folder / path)
+            graphs = {role: path for role, (_, path) in made.items()}
+            variants.append(Variant(name, graphs, golden.tolerances[name]))
         manifest = Manifest(
             task=candidate.task,
             model=candidate.model,
@@ -157,9 +183,13 @@ def write_candidate(
             versions=candidate.versions,
             licence=candidate.licence,
             seed=candidate.seed,
+            assets={role: name for role, (name, _) in candidate.device_task.assets.items()},
+            streaming=candidate.streaming,
         )
-        for name, content in hub_files(manifest).items():
-            (folder / name).write_text(canonical_json(content), encoding="utf-8")
+        for name, content in candidate.device_task.assets.values():
+            (folder / name).write_bytes(content)
+        for name, document in hub_files(manifest).items():
+            (folder / name).write_text(canonical_json(document), encoding="utf-8")
         (folder / "README.md").write_text(model_card(manifest, verdict, candidate.facts), encoding="utf-8")
         files = tuple(
             FileEntry(file.relative_to(folder).as_posix(), sha256_of_file(file), file.stat().st_size)
@@ -184,7 +214,7 @@ def _write_golden(folder: Path, candidate: Candidate, golden: GoldenAnswers, sam
     kept = []
     for index, sample_id in enumerate(golden.ids):
         raw = samples.raw(sample_id)
-        content, suffix = _raw_file(raw)
+        content, suffix = candidate.device_task.raw_file(raw)
         file = f"golden/{index}{suffix}"
         (folder / file).write_bytes(content)
         _check_same(candidate.device_task, raw, folder / file, sample_id)
@@ -200,31 +230,10 @@ def _rows(rows: tuple[Any, ...], spec: TensorSpec) -> NDArray[Any]:
     return np.zeros((0, *(axis if isinstance(axis, int) else 0 for axis in spec.shape[1:])), spec.dtype)
 
 
-def _raw_file(raw: Any) -> tuple[bytes, str]:
-    """The raw input as the bytes of a file: unchanged where it is one, else losslessly as PNG."""
-    if isinstance(raw, (str, Path)):
-        content = Path(raw).read_bytes()
-    elif isinstance(raw, bytes):
-        content = raw
-    else:
-        image = (
-            raw if isinstance(raw, Image.Image) else Image.fromarray(_without_single_channel(np.asarray(raw)))
-        )
-        buffer = BytesIO()
-        image.save(buffer, format="PNG")
-        content = buffer.getvalue()
-    with Image.open(BytesIO(content)) as opened:
-        return content, _SUFFIXES.get(opened.format or "", ".bin")
-
-
-def _without_single_channel(value: NDArray[Any]) -> NDArray[Any]:
-    return value[..., 0] if value.ndim == 3 and value.shape[2] == 1 else value
-
-
 def _check_same(task: DeviceTask, raw: Any, file: Path, sample_id: str) -> None:
     kept: Feeds = task.encode(file)
     for name, value in task.encode(raw).items():
         if not np.array_equal(value, kept[name]):
             raise ExportError(
-                f"the file kept for golden sample {sample_id} encodes to other tensors: use image files as data"
+                f"the file kept for golden sample {sample_id} encodes to other tensors: give files as raw inputs"
             )

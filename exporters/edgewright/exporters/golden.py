@@ -1,11 +1,12 @@
 """Chooses the samples that go into the bundle, and how near a device has to come to torch on them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edgewright.exporters.measure import Measured, margins
+from edgewright.exporters.measure import Measured, decides, margins
 from edgewright.exporters.samples import Samples
 from edgewright.exporters.statistics import distance
 from edgewright.exporters.verdict import GoldenAnswers
@@ -24,10 +25,19 @@ _INTEGER_FLOOR = 2e-2
 
 
 def choose_golden(
-    task: DeviceTask, samples: Samples, measured: Measured, variants: Sequence[str]
+    task: DeviceTask,
+    samples: Samples,
+    measured: Measured,
+    variants: Sequence[str],
+    every_step: Sequence[str] = (),
+    stream_apart: Mapping[str, float] | None = None,
 ) -> GoldenAnswers:
     """Pick up to eight samples, spread over torch's decisions, that torch and all `variants` decide alike and
     clearly.
+
+    Args:
+        every_step: Outputs with an answer for every step; they are kept up to the longest sample chosen.
+        stream_apart: How far each variant's streaming form lies from its whole graph, relative.
 
     Each variant's tolerance is what was measured on the chosen samples, widened for other machines.
     """
@@ -38,14 +48,32 @@ def choose_golden(
     for outputs in found.values():
         agreed &= np.array([a == b for a, b in zip(task.decisions(outputs), decided, strict=True)])
         margin = np.minimum(margin, margins(outputs))
-    rows = _spread([str(decision) for decision in decided], margin, agreed)
+    if decides(decided):
+        rows = _spread([str(decision) for decision in decided], margin, agreed)
+    else:
+        rows = _evenly(np.flatnonzero(agreed))
     decisions: list[Any] = [decided[row] for row in rows]
+    kept = {name: value[rows] for name, value in measured.torch.items()}
+    if measured.lengths is not None and rows:
+        longest = int(measured.lengths[rows].max())
+        kept = {name: value[:, :longest] if name in every_step else value for name, value in kept.items()}
+    apart = stream_apart or {}
     return GoldenAnswers(
         tuple(samples.ids[row] for row in rows),
-        {name: tuple(_nested(value[rows])) for name, value in measured.torch.items()},
+        {name: tuple(_nested(value)) for name, value in kept.items()},
         tuple(decisions),
-        {name: _tolerance(name, measured.torch, outputs, rows) for name, outputs in found.items()},
+        {
+            name: _tolerance(name, measured.torch, outputs, rows, apart.get(name, 0.0))
+            for name, outputs in found.items()
+        },
     )
+
+
+def _evenly(rows: NDArray[np.intp]) -> list[int]:
+    if not len(rows):
+        return []
+    places = np.linspace(0, len(rows) - 1, min(GOLDEN_SAMPLES, len(rows))).round().astype(int)
+    return [int(row) for row in rows[np.unique(places)]]
 
 
 def _spread(kinds: Sequence[str], margin: np.ndarray[Any, Any], agreed: np.ndarray[Any, Any]) -> list[int]:
@@ -72,13 +100,15 @@ def _nested(value: np.ndarray[Any, Any]) -> list[Any]:
     return nested
 
 
-def _tolerance(name: str, torch_outputs: Feeds, outputs: Feeds, rows: list[int]) -> Tolerance:
+def _tolerance(
+    name: str, torch_outputs: Feeds, outputs: Feeds, rows: list[int], stream_apart: float
+) -> Tolerance:
     rows = rows or list(range(len(next(iter(outputs.values())))))
     few = distance(
         {key: value[rows] for key, value in torch_outputs.items()},
         {key: outputs[key][rows] for key in outputs},
     )
-    return Tolerance(widened(name, few.relative))
+    return Tolerance(widened(name, few.relative + stream_apart))
 
 
 def widened(variant: str, relative: float) -> float:

@@ -3,7 +3,6 @@
 import dataclasses
 import tempfile
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,12 @@ import torch
 from edgewright.exporters.bundle import Candidate, write_candidate
 from edgewright.exporters.golden import choose_golden
 from edgewright.exporters.ladder import climb
-from edgewright.exporters.measure import Measured, Opener, clear_rows, measure
+from edgewright.exporters.latencies import row_speeds, stepped_latencies, typical_sample, whole_latencies
+from edgewright.exporters.measure import Measured, Opener, clear_rows, decides, measure
 from edgewright.exporters.samples import Reference, Samples
 from edgewright.exporters.statistics import Difference, bootstrap_difference, distance, paired_difference
-from edgewright.exporters.timing import Latency, measure_latency
+from edgewright.exporters.stepping import answers_every_step
+from edgewright.exporters.timing import Latency
 from edgewright.exporters.verdict import (
     FAIL,
     FP16_RELATIVE,
@@ -31,10 +32,13 @@ from edgewright.exporters.verdict import (
     Verdict,
 )
 from edgewright.runtime.errors import ExportError
-from edgewright.runtime.session import Session, open_session
+from edgewright.runtime.session import open_session
 from edgewright.runtime.tasks.base import Feeds
 
 __all__ = ["judge"]
+
+_OWN_RUNGS = ("precision", "provider", "stream")
+"""Rungs of the ladder that one variant can fail alone."""
 
 
 def judge(
@@ -65,9 +69,13 @@ def judge(
     count = threads or torch.get_num_threads()
     paths = {name: graph.path for name, graph in candidate.graphs.items()}
     measured, sessions = measure(reference, samples, paths, provider, count, opener, progress)
-    latencies = _latencies(reference, samples, sessions, count, seconds)
+    typical = typical_sample(reference, samples, measured)
+    steps = stepped_latencies(reference, candidate, typical, measured, provider, opener, seconds / 4)
+    latencies = whole_latencies(
+        reference, typical, {name: sessions[name] for name in measured.variants}, count, seconds
+    )
     rows = [
-        _judge_variant(name, reference, candidate, samples, budget, measured, latencies)
+        _judge_variant(name, reference, candidate, samples, budget, measured, latencies, steps)
         for name in candidate.graphs
     ]
     rows += [VariantRow(name, FAIL, reason) for name, reason in candidate.failures.items()]
@@ -76,7 +84,9 @@ def judge(
     rows = [_blamed(row, ladder) for row in rows]
     ranking, reason = _rank(rows, budget, ladder)
     golden = (
-        choose_golden(reference.task, samples, measured, ranking)
+        choose_golden(
+            reference.task, samples, measured, ranking, _every_step(candidate), _stream_apart(ladder)
+        )
         if ranking
         else GoldenAnswers((), {}, (), {})
     )
@@ -93,19 +103,13 @@ def judge(
     )
 
 
-def _latencies(
-    reference: Reference, samples: Samples, sessions: Mapping[str, Session], threads: int, seconds: float
-) -> dict[str, Latency]:
-    feeds = reference.task.collate([reference.encode(samples.raws[0])])
-    sides: dict[str, Callable[[], object]] = {"torch": lambda: reference.run(feeds)}
-    for name, session in sessions.items():
-        sides[name] = partial(session.run, feeds)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        return measure_latency(sides, seconds)
-    finally:
-        torch.set_num_threads(before)
+def _every_step(candidate: Candidate) -> list[str]:
+    return [spec.name for spec in candidate.graphs["fp32"].outputs if answers_every_step(spec)]
+
+
+def _stream_apart(ladder: Ladder | None) -> dict[str, float]:
+    rungs = () if ladder is None else ladder.rungs
+    return {rung.variant: rung.figure or 0.0 for rung in rungs if rung.name == "stream"}
 
 
 def _judge_variant(
@@ -116,31 +120,37 @@ def _judge_variant(
     budget: Budget,
     measured: Measured,
     latencies: Mapping[str, Latency],
+    steps: Mapping[str, Latency],
 ) -> VariantRow:
-    fp32_size = candidate.graphs["fp32"].size
-    size = candidate.graphs[name].size
-    note = candidate.graphs[name].note
+    size = candidate.size(name)
     row = VariantRow(
         name,
         FAIL,
         measured.errors.get(name, ""),
-        (note,) if note else (),
+        _notes(candidate, name),
         size=size,
-        size_ratio=size / fp32_size,
+        size_ratio=size / candidate.size("fp32"),
         provider=measured.providers.get(name, ""),
     )
     if name in measured.errors:
         return row
     torch_outputs, outputs = measured.torch, measured.variants[name]
     apart = distance(torch_outputs, outputs)
-    row = dataclasses.replace(row, worst_sample=samples.ids[apart.worst], **_speeds(name, latencies))
+    row = dataclasses.replace(
+        row, worst_sample=samples.ids[apart.worst], **row_speeds(name, latencies, steps)
+    )
     if not apart.finite:
         return dataclasses.replace(
             row, reason="its outputs are not finite (NaN or infinity): leave this precision out"
         )
-    decided = zip(reference.task.decisions(torch_outputs), reference.task.decisions(outputs), strict=True)
-    same = np.array([ours == theirs for ours, theirs in decided])
-    clear = clear_rows(torch_outputs, FP32_RELATIVE)
+    agreement = agreement_clear = None
+    wanted = reference.task.decisions(torch_outputs)
+    if decides(wanted):
+        pairs = zip(wanted, reference.task.decisions(outputs), strict=True)
+        same = np.array([ours == theirs for ours, theirs in pairs])
+        clear = clear_rows(torch_outputs, FP32_RELATIVE)
+        agreement = float(same.mean())
+        agreement_clear = float(same[clear].mean()) if clear.any() else 1.0
     difference = _difference(reference, torch_outputs, outputs, samples)
     known = np.isfinite([difference.low, difference.high]).all()
     row = dataclasses.replace(
@@ -150,26 +160,14 @@ def _judge_variant(
         drop=difference.drop,
         interval=(difference.low, difference.high) if known else None,
         interval_method=difference.method,
-        agreement=float(same.mean()),
-        agreement_clear=float(same[clear].mean()) if clear.any() else 1.0,
+        agreement=agreement,
+        agreement_clear=agreement_clear,
         max_abs=apart.max_abs,
         relative=apart.relative,
         passing_tolerance=apart.passing_tolerance,
         sqnr_db=apart.sqnr_db if apart.sqnr_db is not None and np.isfinite(apart.sqnr_db) else None,
     )
     return _decide(row, reference.metric_name, budget)
-
-
-def _speeds(name: str, latencies: Mapping[str, Latency]) -> dict[str, Any]:
-    own, original = latencies[name], latencies["torch"]
-    return {
-        "p50_ms": own.p50_ms,
-        "p95_ms": own.p95_ms,
-        "torch_p50_ms": original.p50_ms,
-        "torch_p95_ms": original.p95_ms,
-        "speed_vs_torch": own.times_as_fast_as(original),
-        "speed_vs_fp32": own.times_as_fast_as(latencies["fp32"]) if "fp32" in latencies else None,
-    }
 
 
 def _difference(reference: Reference, torch_outputs: Feeds, outputs: Feeds, samples: Samples) -> Difference:
@@ -190,13 +188,13 @@ def _difference(reference: Reference, torch_outputs: Feeds, outputs: Feeds, samp
 
 def _decide(row: VariantRow, metric: str, budget: Budget) -> VariantRow:
     """PASS, FAIL or REJECTED, and the reason."""
-    assert row.drop is not None and row.relative is not None and row.agreement_clear is not None
+    assert row.drop is not None and row.relative is not None
     notes = list(row.notes)
     if row.name == "fp32":
         if row.relative > FP32_RELATIVE:
             reason = f"fp32 differs from torch by {row.relative:.2g} of the output scale, {FP32_RELATIVE:g} is allowed"
             return dataclasses.replace(row, status=FAIL, reason=reason)
-        if row.agreement_clear < 1.0:
+        if row.agreement_clear is not None and row.agreement_clear < 1.0:
             reason = f"fp32 decides {1 - row.agreement_clear:.2%} of the clear samples otherwise than torch"
             return dataclasses.replace(row, status=FAIL, reason=reason)
     if row.name == "fp16" and row.relative > FP16_RELATIVE:
@@ -212,9 +210,9 @@ def _decide(row: VariantRow, metric: str, budget: Budget) -> VariantRow:
             f"{budget.max_drop:.4f} is allowed"
         )
         return dataclasses.replace(row, status=FAIL, reason=reason)
-    # fp32 that agrees with torch on every decision has nothing left to prove.
+    # fp32 that agrees with torch on every decision, or decides nothing, has nothing left to prove.
     unproven = row.interval is None or row.interval[1] > budget.max_drop + ROUNDING
-    if unproven and not (row.name == "fp32" and row.agreement == 1.0):
+    if unproven and not (row.name == "fp32" and row.agreement in (1.0, None)):
         reach = "has no interval" if row.interval is None else f"may reach {row.interval[1]:.4f}"
         text = f"the drop {reach} (95 % interval), beyond {budget.max_drop:.4f}: more evaluation samples may settle it"
         if budget.require == "interval":
@@ -223,18 +221,30 @@ def _decide(row: VariantRow, metric: str, budget: Budget) -> VariantRow:
     if row.name != "fp32":
         assert row.size_ratio is not None
         smaller = row.size_ratio <= 1.0 - budget.smaller_by
-        faster = row.speed_vs_fp32 is None or row.speed_vs_fp32 >= 1.0 + budget.faster_by
+        faster = row.speed_vs_fp32 is None or max(_speeds(row)) >= 1.0 + budget.faster_by
         if not smaller and not faster:
             reason = (
                 f"does not earn its place: {row.size_ratio:.2f} times the size and {row.speed_vs_fp32:.2f} times "
                 f"the speed of fp32, {1 - budget.smaller_by:.2f} or {1 + budget.faster_by:.2f} is asked for"
             )
             return dataclasses.replace(row, status=REJECTED, reason=reason, notes=tuple(notes))
-        if row.speed_vs_fp32 is not None and row.speed_vs_fp32 < 1.0 / (1.0 + budget.faster_by):
-            notes.append(
-                f"slower than fp32 here ({row.speed_vs_fp32:.2f} times its speed): kept for its size"
-            )
+        slow = [speed for speed in _speeds(row) if speed < 1.0 / (1.0 + budget.faster_by)]
+        if slow:
+            kept = "its size" if smaller else "its speed in the other form"
+            notes.append(f"slower than fp32 here ({min(slow):.2f} times its speed): kept for {kept}")
     return dataclasses.replace(row, status=PASS, reason="", notes=tuple(notes))
+
+
+def _speeds(row: VariantRow) -> list[float]:
+    """How many times as fast as fp32: of the whole graph, and of the step graph where there is one."""
+    return [speed for speed in (row.speed_vs_fp32, row.step_speed_vs_fp32) if speed is not None]
+
+
+def _notes(candidate: Candidate, name: str) -> tuple[str, ...]:
+    """How the graphs of a variant were made."""
+    note = candidate.graphs[name].note
+    step = candidate.step_graphs[name].note if name in candidate.step_graphs else note
+    return tuple(text for text in (note, "" if step == note else f"its step graph: {step}") if text)
 
 
 def _climb(
@@ -268,7 +278,7 @@ def _blamed(row: VariantRow, ladder: Ladder | None) -> VariantRow:
     if ladder is None or row.name == "fp32":
         return row
     for rung in ladder.rungs:
-        if rung.variant == row.name and rung.status == "failed" and rung.name in ("precision", "provider"):
+        if rung.variant == row.name and rung.status == "failed" and rung.name in _OWN_RUNGS:
             notes = (*row.notes, f"parts from fp32 first at {rung.node}") if rung.node else row.notes
             reason = row.reason if row.status == FAIL else f"the ladder fails at {rung.name}: {rung.reason}"
             return dataclasses.replace(row, status=FAIL, reason=reason, notes=notes)
@@ -284,8 +294,7 @@ def _rank(rows: list[VariantRow], budget: Budget, ladder: Ladder | None) -> tupl
         shared = [
             rung
             for rung in ladder.rungs
-            if rung.status == "failed"
-            and (rung.name in ("encode", "export", "fusion", "decode") or rung.variant == "fp32")
+            if rung.status == "failed" and (rung.name not in _OWN_RUNGS or rung.variant == "fp32")
         ]
         if shared:
             return (), f"the ladder fails at {shared[0].name}: {shared[0].reason}"

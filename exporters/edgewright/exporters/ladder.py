@@ -1,5 +1,6 @@
-"""The blame ladder: six rungs from raw input to answer, each with one more thing changed; the first bad one
-is named.
+"""The blame ladder: the rungs from raw input to answer, each with one more thing changed; the first bad one is named.
+
+Of a model with a streaming form, one more rung compares that with the whole model.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from edgewright.exporters.measure import Measured, Opener, clear_rows, encode_al
 from edgewright.exporters.nodes import first_apart_from_graph, first_apart_from_torch
 from edgewright.exporters.samples import Reference, Samples
 from edgewright.exporters.statistics import distance
+from edgewright.exporters.stepping import open_step, stream_apart
 from edgewright.exporters.verdict import FP32_DECISIONS, FP32_RELATIVE, ROUNDING, Budget, Ladder, Rung
 from edgewright.runtime.bundle import Bundle, open_bundle
 from edgewright.runtime.engine import Engine
@@ -100,6 +102,9 @@ class _Climber:
         for entry in self.bundle.manifest.variants:
             found.append(self._guard("provider", entry.name, partial(self._provider, entry)))
         found.append(self._guard("decode", self.bundle.manifest.default_variant, self._decode))
+        if self.bundle.manifest.streaming is not None:
+            for entry in self.bundle.manifest.variants:
+                found.append(self._guard("stream", entry.name, partial(self._stream, entry)))
         return found
 
     def _guard(self, name: str, variant: str, step: Callable[[], Rung]) -> Rung:
@@ -114,7 +119,7 @@ class _Climber:
 
     def _encode(self) -> Rung:
         manifest = self.bundle.manifest
-        device = load_task(manifest.task, manifest.processor, manifest.labels)
+        device = load_task(manifest.task, manifest.processor, manifest.labels, self.bundle.assets())
         worst, figure, reason = "", 0.0, ""
         for sample_id, raw, training in zip(self.few.ids, self.few.raws, self.feeds, strict=True):
             found = device.encode(raw)
@@ -242,6 +247,29 @@ class _Climber:
             "provider", variant.name, "failed" if failed else "ok", apart.relative, tolerance, reason, worst
         )
 
+    def _stream(self, variant: Variant) -> Rung:
+        """The step graph, from the initial states through every step, against the whole graph of the same variant."""
+        streaming = self.bundle.manifest.streaming
+        assert streaming is not None
+        if variant.name not in self.measured.variants:
+            return Rung("stream", variant.name, "not run", None, None, "its whole graph does not run")
+        tolerance = FP32_RELATIVE if variant.name == "fp32" else self._tolerance(variant.name)
+        runner = open_step(self.bundle.path(variant.graphs["step"]), streaming, self.provider, self.opener)
+        whole = {name: value[list(self.rows)] for name, value in self.measured.variants[variant.name].items()}
+        found, count = stream_apart(runner, self.feeds, whole, self.bundle.manifest.outputs)
+        worst = self.few.ids[found.worst]
+        if not found.finite:
+            return Rung("stream", variant.name, "failed", None, tolerance, "a step is not finite", worst)
+        failed = tolerance is not None and not found.relative <= tolerance
+        reason = f"step by step against whole, {count} samples"
+        if failed:
+            reason = (
+                f"answers step by step differ from the whole graph's by {found.relative:.2g} of their scale"
+            )
+        return Rung(
+            "stream", variant.name, "failed" if failed else "ok", found.relative, tolerance, reason, worst
+        )
+
     def _decode(self) -> Rung:
         """Torch's outputs through both decoders have to give equal answers, and the engine must add nothing
         of its own.
@@ -250,7 +278,7 @@ class _Climber:
         with Engine(self.bundle, provider=self.provider, threads=self.threads, cache=False) as engine:
             wrong: dict[str, str] = {}
             wanted = self._torch
-            ours, theirs = self.reference.task.decode(wanted), engine.task.decode(wanted)
+            ours, theirs = (task.decode(wanted, self.feeds) for task in (self.reference.task, engine.task))
             for sample_id, one, two in zip(self.few.ids, ours, theirs, strict=True):
                 if not _same(one, two, 0.0):
                     wrong.setdefault(sample_id, "the device reads another answer from torch's own outputs")
@@ -258,7 +286,7 @@ class _Climber:
                 outputs = {
                     name: value[list(self.rows)] for name, value in self.measured.variants[variant].items()
                 }
-                expected = self.reference.task.decode(outputs)
+                expected = self.reference.task.decode(outputs, self.feeds)
                 for sample_id, raw, answer in zip(self.few.ids, self.few.raws, expected, strict=True):
                     if not _same(answer, engine(raw), _SAME_ANSWER):
                         wrong.setdefault(
@@ -273,8 +301,8 @@ class _Climber:
 
 
 def _same(one: Any, two: Any, tolerance: float) -> bool:
-    """Equal answers: dataclasses and sequences part by part, floats within `tolerance`, everything else by
-    ==.
+    """Equal answers: dataclasses and sequences part by part, floats within `tolerance`, arrays of floats within
+    `tolerance` of their largest value, everything else by ==.
     """
     if dataclasses.is_dataclass(one) and not isinstance(one, type):
         if type(one) is not type(two):
@@ -287,4 +315,7 @@ def _same(one: Any, two: Any, tolerance: float) -> bool:
         return len(one) == len(two) and all(_same(a, b, tolerance) for a, b in zip(one, two, strict=True))
     if isinstance(one, float):
         return bool(abs(one - two) <= tolerance)
+    if isinstance(one, np.ndarray) and one.dtype.kind == "f":
+        near = tolerance * float(np.abs(one).max(initial=0.0))
+        return np.shape(one) == np.shape(two) and bool(np.allclose(one, two, rtol=0.0, atol=near))
     return bool(np.array_equal(one, two))

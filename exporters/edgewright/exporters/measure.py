@@ -1,6 +1,6 @@
 """Runs torch and every variant over the same encoded samples, once, and keeps only the outputs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.exporters.samples import Reference, Samples
+from edgewright.exporters.statistics import stack
 from edgewright.runtime.errors import EdgewrightError
 from edgewright.runtime.session import Session
 from edgewright.runtime.tasks.base import Feeds
 
-__all__ = ["Measured", "Opener", "clear_rows", "encode_all", "margins", "measure", "run_each", "stack"]
+__all__ = ["Measured", "Opener", "clear_rows", "decides", "encode_all", "margins", "measure", "run_each"]
 
 Opener = Callable[..., Session]
 """Called as `edgewright.runtime.session.open_session` is."""
@@ -24,10 +25,11 @@ _BATCH = 32
 @dataclass
 class Measured:
     """Outputs on all samples, in their order. A variant that did not run is in `errors` instead of
-    `variants`.
+    `variants`. `lengths` are those of the samples where they have any, int64 [samples].
     """
 
     torch: Feeds
+    lengths: NDArray[np.int64] | None = None
     variants: dict[str, Feeds] = field(default_factory=dict)
     providers: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
@@ -53,8 +55,10 @@ def measure(
             measured.errors[name] = str(error)
     torch_parts: list[Feeds] = []
     parts: dict[str, list[Feeds]] = {name: [] for name in sessions}
+    lengths: list[int] = []
     for start in range(0, len(samples), _BATCH):
         feeds = [reference.encode(raw) for raw in samples.raws[start : start + _BATCH]]
+        lengths += [int(sample["lengths"]) for sample in feeds if "lengths" in sample]
         torch_parts.append(reference.run(reference.task.collate(feeds)))
         for name in [name for name in sessions if name not in measured.errors]:
             try:
@@ -64,6 +68,7 @@ def measure(
         if progress is not None:
             progress(min(start + _BATCH, len(samples)), len(samples))
     measured.torch = stack(torch_parts)
+    measured.lengths = np.array(lengths, np.int64) if lengths else None
     measured.variants = {name: stack(found) for name, found in parts.items() if name not in measured.errors}
     return measured, {name: session for name, session in sessions.items() if name not in measured.errors}
 
@@ -78,9 +83,9 @@ def encode_all(reference: Reference, samples: Samples) -> list[Feeds]:
     return [reference.encode(raw) for raw in samples.raws]
 
 
-def stack(parts: list[Feeds]) -> Feeds:
-    """Batches, one after the other."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def decides(decisions: Sequence[Any]) -> bool:
+    """Whether a task decides anything: one whose answers are numbers alone has an empty list for each sample."""
+    return any(decision != [] for decision in decisions)
 
 
 def clear_rows(outputs: Feeds, relative: float) -> NDArray[np.bool_]:

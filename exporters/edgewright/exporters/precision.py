@@ -28,7 +28,7 @@ from edgewright.runtime.errors import EdgewrightError, ExportError
 from edgewright.runtime.files import explain_os_error
 from edgewright.runtime.tasks.base import Feeds
 
-__all__ = ["PRECISIONS", "Precision", "make_step_variant", "make_variant"]
+__all__ = ["PRECISIONS", "Precision", "make_step_variant", "make_variant", "step_file"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,11 @@ def make_step_variant(graph: Graph, precision: str, path: Path, per_channel: boo
             f"the {precision} step graph lost the shape of an input or output: leave {precision} out"
         )
     return made
+
+
+def step_file(model_file: str) -> str:
+    """The name of a variant's step graph beside that of its whole graph: "model_fp16.onnx" to "step_fp16.onnx"."""
+    return model_file.replace("model", "step", 1)
 
 
 def _entry(precision: str) -> Precision:

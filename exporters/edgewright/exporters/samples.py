@@ -12,12 +12,15 @@ from torch import nn
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
-__all__ = ["Reference", "Samples"]
+__all__ = ["Reference", "Samples", "torch_call"]
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Raw inputs with their ids and targets, one of each per sample, in one order."""
+    """Raw inputs with their ids and targets, one of each per sample, in one order.
+
+    `targets` is an array whose leading axis is the samples; what else it holds is between the task and its metric.
+    """
 
     ids: tuple[str, ...]
     raws: Sequence[Any]
@@ -60,7 +63,8 @@ class Reference:
     `encode` and `task` are the training side's own: the ladder compares them with what stands in the bundle.
     `metric` takes outputs and targets and is better when higher; where it is the mean of a 0/1 value per
     sample (accuracy), `per_sample` gives those values, and the interval of a difference is exact instead of
-    resampled.
+    resampled. Outputs with an answer for every step are [samples, time, ...], zero beyond a sample's length.
+    `step` runs one step of the model's streaming form, for its latency: `torch_call` makes it.
     """
 
     module: nn.Module
@@ -71,15 +75,27 @@ class Reference:
     per_sample: Callable[[Feeds, NDArray[Any]], NDArray[Any]] | None = None
     input_names: tuple[str, ...] = ("image",)
     output_names: tuple[str, ...] = ("logits",)
+    step: Callable[[Feeds], Feeds] | None = None
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Feeds:
         """One batch through the torch module in eval mode, numpy in and out."""
-        if self.module.training:
-            self.module.eval()
-        device = next((parameter.device for parameter in self.module.parameters()), torch.device("cpu"))
+        return torch_call(self.module, self.input_names, self.output_names)(feeds)
+
+
+def torch_call(
+    module: nn.Module, input_names: Sequence[str], output_names: Sequence[str]
+) -> Callable[[Mapping[str, NDArray[Any]]], Feeds]:
+    """A torch module as a function of arrays by name to arrays by name; it runs in eval mode and keeps no gradients."""
+
+    def call(feeds: Mapping[str, NDArray[Any]]) -> Feeds:
+        if module.training:
+            module.eval()
+        device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
         with torch.inference_mode():
-            found = self.module(
-                *(torch.from_numpy(np.ascontiguousarray(feeds[name])).to(device) for name in self.input_names)
+            found = module(
+                *(torch.from_numpy(np.ascontiguousarray(feeds[name])).to(device) for name in input_names)
             )
         values = (found,) if isinstance(found, torch.Tensor) else tuple(found)
-        return {name: value.cpu().numpy() for name, value in zip(self.output_names, values, strict=True)}
+        return {name: value.cpu().numpy() for name, value in zip(output_names, values, strict=True)}
+
+    return call

@@ -1,8 +1,9 @@
 """How far two models are apart on the same samples, and how sure that is."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.stats
@@ -10,7 +11,16 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.tasks.base import Feeds
 
-__all__ = ["Difference", "TensorDistance", "bootstrap_difference", "distance", "paired_difference", "sqnr_db"]
+__all__ = [
+    "Difference",
+    "TensorDistance",
+    "bootstrap_difference",
+    "distance",
+    "padded",
+    "paired_difference",
+    "sqnr_db",
+    "stack",
+]
 
 CONFIDENCE = 0.95
 
@@ -114,11 +124,14 @@ def bootstrap_difference(
 
 
 def distance(reference: Feeds, found: Feeds) -> TensorDistance:
-    """Compare two sets of outputs of the same names and shapes, the leading axis being the samples."""
+    """Compare two sets of outputs of the same names and shapes, the leading axis being the samples.
+
+    Of outputs with an answer for every step, the shorter ones count as padded with zeros.
+    """
     max_abs = relative = tolerance = 0.0
     worst, finite = 0, True
     for name, wanted in reference.items():
-        ours, theirs = wanted.astype(np.float64), found[name].astype(np.float64)
+        ours, theirs = _as_long_as_each_other(wanted.astype(np.float64), found[name].astype(np.float64))
         if not np.isfinite(theirs).all():
             finite = False
             rows = ~np.isfinite(theirs.reshape(len(theirs), -1)).all(axis=1)
@@ -138,11 +151,42 @@ def distance(reference: Feeds, found: Feeds) -> TensorDistance:
 
 def sqnr_db(reference: Feeds, found: Feeds) -> float | None:
     """Signal to quantisation noise in decibels, over all outputs; None where there is no noise at all."""
-    signal = sum(float((value.astype(np.float64) ** 2).sum()) for value in reference.values())
-    noise = sum(
-        float(((found[name].astype(np.float64) - value.astype(np.float64)) ** 2).sum())
-        for name, value in reference.items()
-    )
+    signal = noise = 0.0
+    for name, value in reference.items():
+        ours, theirs = _as_long_as_each_other(value.astype(np.float64), found[name].astype(np.float64))
+        signal += float((ours**2).sum())
+        noise += float(((theirs - ours) ** 2).sum())
     if noise == 0.0:
         return None
     return 10.0 * math.log10(signal / noise) if signal > 0.0 else -math.inf
+
+
+def stack(parts: Sequence[Feeds]) -> Feeds:
+    """Batches of outputs, one after the other.
+
+    Answers for every step [samples, time, ...] are padded with zeros to the longest batch.
+    """
+    stacked: Feeds = {}
+    for name, first in parts[0].items():
+        values = [part[name] for part in parts]
+        if first.ndim > 2:
+            longest = max(value.shape[1] for value in values)
+            values = [padded(value, longest) for value in values]
+        stacked[name] = np.concatenate(values)
+    return stacked
+
+
+def padded(value: NDArray[Any], length: int) -> NDArray[Any]:
+    """`value` [samples, time, ...] with zeros behind its steps, up to `length` of them."""
+    if value.shape[1] >= length:
+        return value
+    return np.pad(value, [(0, 0), (0, length - value.shape[1])] + [(0, 0)] * (value.ndim - 2))
+
+
+def _as_long_as_each_other(
+    first: NDArray[np.float64], second: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    if first.ndim < 3 or first.shape == second.shape or first.ndim != second.ndim:
+        return first, second
+    longest = max(first.shape[1], second.shape[1])
+    return padded(first, longest), padded(second, longest)

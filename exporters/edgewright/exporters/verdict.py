@@ -31,7 +31,7 @@ __all__ = [
 PASS = "PASS"
 FAIL = "FAIL"
 REJECTED = "REJECTED"
-RUNGS = ("encode", "export", "fusion", "precision", "provider", "decode")
+RUNGS = ("encode", "export", "fusion", "precision", "provider", "decode", "stream")
 FP32_RELATIVE = 1e-4
 """How far fp32 may lie from torch, relative to the largest output."""
 FP16_RELATIVE = 0.05
@@ -63,10 +63,12 @@ class VariantRow:
     """One variant against torch on the evaluation samples. A number is None where it could not be measured.
 
     `drop` is torch's metric less the variant's, with its 95 % `interval`. `agreement` is the share of samples
-    decided as torch does, `agreement_clear` the same without torch's near ties. `relative` is `max_abs` over
+    decided as torch does, `agreement_clear` the same without torch's near ties; None where a task decides nothing.
+    `relative` is `max_abs` over
     torch's largest output; `sqnr_db` is None for bit-equal outputs. Latencies are of one sample in
     milliseconds; `speed_vs_torch` and `speed_vs_fp32` say how many times as fast (medians of ratios taken in
-    turn in the same run).
+    turn in the same run). Those of one step of a model with a streaming form are in microseconds, on one thread.
+    `size` is the bytes of all graphs of the variant.
     """
 
     name: str
@@ -94,6 +96,10 @@ class VariantRow:
     speed_vs_torch: float | None = None
     speed_vs_fp32: float | None = None
     provider: str = ""
+    step_p50_us: float | None = None
+    torch_step_p50_us: float | None = None
+    step_speed_vs_torch: float | None = None
+    step_speed_vs_fp32: float | None = None
 
 
 @dataclass(frozen=True)
