@@ -196,6 +196,12 @@ def check_task(recipe: "Recipe") -> None:
         )
     if rules.recurrent:
         _check_network(recipe, rules)
+    if task.startswith("sequence-"):
+        for column in recipe.data.features or ():
+            if column in (recipe.data.target or ()):
+                raise ValueError(
+                    f"data.features: {column!r} is the target, which the device does not have: leave it out"
+                )
     if task == "forecasting":
         _check_forecast(recipe)
 
@@ -241,6 +247,11 @@ def _check_forecast(recipe: "Recipe") -> None:
         key = "forecast.known" if forecast.known else "data.features"
         raise ValueError(
             f"{key}: with layout: wide every column is a series of its own: remove the key, or use layout: long"
+        )
+    if forecast.per_series and data.unseen == "refuse" and data.split in ("series", "random"):
+        raise ValueError(
+            f"data.unseen: with split: {data.split} the judged series have no scale of their own: "
+            "use unseen: global, or split: time"
         )
     targets = frozenset(data.target or ())
     for column in forecast.known or ():

@@ -30,7 +30,7 @@ _KNOWN = ("values", "target", "lengths", "times", "series", "features", "targets
 def array_recordings(path: Path, recipe: Recipe, name: str, label: str | None = None) -> Recordings:
     """The series of the .npz file at `path`. Nothing in it is unpickled. Raises `DataError`."""
     try:
-        arrays = series_files.read_table(path).columns
+        arrays = series_files.read_table(path, ".npz").columns
     except InputError as error:
         raise DataError(str(error)) from None
     return arrays_to_recordings(arrays, recipe, path.name, name, label)

@@ -18,6 +18,7 @@ _ENOUGH_SERIES = 10
 """A regression divides its data by whole series from this many on, below it in time."""
 
 _MOST_WINDOWS = 1_000_000
+_LONG = 5_000
 
 _NOUN = Noun("series", "series", "series")
 _WINDOWS = Noun("window", "windows", "window")
@@ -47,6 +48,7 @@ class _Division:
         self.classes = {name: index for index, name in enumerate(found.classes)}
         self.forecasts = recipe.task == "forecasting"
         self.skipped = list(found.skipped)
+        self.left_out = 0
 
     def divide(self) -> Splits:
         ways: Mapping[str, Callable[[], dict[str, list[Sample]]]] = {
@@ -93,8 +95,11 @@ class _Division:
         part = part or (0, len(recording))
         columns = self.found.columns
         if self.forecasts:
-            return forecast_samples(recording, part, columns, self.recipe.forecast, self.data.stride)
-        return window_samples(recording, part, columns, self.data, self.classes)
+            samples, left_out = forecast_samples(recording, part, columns, self.recipe.forecast, self.data)
+        else:
+            samples, left_out = window_samples(recording, part, columns, self.data, self.classes)
+        self.left_out += left_out
+        return samples
 
     def _long_enough(self, recordings: Sequence[Recording]) -> list[Recording]:
         kept = []
@@ -232,10 +237,26 @@ class _Division:
             tuples["evaluation"],
             tuple(self.skipped),
             found.source,
-            found.notes,
+            (*found.notes, *self._left_out(), *self._long(chosen["train"])),
             found.files,
             found.columns.features,
             found.columns.targets,
+        )
+
+    def _left_out(self) -> tuple[str, ...]:
+        count = self.left_out
+        if not count:
+            return ()
+        return (
+            f"{count} window{' is' if count == 1 else 's are'} left out: too many of the values are missing there",
+        )
+
+    def _long(self, train: Sequence[Sample]) -> tuple[str, ...]:
+        longest = max(len(sample.raw.values) for sample in train)
+        if self.data.window is not None or longest <= _LONG:
+            return ()
+        return (
+            f"the longest sequence has {longest} steps, and trains slowly: data.window cuts it into shorter ones",
         )
 
     def _check(self, samples: Mapping[str, Sequence[Sample]]) -> None:

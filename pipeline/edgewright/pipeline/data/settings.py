@@ -12,8 +12,10 @@ from edgewright.pipeline.data.samples import SPLITS, Sample, Splits
 from edgewright.pipeline.data.vocabulary import one_thread, train_tokenizer
 from edgewright.pipeline.recipe import Recipe
 from edgewright.runtime.audio import AudioSettings, load_audio, log_mel
-from edgewright.runtime.errors import DataError
+from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.series import ForecastSettings, Scales, Series, SeriesSettings
+from edgewright.runtime.structure import to_plain
+from edgewright.runtime.tasks import load_task
 from edgewright.runtime.text import TextSettings, load_tokenizer
 
 __all__ = ["Fitted", "fit_settings"]
@@ -102,24 +104,40 @@ def _fit_series(recipe: Recipe, splits: Splits) -> Fitted:
             known_mean=tuple(scales[0][index] for index in known),
             known_std=tuple(scales[1][index] for index in known),
         )
-    return Fitted(
-        SeriesSettings(
-            features=features,
-            mean=scales[0],
-            std=scales[1],
-            targets=targets,
-            target_mean=scales[2],
-            target_std=scales[3],
-            missing=data.missing,
-            irregular=data.irregular,
-            step=_step(splits.train, data.step),
-            series_column=data.series,
-            time_column=data.time,
-            forecast=forecast,
-            per_series=per_series,
-            unseen=data.unseen,
+    step = _step(splits.train, data.step)
+    if data.irregular == "resample" and step is None:
+        raise DataError(
+            "data.irregular: resample needs the times of the steps: name their column in data.time, or remove the key"
         )
+    settings = SeriesSettings(
+        features=features,
+        mean=scales[0],
+        std=scales[1],
+        targets=targets,
+        target_mean=scales[2],
+        target_std=scales[3],
+        missing=data.missing,
+        irregular=data.irregular,
+        step=step,
+        series_column=data.series,
+        time_column=data.time,
+        forecast=forecast,
+        per_series=per_series,
+        unseen=data.unseen,
     )
+    _try_all(recipe, settings, splits)
+    return Fitted(settings)
+
+
+def _try_all(recipe: Recipe, settings: SeriesSettings, splits: Splits) -> None:
+    """Encode every sample as the device will, so that no training stops in the middle. Raises `DataError`."""
+    task = load_task(recipe.task, to_plain(settings), splits.classes)
+    for name in SPLITS:
+        for sample in splits.split(name):
+            try:
+                task.encode(sample.raw)
+            except InputError as error:
+                raise DataError(f"{splits.source}, {name} sample {sample.id}: {error}") from None
 
 
 def _scales(

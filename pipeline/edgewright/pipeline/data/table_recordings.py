@@ -56,9 +56,8 @@ class _Roles:
 def _roles(table: Table, recipe: Recipe, has_label: bool) -> _Roles:
     data = recipe.data
     classifies = TASK_RULES[recipe.task].classifies
-    for key, column in (("data.series", data.series), ("data.time", data.time)):
-        if column is not None:
-            table.need(column, key)
+    series = _special(table, data.series, "series", "data.series")
+    time = _special(table, data.time, "time", "data.time")
     given = tuple(table.need(column, "data.target") for column in data.target or ())
     known = tuple(table.need(column, "forecast.known") for column in recipe.forecast.known or ())
     if classifies and not has_label:
@@ -72,8 +71,15 @@ def _roles(table: Table, recipe: Recipe, has_label: bool) -> _Roles:
                 f"{table.name} has no column called {', '.join(_LABELS[:-1])} or {_LABELS[-1]}: "
                 f"name the column of the classes in data.target; it has {', '.join(table.columns[:20])}"
             )
-        return _Roles(data.series, data.time, label, (), known)
-    return _Roles(data.series, data.time, None, given, known)
+        return _Roles(series, time, label, (), known)
+    return _Roles(series, time, None, given, known)
+
+
+def _special(table: Table, named: str | None, default: str, key: str) -> str | None:
+    """The column of the series or of the times: the one that is named, or the one that the device would take for it."""
+    if named is not None:
+        return table.need(named, key)
+    return default if default in table.cells else None
 
 
 def _targets(table: Table, roles: _Roles, recipe: Recipe) -> tuple[str, ...]:
@@ -164,19 +170,18 @@ def _groups(table: Table, column: str | None, name: str) -> list[tuple[str, NDAr
 def _wide_columns(table: Table, recipe: Recipe) -> Recordings:
     """A forecast's wide form: each numeric column is a series, without the empty cells at its ends."""
     data = recipe.data
-    if data.time is not None:
-        table.need(data.time, "data.time")
+    time = _special(table, data.time, "time", "data.time")
     notes: list[str] = []
     if data.target is not None:
         names = [table.need(column, "data.target") for column in data.target]
     else:
-        others = [column for column in table.columns if column != data.time]
+        others = [column for column in table.columns if column != time]
         names = [column for column in others if table.is_numeric(column)]
         text = [column for column in others if column not in names]
         notes = [f"{', '.join(text[:5])}: text, and no series"] if text else []
     if not names:
         raise DataError(f"{table.name} has no numeric column: with layout: wide every series is one")
-    times = table.times(data.time) if data.time else None
+    times = table.times(time) if time else None
     series = []
     skipped = []
     for name in names:
@@ -226,7 +231,7 @@ def _wide_rows(table: Table, recipe: Recipe, label: str | None) -> Recordings:
             table, [_rows_of(table, name, "data.target") for name in columns.targets], columns.targets
         )
         targets = [_as_long_as(block, target) for block, target in zip(blocks, known, strict=True)]
-    names = _row_names(table, data.series)
+    names = _row_names(table, roles.series)
     labels = table.texts(roles.label) if roles.label else None
     series: list[Recording] = []
     skipped: list[Skipped] = []

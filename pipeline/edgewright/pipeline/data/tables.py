@@ -162,7 +162,7 @@ def read_table(path: Path, form: str, text_columns: Sequence[str] = ()) -> Table
 
 def _read_as_the_device(path: Path, form: str) -> Table:
     try:
-        read = series_files.read_table(path)
+        read = series_files.read_table(path, f".{form}")
     except InputError as error:
         raise DataError(str(error)) from None
     return Table(path.name, read.columns, read.rows, read.lines or None)

@@ -75,44 +75,66 @@ def _of_one_class(recording: Recording, part: Span) -> Iterator[Span]:
 
 def window_samples(
     recording: Recording, part: Span, columns: Columns, data: Data, classes: Mapping[str, int]
-) -> list[Sample]:
-    """The samples of a classification or a regression that lie in a part of a recording.
+) -> tuple[list[Sample], int]:
+    """The samples of a classification or a regression that lie in a part of a recording, and how many were left out.
 
-    A window of a classification never holds two classes; one of a regression without any known target is left out.
+    A window of a classification never holds two classes. One of a regression without any known target is left out, and
+    one that has no value at all in a column where gaps are interpolated.
     """
     samples = []
+    left_out = 0
     for stretch in _of_one_class(recording, part):
         for start, stop in spans(stretch, data.window, data.stride):
             raw = _series(recording, columns, start, stop)
             name = _name(recording, start, stop)
-            if recording.targets is not None:
+            if not _can_encode(raw, data):
+                left_out += 1
+            elif recording.targets is not None:
                 target = _frozen(recording.targets[start:stop])
-                if not np.isnan(target).all():
+                if np.isnan(target).all():
+                    left_out += 1
+                else:
                     samples.append(Sample(name, raw, target, _content(raw, target)))
             elif (label := classes.get(recording.label_at(start))) is not None:
                 samples.append(Sample(name, raw, label, _content(raw)))
-    return samples
+    return samples, left_out
 
 
 def forecast_samples(
-    recording: Recording, part: Span, columns: Columns, forecast: Forecast, stride: int | None
-) -> list[Sample]:
-    """The samples of a forecast that lie in a part of a recording; one without any known target is left out."""
+    recording: Recording, part: Span, columns: Columns, forecast: Forecast, data: Data
+) -> tuple[list[Sample], int]:
+    """The samples of a forecast that lie in a part of a recording, and how many were left out.
+
+    Left out is a window of which no target is known, or a column known ahead is not, or whose context has no value at
+    all in a column where gaps are interpolated.
+    """
     known = [columns.features.index(name) for name in forecast.known or ()]
     samples = []
-    for start, stop in forecast_spans(part, forecast, stride):
+    left_out = 0
+    for start, stop in forecast_spans(part, forecast, data.stride):
         middle = start + forecast.context
         ahead = _frozen(recording.values[middle:stop, known]) if known else None
         target = _frozen(recording.values[middle:stop, : len(columns.targets)])
-        if np.isnan(target).all():
-            continue
         raw = _series(recording, columns, start, middle, ahead)
-        samples.append(Sample(_name(recording, start, stop), raw, target, _content(raw, target)))
-    return samples
+        if (
+            np.isnan(target).all()
+            or (ahead is not None and np.isnan(ahead).any())
+            or not _can_encode(raw, data)
+        ):
+            left_out += 1
+        else:
+            samples.append(Sample(_name(recording, start, stop), raw, target, _content(raw, target)))
+    return samples, left_out
+
+
+def _can_encode(raw: Series, data: Data) -> bool:
+    return data.missing != "interpolate" or not np.isnan(raw.values).all(axis=0).any()
 
 
 def _name(recording: Recording, start: int, stop: int) -> str:
-    return recording.name if (start, stop) == (0, len(recording)) else f"{recording.name}/{start}"
+    if (start, stop) == (0, len(recording)):
+        return recording.name
+    return f"{recording.name}/{start:0{len(str(len(recording)))}d}"  # in the order of time when sorted
 
 
 def _series(
