@@ -183,7 +183,7 @@ def main() -> int:
     from edgewright.pipeline.models.registry import list_models
 
     rows = known_rows()
-    entries = {entry.name: entry.parameters or 0 for entry in list_models()}
+    entries = {entry.name: entry.parameters or 0 for entry in list_models() if entry.input_size}
     names = [*sorted(entries, key=lambda name: entries[name]), *EXTRA]
     if arguments.pattern:
         names = [name for name in names if fnmatch.fnmatchcase(name, arguments.pattern)]

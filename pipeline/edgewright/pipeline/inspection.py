@@ -3,10 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgewright.pipeline.models.build import build_model
+from edgewright.pipeline.models.build import build_model, rebuild_model
+from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.models.layers import LayerRow, layer_rows, resolve_unfreeze
+from edgewright.pipeline.models.recurrent.build import nominal_model
+from edgewright.pipeline.models.recurrent.network import CELLS
+from edgewright.pipeline.models.weights import read_weights_record
 from edgewright.pipeline.recipe import recipe_from_plain
 from edgewright.pipeline.run_dir import read_run_json
+from edgewright.pipeline.training.results import WEIGHTS
 from edgewright.runtime.errors import RecipeError
 
 __all__ = ["Layers", "layers_of"]
@@ -44,7 +49,10 @@ def layers_of(model: str, unfreeze: str | None) -> Layers:
                 "--unfreeze: nothing is named: give all, a number of last blocks, or names and globs"
             )
         chosen = int(unfreeze) if unfreeze.isdecimal() else "all" if parts == ("all",) else parts
-    built = build_model(name, classes=classes, weights="none", input_size=size)
+    if name in CELLS:
+        built = _recurrent(name, Path(model))
+    else:
+        built = build_model(name, classes=classes, weights="none", input_size=size)
     try:
         trainable = resolve_unfreeze(built, chosen)
     except RecipeError as error:
@@ -58,3 +66,13 @@ def layers_of(model: str, unfreeze: str | None) -> Layers:
         parameters=sum(counts.values()),
         trainable=sum(count for path, count in counts.items() if path in trainable),
     )
+
+
+def _recurrent(cell: str, folder: Path) -> BuiltModel:
+    """The recurrent model of a run, whose data decides its widths, or one for a single feature and two classes."""
+    if not folder.is_dir():
+        return nominal_model(cell)
+    record = read_weights_record(folder / WEIGHTS)
+    if record is None:
+        raise RecipeError(f"{folder} holds no trained weights: run 'edgewright fit' with this folder first")
+    return rebuild_model(record)

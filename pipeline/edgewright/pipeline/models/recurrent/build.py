@@ -14,9 +14,10 @@ from edgewright.pipeline.models.recurrent.step import extra_specs, step_form
 from edgewright.pipeline.models.recurrent.tasks import RECURRENT_TASKS, dimensions_of, load_settings
 from edgewright.pipeline.models.recurrent.transfer import load_weights
 from edgewright.runtime.errors import ModelError, RecipeError
+from edgewright.runtime.series import SeriesSettings
 from edgewright.runtime.structure import StructureError, from_plain, to_plain
 
-__all__ = ["LIBRARY", "build_recurrent", "rebuild_recurrent"]
+__all__ = ["LIBRARY", "build_recurrent", "nominal_model", "rebuild_recurrent"]
 
 LIBRARY = "recurrent"
 """What the build record of every recurrent model names as its library."""
@@ -109,6 +110,14 @@ def rebuild_recurrent(build: Mapping[str, Any], licence: str = "unknown") -> Bui
     except RecipeError as error:
         raise ModelError(f"the model's record: {error}") from None
     return _build(record, load_settings(record.task, record.settings), licence)
+
+
+def nominal_model(cell: str) -> BuiltModel:
+    """A model of this cell as a recipe without a `network` section has it, for one feature and two classes: its layers
+    can be looked at before there is any data.
+    """
+    settings = SeriesSettings(("feature",), (0.0,), (1.0,))
+    return build_recurrent("sequence-classification", Network(cell), settings, 2)
 
 
 def _build(record: _Record, settings: Any, licence: str) -> BuiltModel:
