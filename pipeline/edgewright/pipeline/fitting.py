@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.pipeline.data.samples import Splits
+from edgewright.pipeline.data.settings import fit_settings
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.models.build import build_model
+from edgewright.pipeline.models.build import build_for
 from edgewright.pipeline.models.registry import find_model
 from edgewright.pipeline.recipe import BUILTIN_PREFIX, Recipe, recipe_from_plain
 from edgewright.pipeline.run_dir import RUN_FILES, Progress, lock_run, read_run_json
@@ -51,15 +52,11 @@ def fit_run(
             _check_same_data(splits, run_dir)
         if leads:
             _tell(splits)
-        built = build_model(
-            recipe.model,
-            len(splits.classes),
-            recipe.weights,
-            recipe.input.size,
-            recipe.transfer.head,
-            recipe.training.seed,
-        )
+        fitted = fit_settings(recipe, splits)
+        built = build_for(recipe, splits, fitted)
         if leads:
+            for note in fitted.notes:
+                _log.info("note: %s", note)
             # Not before: a mistyped model must neither claim the folder nor cost what an earlier training left there.
             if restart:
                 _forget(run_dir)
@@ -95,9 +92,8 @@ def run_recipe(run_dir: Path) -> Recipe:
 def _tell(splits: Splits) -> None:
     """Say what was found before anything trains: how many of each, what was skipped and why."""
     counts = ", ".join(f"{sum(count)} {name}" for name, count in splits.counts().items())
-    _log.info(
-        "%s: %d classes, %d files; %s", Path(splits.source).name, len(splits.classes), splits.files, counts
-    )
+    classes = f"{len(splits.classes)} classes, " if splits.classes else ""
+    _log.info("%s: %s%d files; %s", Path(splits.source).name, classes, splits.files, counts)
     for skipped in splits.skipped[:_NAMED]:
         _log.info("skipped %s: %s", skipped.path, skipped.reason)
     if len(splits.skipped) > _NAMED:

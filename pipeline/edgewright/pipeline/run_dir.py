@@ -17,8 +17,8 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is (0 where that is not known)."""
 
 RUN_FILES = (
-    "recipe.json", "data.json", "weights.safetensors", "metrics.json", "curves.jsonl", "confusion.json", "trained.json",
-    "checkpoints", "features", "export", "export.done.json",
+    "recipe.json", "data.json", "weights.safetensors", "metrics.json", "curves.jsonl", "confusion.json",
+    "gradients.json", "trained.json", "checkpoints", "features", "export", "export.done.json",
 )  # fmt: skip
 """Everything that the stages write into a run directory."""
 

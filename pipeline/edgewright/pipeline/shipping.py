@@ -6,32 +6,35 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from edgewright.exporters.bundle import Candidate, check_target, write_bundle
 from edgewright.exporters.judge import judge
 from edgewright.exporters.ladder import climb
 from edgewright.exporters.onnx_graph import Graph, export_graph, load_graph
-from edgewright.exporters.precision import PRECISIONS, make_variant
-from edgewright.exporters.samples import Reference, Samples
+from edgewright.exporters.precision import PRECISIONS, make_step_variant, make_variant, step_file
+from edgewright.exporters.samples import Reference, Samples, torch_call
 from edgewright.exporters.verdict import FAIL, Budget, Ladder, Verdict, verdict_from_json, verdict_to_json
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.data.sources import restore_splits
 from edgewright.pipeline.fitting import DATA, check_outside_data, fit_run, many_processes, run_recipe
+from edgewright.pipeline.models.built import StepForm
 from edgewright.pipeline.recipe import Recipe, load_recipe, override_export
 from edgewright.pipeline.recipe_sections import check_variants
 from edgewright.pipeline.run_dir import Progress, finished_stage, lock_run, mark_stage, read_run_json
 from edgewright.pipeline.training.results import LoadedModel, load_trained
+from edgewright.runtime.audio import AudioSettings
 from edgewright.runtime.bundle import open_bundle
 from edgewright.runtime.errors import BundleError, ExportError, RecipeError
 from edgewright.runtime.files import canonical_json, sha256_of_bytes, write_text
+from edgewright.runtime.images import ImageSettings
 from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
+from edgewright.runtime.text import TextSettings
 
 __all__ = ["Outcome", "export_run", "ship", "verify_run"]
 
-_FORMAT = 2
+_FORMAT = 3
 _FOLDER = "export"
 
 
@@ -129,7 +132,7 @@ def export_run(
         names = wanted or recipe.wanted_variants
         demanded = wanted or (() if recipe.variants == "auto" else recipe.variants)
         candidate = _make_candidate(run_dir, loaded, names, report)
-        samples = _samples(loaded.splits)
+        samples = _samples(loaded)
         verdict = _judged(run_dir, loaded, candidate, samples, provider, report)
         bundle = None
         if verdict.ships is not None:
@@ -151,7 +154,7 @@ def verify_run(
         raise BundleError(f"{bundle} has other labels than {run_dir}: name the run that it was exported from")
     if progress is not None:
         progress("climbing the ladder", 0, 0)
-    return climb(_reference(loaded), opened, _samples(loaded.splits), _budget(loaded.recipe), provider)
+    return climb(_reference(loaded), opened, _samples(loaded), _budget(loaded.recipe), provider)
 
 
 def _silent(what: str, done: int, total: int) -> None:
@@ -178,27 +181,32 @@ def _load(run_dir: Path, recipe: Recipe | None) -> _Loaded:
     recipe = recipe or run_recipe(run_dir)
     splits = restore_splits(read_run_json(run_dir, DATA), recipe)
     model = load_trained(run_dir)
-    return _Loaded(recipe, splits, model, model.task.device_task(model.built.settings, model.classes))
+    device_task = model.task.device_task(model.built.settings, model.classes, model.built.assets)
+    return _Loaded(recipe, splits, model, device_task)
 
 
-def _samples(splits: Splits) -> Samples:
-    chosen = splits.evaluation
+def _samples(loaded: _Loaded) -> Samples:
+    chosen = loaded.splits.evaluation
     return Samples(
         tuple(sample.id for sample in chosen),
         [sample.raw for sample in chosen],
-        np.array([sample.target for sample in chosen], np.int64),
+        loaded.model.task.targets(chosen, loaded.device_task),
     )
 
 
 def _reference(loaded: _Loaded) -> Reference:
-    task = loaded.model.task
+    task, built = loaded.model.task, loaded.model.built
+    form = built.step() if built.step is not None else None
     return Reference(
-        module=loaded.model.built.module,
+        module=built.module,
         task=loaded.device_task,
         encode=loaded.device_task.encode,
         metric=task.metric(),
         metric_name=task.metric_name,
         per_sample=task.per_sample(),
+        input_names=built.input_names,
+        output_names=built.output_names,
+        step=torch_call(form.module, form.input_names, form.output_names) if form is not None else None,
     )
 
 
@@ -214,15 +222,21 @@ def _key(**parts: Any) -> str:
 
 
 def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], report: Progress) -> Candidate:
+    form = loaded.model.built.step() if loaded.model.built.step is not None else None
     graphs: dict[str, Graph] = {}
+    steps: dict[str, Graph] = {}
     failures: dict[str, str] = {}
     for done, name in enumerate(names):
         report("exporting", done, len(names))
         made = _graph(run_dir, loaded, name, graphs.get("fp32"), report)
-        if isinstance(made, Graph):
+        step = _step_graph(run_dir, loaded, name, form, steps.get("fp32")) if form is not None else None
+        failed = next((found for found in (made, step) if isinstance(found, str)), None)
+        if failed is not None:
+            failures[name] = failed
+        elif isinstance(made, Graph):
             graphs[name] = made
-        else:
-            failures[name] = made
+            if isinstance(step, Graph):
+                steps[name] = step
     report("exporting", len(names), len(names))
     recipe, splits, model = loaded.recipe, loaded.splits, loaded.model
     counts = {name: sum(count) for name, count in splits.counts().items()}
@@ -231,6 +245,8 @@ def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], repo
         model=model.built.name,
         device_task=loaded.device_task,
         graphs=graphs,
+        step_graphs=steps,
+        streaming=form.streaming if form is not None else None,
         licence=model.built.licence,
         seed=recipe.training.seed,
         failures=failures,
@@ -238,9 +254,23 @@ def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], repo
             "Data": f"{Path(splits.source).name}, {counts['train']} training, {counts['validation']} validation, "
             f"{counts['calibration']} calibration and {counts['evaluation']} evaluation samples",
             "Transfer": recipe.transfer.mode if recipe.weights != "none" else "trained from random weights",
-            "Input": f"{model.built.settings.crop[0]} x {model.built.settings.crop[1]} pixels",
+            "Input": _input_fact(model.built.settings),
         },
     )
+
+
+def _input_fact(settings: Any) -> str:
+    """What the model is given, in the words of the model card."""
+    if isinstance(settings, ImageSettings):
+        return f"{settings.crop[0]} x {settings.crop[1]} pixels"
+    if isinstance(settings, AudioSettings):
+        return f"{settings.mels} log-mel bands of sound at {settings.sample_rate} Hz"
+    if isinstance(settings, TextSettings):
+        return f"text of up to {settings.max_tokens} tokens"
+    if settings.forecast is not None:
+        plan = settings.forecast
+        return f"the last {plan.context} steps of {', '.join(settings.features)}; it answers the next {plan.horizon}"
+    return f"steps of {', '.join(settings.features)}"
 
 
 def _graph(run_dir: Path, loaded: _Loaded, name: str, fp32: Graph | None, report: Progress) -> Graph | str:
@@ -262,7 +292,10 @@ def _graph(run_dir: Path, loaded: _Loaded, name: str, fp32: Graph | None, report
             return str(marker["result"]["failure"])
         return load_graph(path)
     if name == "fp32":
-        graph = export_graph(loaded.model.built.module, _example(loaded), path)
+        built = loaded.model.built
+        graph = export_graph(
+            built.module, _example(loaded), path, built.input_names, built.output_names, built.dynamic_axes
+        )
     else:
         assert fp32 is not None, "a recipe's variants begin with fp32"
         batches = _Batches(loaded.device_task, calibration, report)
@@ -275,10 +308,37 @@ def _graph(run_dir: Path, loaded: _Loaded, name: str, fp32: Graph | None, report
     return graph
 
 
+def _step_graph(run_dir: Path, loaded: _Loaded, name: str, form: StepForm, fp32: Graph | None) -> Graph | str:
+    """The streaming form in one precision, as `_graph` gives the whole model."""
+    key = _key(
+        weights=loaded.model.weights_sha256,
+        precision=name,
+        per_channel=loaded.recipe.quantization.per_channel,
+    )
+    path = run_dir / _FOLDER / step_file(PRECISIONS[name].file)
+    stage = f"{_FOLDER}/{name}.step"
+    marker = finished_stage(run_dir, stage, key)
+    if marker is not None:
+        return load_graph(path) if marker["result"] is None else str(marker["result"]["failure"])
+    if name == "fp32":
+        graph = export_graph(
+            form.module, form.example, path, form.input_names, form.output_names, form.dynamic_axes
+        )
+    else:
+        assert fp32 is not None, "a recipe's variants begin with fp32"
+        try:
+            graph = make_step_variant(fp32, name, path, loaded.recipe.quantization.per_channel)
+        except ExportError as error:
+            mark_stage(run_dir, stage, key, result={"failure": str(error)})
+            return str(error)
+    mark_stage(run_dir, stage, key, graph.files)
+    return graph
+
+
 def _example(loaded: _Loaded) -> tuple[torch.Tensor, ...]:
     samples = (loaded.splits.train or loaded.splits.evaluation)[:1] * 2
     feeds = loaded.device_task.collate([loaded.device_task.encode(sample.raw) for sample in samples])
-    return tuple(torch.from_numpy(value) for value in feeds.values())
+    return tuple(torch.from_numpy(feeds[name]) for name in loaded.model.built.input_names)
 
 
 def _judged(
@@ -287,6 +347,7 @@ def _judged(
     key = _key(
         weights=loaded.model.weights_sha256,
         graphs={name: _exported_files(run_dir, name) for name in candidate.graphs},
+        steps={name: _exported_files(run_dir, f"{name}.step") for name in candidate.step_graphs},
         failures=candidate.failures,
         samples=[sample.content for sample in loaded.splits.evaluation],
         metric=loaded.model.task.metric_name,
