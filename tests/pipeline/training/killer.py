@@ -20,9 +20,13 @@ from typing import Any
 
 import torch
 
+from edgewright.pipeline.data.samples import Splits
+from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.recipe import Recipe
 from edgewright.pipeline.training import feature_cache
 from edgewright.pipeline.training.fit import fit
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
+from tests.pipeline.training.small_sequences import sequence_model, sequence_recipe, sequence_splits
 
 __all__ = ["SCENARIOS", "main"]
 
@@ -40,7 +44,22 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "batch_size": 48,
         "checkpoint_seconds": 0.0,
     },
+    "recurrent": {
+        "task": "forecasting",
+        "lr": "auto",
+        "early_stopping": 1,
+        "epochs": 4,
+        "batch_size": 48,
+        "checkpoint_seconds": 0.0,
+    },
+    "recurrent features": {
+        "task": "sequence-regression",
+        "transfer": {"mode": "feature-extraction"},
+        "batch_size": 48,
+        "checkpoint_seconds": 0.0,
+    },
 }
+"""By name the keys of a recipe's training section, its "transfer", and its "task" where that is not about images."""
 
 _EVENTS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"})
 
@@ -64,6 +83,14 @@ def _count_and_kill(run_dir: Path, kill_at: int | None) -> Callable[[], int]:
     return moment
 
 
+def _subject(scenario: str) -> tuple[BuiltModel, Splits, Recipe]:
+    options = dict(SCENARIOS[scenario])
+    task = options.pop("task", None)
+    if task is None:
+        return small_model(), small_splits(), recipe(**options)
+    return sequence_model(task, dropout=0.1), sequence_splits(task), sequence_recipe(task, **options)
+
+
 def _train(run_dir: Path, scenario: str, kill_at: int | None) -> tuple[bool, int]:
     """Train in a child process; returns whether it was killed, and how many moments it had if it was not."""
     reading, writing = os.pipe()
@@ -72,13 +99,7 @@ def _train(run_dir: Path, scenario: str, kill_at: int | None) -> tuple[bool, int
         status = 1
         try:
             moment = _count_and_kill(run_dir, kill_at)
-            fit(
-                small_model(),
-                small_splits(),
-                recipe(**SCENARIOS[scenario]),
-                run_dir,
-                lambda *_: (moment(), None)[1],
-            )
+            fit(*_subject(scenario), run_dir, lambda *_: (moment(), None)[1])
             os.write(writing, str(moment()).encode())
             status = 0
         except BaseException:
@@ -109,7 +130,7 @@ def _no_sync(fd: Any) -> None:
 def main(folder: Path, scenario: str, stride: int) -> dict[str, Any]:
     """See the module."""
     torch.set_num_threads(1)
-    small_splits()
+    _subject(scenario)  # the children find the data read
     feature_cache._NOTE_EVERY = 0.0  # note every batch, so that there is something to resume
     os.fsync = _no_sync
     _, moments = _train(folder / "whole", scenario, None)

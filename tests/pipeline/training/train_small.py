@@ -2,7 +2,8 @@
 
     python -m tests.pipeline.training.train_small FOLDER SCENARIOS_JSON
 
-Each scenario, by name: "transfer" and "training" of a recipe, "train" (samples), "dropout" (else the net's own).
+Each scenario, by name: "transfer" and "training" of a recipe, "train" (samples), "dropout" (else the net's own), and
+"task" where it is not about images.
 Every process adds the digest of its weights to FOLDER/NAME/ranks.
 """
 
@@ -18,18 +19,24 @@ from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import digest_tensors
 from edgewright.pipeline.training.results import Trained
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
+from tests.pipeline.training.small_sequences import sequence_model, sequence_recipe, sequence_splits
 
 __all__ = ["train"]
 
 
 def train(folder: Path, scenario: Mapping[str, Any]) -> Trained:
     """One training; this process's weights are noted in `folder`/ranks."""
-    built = small_model()
+    task, samples = scenario.get("task"), scenario["train"]
+    built = small_model() if task is None else sequence_model(task)
     for layer in built.module.modules():
         if "dropout" in scenario and isinstance(layer, torch.nn.Dropout):
             layer.p = scenario["dropout"]
-    wanted = recipe(scenario["transfer"], **scenario["training"])
-    trained = fit(built, small_splits(scenario["train"]), wanted, folder)
+    if task is None:
+        splits, wanted = small_splits(samples), recipe(scenario["transfer"], **scenario["training"])
+    else:
+        splits = sequence_splits(task, samples)
+        wanted = sequence_recipe(task, scenario["transfer"], **scenario["training"])
+    trained = fit(built, splits, wanted, folder)
     with (folder / "ranks").open("a") as file:
         file.write(f"{digest_tensors(built.module)}\n")
     return trained

@@ -115,19 +115,14 @@ class SampleSource:
 
     def _survey(self, progress: Callable[[int, int], None]) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Targets and lengths of all samples."""
-        targets, lengths = [], []
-        for done, (sample, feeds) in enumerate(zip(self._samples, self._encoded(), strict=True), 1):
-            targets.append(self._task.target(sample, feeds))
-            lengths.append(int(feeds["lengths"]))
-            progress(done, len(self._samples))
+        targets, lengths, count = [], [], len(self._samples)
+        plan = cut(np.arange(count, dtype=np.int64), _SURVEYED)
+        for indices, rows in zip(plan, self._encoded(plan, None), strict=True):
+            for index, feeds in zip(indices, rows, strict=True):
+                targets.append(self._task.target(self._samples[index], feeds))
+                lengths.append(int(feeds["lengths"]))
+            progress(len(lengths), count)
         return self._task.stack(targets), np.array(lengths, np.int64)
-
-    def _encoded(self) -> Iterator[Feeds]:
-        if self._workers == 0:
-            yield from map(self.encode, range(len(self._samples)))
-            return
-        for batch in self._ahead(cut(np.arange(len(self._samples)), _SURVEYED), None):
-            yield from batch
 
     def encode(self, index: int, epoch: int | None = None) -> Feeds:
         """The tensors of one sample, without a batch axis. Raises `InputError` naming the file."""
@@ -155,14 +150,15 @@ class SampleSource:
         return np.stack([self.encode(index)[name] for index in range(len(self._samples))])
 
     def batches(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[Inputs]:
-        if self._workers == 0:
-            for indices in plan:
-                yield self._collate([self.encode(int(index), epoch) for index in indices])
-            return
-        for rows in self._ahead(plan, epoch):
+        for rows in self._encoded(plan, epoch):
             yield self._collate(rows)
 
-    def _ahead(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[list[Feeds]]:
+    def _encoded(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[list[Feeds]]:
+        """The tensors of the samples of each batch."""
+        if self._workers == 0:
+            for indices in plan:
+                yield [self.encode(int(index), epoch) for index in indices]
+            return
         waiting: collections.deque[list[Future[Feeds]]] = collections.deque()
         with ThreadPoolExecutor(self._workers, thread_name_prefix="encode") as pool:
             try:
