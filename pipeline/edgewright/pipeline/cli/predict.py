@@ -15,29 +15,36 @@ from edgewright.pipeline.cli.options import (
 
 @click.command()
 @bundle_argument
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, required=True)
 @variant_option
 @provider_option
 @threads_option
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many labels to print.")
+@click.option(
+    "--stream",
+    is_flag=True,
+    help="Push each series step by step, sound in tenths of a second, and print the answer after each.",
+)
 @json_option
 def command(
     bundle: Path,
-    inputs: tuple[Path, ...],
+    inputs: tuple[str, ...],
     variant: str,
     provider: str,
     threads: int | None,
     top: int,
+    stream: bool,
     as_json: bool,
 ) -> None:
-    """Answer INPUTS (files, or folders of files) with BUNDLE.
+    """Answer INPUTS with BUNDLE: files, folders of files, or the text itself where the bundle reads text.
 
     An input that cannot be read is named on stderr and the others are still answered; the exit status is then 1.
     """
-    from edgewright.pipeline.cli.predicting import predict_inputs
+    from edgewright.pipeline.cli.predicting import predict_inputs, stream_inputs
     from edgewright.runtime import Engine
 
+    answer = stream_inputs if stream else predict_inputs
     with Engine(bundle, variant=variant, provider=provider, threads=threads) as engine:
-        failed = predict_inputs(engine, inputs, top=top, as_json=as_json)
+        failed = answer(engine, inputs, top=top, as_json=as_json)
     if failed:
         click.get_current_context().exit(1)

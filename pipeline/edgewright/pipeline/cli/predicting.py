@@ -1,8 +1,7 @@
-"""The work of `edgewright predict`: which files, answers in order, one bad file never hides the others."""
+"""The work of `edgewright predict`: which inputs, answers in order, one bad input never hides the others."""
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import click
 
@@ -10,61 +9,114 @@ from edgewright.pipeline.cli.output import message
 from edgewright.runtime import Engine
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.files import canonical_json
-from edgewright.runtime.structure import to_plain
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import DeviceTask, StreamingTask
 
-__all__ = ["expand_inputs", "predict_inputs"]
+__all__ = ["expand_inputs", "predict_inputs", "stream_inputs"]
 
 
-def expand_inputs(task: DeviceTask, inputs: Sequence[Path]) -> list[Path]:
-    """The files named, and the task's files below each folder named, in a stable order.
+def expand_inputs(task: DeviceTask, words: Sequence[str]) -> list[tuple[str, Any]]:
+    """A name and a raw input for everything that the words stand for, in a stable order.
 
-    A folder without any stays in the list: answering it then says what is wrong with it, as for a missing file.
+    A word that stands for nothing stays in the list: answering it then says what is wrong with it.
     """
-    files: list[Path] = []
-    for path in inputs:
+    found: list[tuple[str, Any]] = []
+    for word in words:
         try:
-            files += task.files(path) if path.is_dir() else [path]
+            found += task.inputs(word)
         except InputError:
-            files.append(path)
-    return files
+            found.append((word, word))
+    return found
 
 
-def _answer_chunk(engine: Engine, files: list[Path]) -> Iterable[tuple[Path, Any, str | None]]:
-    try:
-        answers = engine(files)
-    except InputError:
-        # Some file of this chunk is bad: find it by answering one at a time.
-        for file in files:
-            try:
-                yield file, engine(file), None
-            except InputError as error:
-                yield file, None, str(error)
-        return
-    for file, answer in zip(files, answers, strict=True):
-        yield file, answer, None
-
-
-def predict_inputs(engine: Engine, inputs: Sequence[Path], top: int, as_json: bool) -> int:
+def predict_inputs(engine: Engine, words: Sequence[str], top: int, as_json: bool) -> int:
     """Print an answer for each input and return how many could not be answered."""
-    files = expand_inputs(engine.task, inputs)
+    out = _Output(engine, top, as_json)
+    named = expand_inputs(engine.task, words)
     size = engine.batch_size
-    records: list[dict[str, Any]] = []
-    failed = 0
-    for start in range(0, len(files), size):
-        for file, answer, error in _answer_chunk(engine, files[start : start + size]):
-            if error is not None:
-                failed += 1
-                message(f"edgewright: {error}")
-                records.append({"input": str(file), "error": error})
-                continue
-            labels = answer.labels[:top]
-            records.append({"input": str(file), "labels": [to_plain(label) for label in labels]})
-            if not as_json:
-                click.echo(
-                    f"{file}  " + "  ".join(f"{label.label} {label.probability:.1%}" for label in labels)
-                )
-    if as_json:
-        answers = {"variant": engine.variant, "provider": engine.provider, "answers": records}
-        click.echo(canonical_json(answers), nl=False)
-    return failed
+    for start in range(0, len(named), size):
+        for name, answer, error in _answers(engine, named[start : start + size]):
+            if error is None:
+                out.answer(name, answer)
+            else:
+                out.failure(name, error)
+    out.close()
+    return out.failed
+
+
+def stream_inputs(engine: Engine, words: Sequence[str], top: int, as_json: bool) -> int:
+    """Push each input piece by piece, as it would arrive, print the answer after each; return how many inputs failed.
+
+    A piece is a step of a series, or a tenth of a second of sound. An input that fails midway keeps the answers so far.
+    """
+    out = _Output(engine, top, as_json)
+    named = expand_inputs(engine.task, words)
+    with engine.stream() as stream:
+        task = cast(StreamingTask, engine.task)
+        for name, raw in named:
+            stream.reset()
+            answered = False
+            try:
+                for number, piece in enumerate(task.pieces(raw), 1):
+                    answer = stream.push(piece)
+                    if answer is not None:
+                        answered = True
+                        out.answer(name, answer, number)
+                if not answered:
+                    raise InputError(f"{name} is too short for an answer: give a longer one")
+            except InputError as error:
+                out.failure(name, str(error))
+    out.close()
+    return out.failed
+
+
+def _answers(engine: Engine, named: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any, str | None]]:
+    try:
+        answers = engine([raw for _, raw in named])
+    except InputError:
+        # Some input of this chunk is bad: find it by answering one at a time.
+        for name, raw in named:
+            try:
+                yield name, engine(raw), None
+            except InputError as error:
+                yield name, None, str(error)
+        return
+    for (name, _), answer in zip(named, answers, strict=True):
+        yield name, answer, None
+
+
+class _Output:
+    """Answers as lines on stdout as they come, or as one JSON document at the end; failures on stderr."""
+
+    def __init__(self, engine: Engine, top: int, as_json: bool) -> None:
+        self._engine, self._top, self._as_json = engine, top, as_json
+        self._records: list[dict[str, Any]] = []
+        self.failed = 0
+
+    def answer(self, name: str, answer: Any, step: int | None = None) -> None:
+        """One answer to the input `name`, after `step` pieces where it was streamed."""
+        task = self._engine.task
+        if self._as_json:
+            place = {"input": name} if step is None else {"input": name, "step": step}
+            self._records.append({**place, **task.plain(answer, self._top)})
+        else:
+            shown = "".join(_printable(character) for character in name)
+            where = shown if step is None else f"{shown}  step {step}"
+            click.echo(f"{where}  {task.show(answer, self._top)}")
+
+    def failure(self, name: str, error: str) -> None:
+        """What is wrong with the input `name`."""
+        self.failed += 1
+        message(f"edgewright: {error}")
+        self._records.append({"input": name, "error": error})
+
+    def close(self) -> None:
+        """Print the JSON document, where one was asked for."""
+        if self._as_json:
+            engine = self._engine
+            answers = {"variant": engine.variant, "provider": engine.provider, "answers": self._records}
+            click.echo(canonical_json(answers), nl=False)
+
+
+def _printable(character: str) -> str:
+    """The character, or its escape where it could break the line or steer the terminal."""
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
