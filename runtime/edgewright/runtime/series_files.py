@@ -160,7 +160,11 @@ def _read_jsonl(path: Path) -> Table:
 
 def _read_npz(path: Path) -> Table:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: numpy leaves a file open that turns out not to be an archive.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise ValueError("it is a single array, a .npy file")
             return Table(path, {name: archive[name] for name in archive.files})
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         raise InputError(f"{path} is no .npz archive of plain arrays ({error}): save it again") from None
