@@ -127,11 +127,14 @@ class Splits:
 
 @dataclass(frozen=True)
 class Noun:
-    """What a message calls one raw input, and several; `exact` is what two equal ones have in common."""
+    """What a message calls one raw input, and several; `exact` is what two equal ones have in common, `files` what was
+    looked at for them.
+    """
 
     one: str = "image"
     many: str = "images"
     exact: str = "picture"
+    files: str = "files"
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ _ENOUGH_SERIES = 10
 _MOST_WINDOWS = 1_000_000
 _LONG = 5_000
 
-_NOUN = Noun("series", "series", "series")
-_WINDOWS = Noun("window", "windows", "window")
+_NOUN = Noun("series", "series", "series", "series")
+_WINDOWS = Noun("window", "windows", "window", "series")
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def divide(found: Found, data: Data, seed: int) -> Splits:
     noun = found.noun
     given, conflicts = _without_conflicts(found)
     skipped = (*found.skipped, *conflicts)
-    check_share(skipped, found.files, data.max_bad)
+    check_share(skipped, found.files, data.max_bad, noun.files)
     _check_classes(found.classes, given, noun)
     given, notes = _without_repeats(given, noun)
     originals, copies = _originals(ordered(given["train"], seed))

@@ -58,7 +58,9 @@ def _roles(table: Table, recipe: Recipe, has_label: bool) -> _Roles:
     classifies = TASK_RULES[recipe.task].classifies
     series = _special(table, data.series, "series", "data.series")
     time = _special(table, data.time, "time", "data.time")
-    given = tuple(table.need(column, "data.target") for column in data.target or ())
+    # In the wide form of a regression a target is what several columns begin with.
+    numbered = data.layout == "wide" and recipe.task == "sequence-regression"
+    given = tuple(column if numbered else table.need(column, "data.target") for column in data.target or ())
     known = tuple(table.need(column, "forecast.known") for column in recipe.forecast.known or ())
     if classifies and not has_label:
         if len(given) > 1:
@@ -269,7 +271,10 @@ def _rows_of(table: Table, name: str, key: str) -> _Rows:
     pattern = re.compile(rf"{re.escape(name)}[ _.\[-]*(\d+)\]?")
     found = [(int(match[1]), column) for column in table.columns if (match := pattern.fullmatch(column))]
     if not found:
-        table.need(f"{name}_0", key)
+        raise DataError(
+            f"{key}: {table.name} has no columns {name}_0, {name}_1, ... and no column of lists called {name!r}: "
+            f"it has {', '.join(table.columns[:20])}"
+        )
     found.sort()
     for (before, _), (number, column) in itertools.pairwise(found):
         if number != before + 1:

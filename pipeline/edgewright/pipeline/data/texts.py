@@ -16,7 +16,7 @@ from edgewright.runtime.text import TEXT_SUFFIXES, load_text
 
 __all__ = ["TEXTS", "content_of_text", "open_texts"]
 
-TEXTS = Noun("text", "texts", "text")
+TEXTS = Noun("text", "texts", "text", "texts")
 
 
 def content_of_text(text: str) -> str:
