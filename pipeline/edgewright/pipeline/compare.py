@@ -221,10 +221,11 @@ class _Cell:
         if verdict.ships is None:
             return {**found, "reason": f"nothing ships: {verdict.reason}"}
         row = verdict.row(verdict.ships)
-        found |= {"ships": row.name, "p50_ms": row.p50_ms, "size_bytes": row.size, "notes": row.notes}
+        found |= {"ships": row.name, "size_bytes": row.size, "notes": row.notes}
+        found |= {"p50_ms": row.p50_ms, "step_us": row.step_p50_us}
         if outcome.failed_demands:
             found["reason"] = f"{', '.join(outcome.failed_demands)} failed and is not in the bundle"
-        return {**found, "step_us": getattr(row, "step_p50_us", None)}
+        return found
 
     def _tried(self, work: Callable[[], Any], reasons: list[str]) -> Any:
         """What `work` returns; None where it fails, with the reason as one line in `reasons`."""

@@ -18,9 +18,12 @@ from edgewright.runtime.errors import MachineError
 __all__ = ["Findings", "ProviderFinding", "examine", "report_text"]
 
 _PACKAGES = (
-    "edgewright", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "torch", "torchvision", "timm", "transformers",
-    "optimum", "onnx", "onnxscript", "accelerate",
+    "edgewright", "numpy", "pillow", "safetensors", "soundfile", "tokenizers", "onnxruntime", "onnxruntime-gpu", "torch",
+    "torchvision", "timm", "transformers", "optimum", "onnx", "onnxscript", "accelerate", "pyarrow",
 )  # fmt: skip
+
+_READERS = {"soundfile": "bundles that hear (audio-classification)", "tokenizers": "bundles that read text"}
+"""What a device needs for one kind of raw input only."""
 
 _FEATURES: dict[str, str] = {
     "avx2": "the least that fast fp32 needs",
@@ -121,6 +124,9 @@ def _advise(
         advice.append("no provider starts: pip install 'edgewright[cpu]' or 'edgewright[gpu]'")
     if features and not any(features[name] for name in _INT8):
         advice.append("this CPU has no int8 dot product: expect int8 to be smaller but not faster than fp32")
+    for package, what in _READERS.items():
+        if versions[package] is None:
+            advice.append(f"{package} is absent: {what} cannot run here: pip install {package}")
     if versions["torch"] is None:
         advice.append(
             "torch is absent: this machine runs bundles; to make them pip install 'edgewright[train]'"

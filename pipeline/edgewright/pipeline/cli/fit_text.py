@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.pipeline.cli.output import table
+from edgewright.pipeline.gradient_curves import GRADIENTS
 from edgewright.pipeline.training.results import Trained
 
 __all__ = ["fit_summary", "trained_report"]
@@ -30,7 +31,7 @@ def fit_summary(trained: Trained, run_dir: Path) -> str:
         if isinstance(value, (int, float)) and name != "samples"
     ]
     rows = [
-        (split, figures.get("samples", "-"), *(f"{figures[name]:.4f}" for name in names))
+        (split, figures.get("samples", "-"), *(_figure(figures.get(name)) for name in names))
         for split, figures in trained.metrics.items()
     ]
     lines = [table(("split", "samples", *names), rows, right=tuple(range(1, len(names) + 2)))]
@@ -39,6 +40,14 @@ def fit_summary(trained: Trained, run_dir: Path) -> str:
             f"learning rates {', '.join(f'{rate:.2g}' for rate in trained.rates)}; {len(trained.curves)} epochs"
         )
     lines += [f"note: {note}" for note in trained.notes]
-    lines.append(f"weights, curves and the confusion matrix are in {run_dir}")
+    confusion = any(figures.get("confusion") for figures in trained.metrics.values())
+    what = "weights, curves and the confusion matrix" if confusion else "weights and curves"
+    lines.append(f"{what} are in {run_dir}")
+    if (run_dir / GRADIENTS).exists():
+        lines.append(f"how far back the gradient reaches: edgewright gradients {shlex.quote(str(run_dir))}")
     lines.append(f"next: edgewright export {shlex.quote(str(run_dir))} --out bundle/")
     return "\n".join(lines)
+
+
+def _figure(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, (int, float)) else "-"

@@ -38,15 +38,16 @@ def conclude(outcome: Outcome, as_json: bool) -> None:
 
 def verdict_table(verdict: Verdict) -> str:
     """One row per variant, then the reasons and the ladder."""
+    streams = any(row.step_p50_us is not None for row in verdict.rows)
     headers = (
         "variant", "verdict", verdict.metric_name, "drop", "95 % interval", "agree", "rel. error", "passes at",
-        "SQNR dB", "MB", "p50 ms", "p95 ms", "x torch", "on",
+        "SQNR dB", "MB", "p50 ms", "p95 ms", "x torch", *(("step us", "step x torch") if streams else ()), "on",
     )  # fmt: skip
-    rows = [_cells(row) for row in verdict.rows]
+    rows = [_cells(row, streams) for row in verdict.rows]
     lines = [
         f"judged against torch on {verdict.samples} evaluation samples, {verdict.threads} thread(s)",
         "",
-        table(headers, rows, right=range(2, 13)),
+        table(headers, rows, right=range(2, len(headers) - 1)),
     ]
     texts = [f"{row.name}: {text}" for row in verdict.rows for text in (row.reason, *row.notes) if text]
     if texts:
@@ -62,7 +63,7 @@ def verdict_table(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: VariantRow) -> tuple[str, ...]:
+def _cells(row: VariantRow, streams: bool) -> tuple[str, ...]:
     def number(value: float | None, form: str) -> str:
         return "-" if value is None else format(value, form)
 
@@ -81,5 +82,6 @@ def _cells(row: VariantRow) -> tuple[str, ...]:
         number(row.p50_ms, ".2f"),
         number(row.p95_ms, ".2f"),
         number(row.speed_vs_torch, ".2f"),
+        *((number(row.step_p50_us, ".1f"), number(row.step_speed_vs_torch, ".2f")) if streams else ()),
         row.provider or "-",
     )
