@@ -205,7 +205,8 @@ def _read_file(file: BinaryIO, name: str, settings: AudioSettings) -> tuple[NDAr
     except InputError:
         raise
     except Exception as error:  # a hostile file can make a decoder raise anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        text = str(getattr(error, "error_string", error))  # without the name of the file object
+        reason = (text.splitlines() or [type(error).__name__])[0].rstrip(".")
         raise InputError(f"{name} cannot be decoded as sound ({reason}): give a WAV or FLAC file") from None
     if len(array) < frames:
         raise InputError(f"{name} is truncated, {len(array)} of {frames} samples are there: replace the file")
