@@ -39,6 +39,7 @@ __all__ = [
     "AUTO_RECURRENT",
     "AUTO_VARIANTS",
     "BUILTIN_PREFIX",
+    "TASK_RULES",
     "VARIANTS",
     "Audio",
     "Budget",
