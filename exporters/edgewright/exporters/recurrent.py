@@ -55,7 +55,7 @@ def onnx_layer(
 
     Args:
         cells: one nn.RNN, nn.LSTM or nn.GRU of one layer and direction, time first, with biases; or two of them, the
-            second of which reads every sequence from its end.
+            second of which reads every sequence from its end. Any other form is a `ValueError`.
         steps: float32 [time, batch, features].
         lengths: int32 [batch], or None where every sequence is as long as `steps`.
         states: the hidden and, of an LSTM, the cell state before the first step, float32 [directions, batch,
@@ -66,7 +66,8 @@ def onnx_layer(
         states after each sequence's last step, as `states`.
     """
     cell = cells[0]
-    assert isinstance(cell, nn.RNNBase)
+    if not _directions(cells) or not isinstance(cell, nn.RNNBase):
+        raise ValueError("a layer is exported with one direction in each module, biases and no projection")
     operator = OPERATORS[type(cell)]
     directions, hidden = len(cells), cell.hidden_size
     time, batch = steps.shape[0], steps.shape[1]
@@ -101,7 +102,13 @@ def _directions(part: nn.Module) -> list[nn.RNNBase]:
     """The layers that `part` holds as the directions of one operator; none for any other module."""
     if not isinstance(part, nn.ModuleList) or len(part) not in (1, 2):
         return []
-    return [cell for cell in part if isinstance(cell, nn.RNNBase) and type(cell) in OPERATORS]
+    cells = [cell for cell in part if isinstance(cell, nn.RNNBase) and _is_plain(cell)]
+    return cells if len(cells) == len(part) else []
+
+
+def _is_plain(cell: nn.RNNBase) -> bool:
+    single = cell.num_layers == 1 and not cell.bidirectional
+    return type(cell) in OPERATORS and single and bool(cell.bias) and not cell.proj_size
 
 
 def _weights(cells: Sequence[nn.RNNBase]) -> tuple[Tensor, Tensor, Tensor]:
@@ -116,10 +123,6 @@ def _weights(cells: Sequence[nn.RNNBase]) -> tuple[Tensor, Tensor, Tensor]:
 
     weights, recurrences, biases = [], [], []
     for cell in cells:
-        if cell.num_layers != 1 or cell.bidirectional or not cell.bias or cell.proj_size:
-            raise ValueError(
-                "a layer is exported with one direction in each module, biases and no projection"
-            )
         weights.append(ordered(cell.get_parameter("weight_ih_l0")))
         recurrences.append(ordered(cell.get_parameter("weight_hh_l0")))
         biases.append(torch.cat([ordered(cell.get_parameter(f"bias_{kind}_l0")) for kind in ("ih", "hh")]))

@@ -72,8 +72,9 @@ def gradient_curves(
     Nothing of `built` changes: neither weights and gradients nor modes, and no random number is drawn. At most 8
     samples are used, and of each the last 1,000 steps. Computed in float64, in which nothing real is rounded to zero.
 
-    A model that answers every step is asked for its last known answer only: with a loss at every step each would feel
-    its own, and nothing would be seen of what comes back through time.
+    A model that answers every step is asked for its last known answer only (a direction that reads from the end: for
+    the first): with a loss at every step each would feel its own, and nothing would be seen of what comes back
+    through time.
 
     Args:
         inputs: a batch of the model's inputs, in the order of `built.input_names`.
@@ -91,18 +92,22 @@ def gradient_curves(
         parameter.requires_grad_(False)
     values, lengths, *extra = (tensor[:_SAMPLES].detach().cpu() for tensor in inputs)
     targets = targets[:_SAMPLES].detach().cpu()
-    if model.dimensions.per_step:
-        targets = _last_known(targets)
     values, targets, lengths = _last_steps(values, targets, lengths, model.dimensions.per_step)
+    asked = _asked(targets, lengths, model.dimensions.per_step)
     extra = [tensor.double() for tensor in extra]
+    curves: dict[str, NDArray[np.float64]] = {}
     with torch.enable_grad():
         states, outputs = _unroll(model, values, lengths, tuple(extra))
-        loss = task.losses(outputs, {}, targets).sum()  # of each sample its own: no batch size in the norms
-    curves = _norms(loss, states, lengths)
+        for direction, (wanted, entry) in asked.items():
+            chosen = {name: kept for name, kept in states.items() if _direction(name) == direction}
+            if chosen:
+                # summed, so that each sample feels its own loss whatever the size of the batch
+                curves |= _norms(task.losses(outputs, {}, wanted).sum(), chosen, entry)
+    curves = {name: curves[name] for name in states}
     top = max(float(curve.max()) for name, curve in curves.items() if name.startswith(_last_layer(model)))
-    layers = tuple(_judge(name, curve, top, model.network, model.dimensions.per_step)
-                   for name, curve in curves.items())  # fmt: skip
-    return GradientReport(len(lengths), int(lengths.max()), "end", layers)
+    per_step = model.dimensions.per_step
+    layers = [_judge(name, curve, top, model.network, per_step) for name, curve in curves.items()]
+    return GradientReport(len(lengths), int(lengths.max()), "end", tuple(layers))
 
 
 def gradient_verdict(report: GradientReport) -> str:
@@ -115,13 +120,24 @@ def _last_layer(model: RecurrentModel) -> str:
     return f"layers.{len(model.layers) - 1}"
 
 
-def _last_known(targets: Tensor) -> Tensor:
-    """Only the last step of each sample that has a known value: [N, time, ...]."""
-    known = ~targets.flatten(2).isnan().all(dim=2)
-    last = (known * torch.arange(1, known.shape[1] + 1)).argmax(dim=1)
-    chosen = torch.zeros_like(known)
-    chosen[torch.arange(len(last)), last] = True
-    return torch.where(chosen.view(*chosen.shape, *[1] * (targets.ndim - 2)), targets, torch.nan)
+def _direction(name: str) -> str:
+    return "backward" if name.endswith("backward") else "forward"
+
+
+def _asked(targets: Tensor, lengths: Tensor, per_step: bool) -> dict[str, tuple[Tensor, Tensor]]:
+    """By direction what is asked of the model, and after how many steps read the answer to it stands, [N]."""
+    if not per_step:
+        return {"forward": (targets, lengths), "backward": (targets, lengths)}
+    known = ~targets.isnan().all(dim=2)
+    place = torch.arange(known.shape[1])
+    last = torch.where(known, place, -1).amax(dim=1)
+    first = torch.where(known, place, known.shape[1]).amin(dim=1)
+    some = known.any(dim=1)
+    asked = {}
+    for direction, step, entry in (("forward", last, last + 1), ("backward", first, lengths - first)):
+        only = (place == step.unsqueeze(1)).unsqueeze(2)
+        asked[direction] = torch.where(only, targets, torch.nan), torch.where(some, entry, 0)
+    return asked
 
 
 def _last_steps(
@@ -135,7 +151,8 @@ def _last_steps(
     place = torch.arange(int(kept.max())) + (lengths - kept).unsqueeze(1)
     rows = torch.arange(len(lengths)).unsqueeze(1)
     if per_step:
-        targets = targets[rows, place.clamp(max=targets.shape[1] - 1)]
+        inside = (torch.arange(place.shape[1]) < kept.unsqueeze(1)).unsqueeze(2)
+        targets = torch.where(inside, targets[rows, place.clamp(max=targets.shape[1] - 1)], torch.nan)
     return values[rows, place.clamp(max=values.shape[1] - 1)], targets, kept
 
 
@@ -179,28 +196,29 @@ def _read(cell: nn.Module, steps: Tensor) -> list[tuple[Tensor, ...]]:
 
 
 def _norms(
-    loss: Tensor, states: Mapping[str, list[tuple[Tensor, ...]]], lengths: Tensor
+    loss: Tensor, states: Mapping[str, list[tuple[Tensor, ...]]], entry: Tensor
 ) -> dict[str, NDArray[np.float64]]:
-    """Mean norm of the gradient that each step's state gets, [time] by name; the last steps stand together.
+    """Mean norm of the gradient that each step's state gets, [time] by name.
 
-    The state of an LSTM is both its hidden and its cell state.
+    The steps before which the loss enters, after `entry` of them for each sample, stand together at the end. The state
+    of an LSTM is both its hidden and its cell state.
     """
     flat = [tensor for kept in states.values() for state in kept for tensor in state]
-    found = torch.autograd.grad(loss, flat, allow_unused=True)
+    found = torch.autograd.grad(loss, flat, retain_graph=True, allow_unused=True)
     gradients = iter(
         torch.zeros_like(tensor) if part is None else part for tensor, part in zip(flat, found, strict=True)
     )
-    longest = int(lengths.max())
+    longest = max(1, int(entry.max()))
     curves = {}
     for name, kept in states.items():
         rows = [torch.cat([next(gradients) for _ in state], dim=2) for state in kept]
         norms = torch.linalg.vector_norm(torch.cat(rows), dim=2).numpy()  # [time, batch]
         norms = np.nan_to_num(norms, nan=_LARGEST, posinf=_LARGEST).clip(max=_LARGEST)
         total, count = np.zeros(longest), np.zeros(longest)
-        for sample, length in enumerate(lengths.tolist()):
-            total[longest - length :] += norms[:length, sample] / len(lengths)
-            count[longest - length :] += 1 / len(lengths)
-        curves[name] = total / count
+        for sample, length in enumerate(entry.tolist()):
+            total[longest - length :] += norms[:length, sample] / len(entry)
+            count[longest - length :] += 1 / len(entry)
+        curves[name] = total / count.clip(min=1e-9)
     return curves
 
 
@@ -223,8 +241,7 @@ def _judge(
     elif ratio is None or ratio < _VANISHED:
         verdict, advice = "vanishes", _against_vanishing(network, per_step)
         reason = f"only {ratio or 0:.1e} of the gradient reaches the first of {steps} steps"
-    direction = "backward" if name.endswith("backward") else "forward"
-    return LayerGradient(name, direction, tuple(norms.tolist()), ratio, verdict, reason, advice)
+    return LayerGradient(name, _direction(name), tuple(norms.tolist()), ratio, verdict, reason, advice)
 
 
 def _against_vanishing(network: Network, per_step: bool) -> tuple[str, ...]:
