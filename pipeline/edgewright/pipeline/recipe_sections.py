@@ -114,7 +114,7 @@ class Training(Section):
     what is not an image; `epochs` to more where a recurrent net starts from random weights; `metric` to that of the
     task: r2 (the share of the variance explained) for regression, skill (the share of the seasonal-naive forecast's
     error that is saved) for forecasting, accuracy for the rest. `loss` is that of regression and forecasting; None is
-    mse for the one and huber for the other.
+    mse for the one and mae for the other.
     """
 
     epochs: int = Field(default=5, ge=1)

@@ -55,9 +55,9 @@ class TrainingTask(Protocol):
     def losses(
         self, outputs: torch.Tensor, auxiliary: Mapping[str, torch.Tensor], targets: torch.Tensor
     ) -> torch.Tensor:
-        """The loss of each sample, float32 [N]: of a sequence the mean over its known values.
+        """The loss of each sample, float32 [N]; of a sequence the mean over its known values.
 
-        `auxiliary` holds the logits of auxiliary heads by their path.
+        `auxiliary` holds the logits of auxiliary heads by their path. `targets` may lie on another device than `outputs`.
         """
 
     def weights(self, targets: NDArray[Any]) -> NDArray[np.float32]:

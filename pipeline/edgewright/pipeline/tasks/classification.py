@@ -72,6 +72,7 @@ class Classification:
     def losses(
         self, outputs: torch.Tensor, auxiliary: Mapping[str, torch.Tensor], targets: torch.Tensor
     ) -> torch.Tensor:
+        targets = targets.to(outputs.device)
         total = self._cross_entropy(outputs, targets)
         for path, logits in auxiliary.items():
             total = total + self.auxiliary_weights[path] * self._cross_entropy(logits, targets)

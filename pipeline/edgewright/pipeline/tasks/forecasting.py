@@ -47,7 +47,7 @@ class Forecasting(Numbers):
     """
 
     metric_name: str = "skill"
-    loss: str = "huber"
+    loss: str = "mae"
     name: str = "forecasting"
 
     @property
@@ -118,12 +118,14 @@ class Forecasting(Numbers):
         return figures
 
     def notes(self, metrics: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-        return tuple(
+        split = "evaluation" if "evaluation" in metrics else next(iter(metrics), "")
+        figures = metrics.get(split)
+        if figures is None or figures["skill"] > 0:
+            return ()
+        return (
             f"the model loses to the seasonal-naive forecast on {split}: its mean absolute error is "
             f"{figures['mae']:.4g}, that of repeating the last season {figures['baseline_mae']:.4g}: "
-            "train longer, give it a longer context, or ship no model"
-            for split, figures in metrics.items()
-            if figures["skill"] <= 0
+            "train longer, give it a longer forecast.context, or use no model",
         )
 
 

@@ -86,7 +86,7 @@ class Numbers(abc.ABC):
     def losses(
         self, outputs: torch.Tensor, auxiliary: Mapping[str, torch.Tensor], targets: torch.Tensor
     ) -> torch.Tensor:
-        truth = self.normalised(targets)
+        truth = self.normalised(targets).to(outputs.device)  # not every device has float64
         steps = min(outputs.shape[1], truth.shape[1])  # both are padded, each to the longest it has seen
         outputs, truth = outputs[:, :steps].float(), truth[:, :steps]
         known = ~torch.isnan(truth)

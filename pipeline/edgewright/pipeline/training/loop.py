@@ -191,6 +191,7 @@ def _observe(run: _Run, phase: Phase, epoch: int) -> None:
     job, state = run.job, run.state
     if job.observe is None or not job.world.leads:
         return
+    run.progress("gradients through time", 0, 0)
     found = job.observe()
     set_modes(job.module)
     if found is not None:

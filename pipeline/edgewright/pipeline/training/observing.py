@@ -34,7 +34,7 @@ def gradient_observer(
 
         (inputs,) = source.batches([chosen], None)
         moved = tuple(tensor.to(device) for tensor in inputs)
-        targets = torch.from_numpy(source.targets[chosen]).to(device)
+        targets = torch.from_numpy(source.targets[chosen])
         plain: dict[str, Any] = to_plain(gradient_curves(built, moved, targets, task))
         return plain
 

@@ -83,7 +83,7 @@ def backward(job: Job, batch: NDArray[np.int64], inputs: Inputs) -> Step:
     parameters = [parameter for parameter in job.module.parameters() if parameter.requires_grad]
     loss = torch.zeros((), device=world.device)
     if len(mine):
-        targets = torch.from_numpy(job.train.targets[mine]).to(world.device)
+        targets = torch.from_numpy(job.train.targets[mine])
         weights = torch.from_numpy(task.weights(job.train.targets[mine])).to(world.device)
         with world.autocast():
             outputs, auxiliary = job.forward(job.module, _moved(inputs, world))
