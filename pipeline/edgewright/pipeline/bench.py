@@ -9,35 +9,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from edgewright.pipeline.bench_row import BenchRow, Ratios
 from edgewright.runtime import Engine, open_bundle
 from edgewright.runtime.errors import BundleError, EdgewrightError, MachineError
+from edgewright.runtime.series import Series
 from edgewright.runtime.structure import from_plain, parse_json, to_plain
+from edgewright.runtime.tasks.base import StreamingTask
 
-__all__ = ["BenchRow", "bench_bundle", "measure"]
+__all__ = ["bench_bundle", "measure"]
 
 _KNOWN_TROUBLE = 3
 """Exit status of the measuring process when its last words are meant for the user."""
-
-
-@dataclass(frozen=True)
-class BenchRow:
-    """One variant's figures: raw input to answer for p50/p95 (ms), answers per second in batches, start to first answer
-    (ms, without the interpreter's own start), peak resident memory (MB), and how many times as fast as torch (graph
-    alone).
-    """
-
-    variant: str
-    provider: str
-    p50_ms: float
-    p95_ms: float
-    throughput: float
-    start_ms: float
-    peak_mb: float
-    ratio_to_torch: float | None = None
 
 
 def bench_bundle(
@@ -60,13 +46,17 @@ def bench_bundle(
         names = [found.name for found in opened.manifest.variants]
     else:
         names = [opened.manifest.variant(variant).name]
-    ratios: Mapping[str, float] = {}
+    ratios: Mapping[str, Ratios] = {}
     if against is not None:  # first, so that a missing torch or a wrong run costs no waiting
         from edgewright.pipeline.bench_torch import ratios_to_torch
 
         ratios = ratios_to_torch(bundle, against, names, seconds, provider, threads)
     rows = [_in_own_process(bundle, name, seconds, batch, provider, threads) for name in names]
-    return tuple(replace(row, ratio_to_torch=ratios.get(row.variant)) for row in rows)
+    return tuple(_with_ratios(row, ratios.get(row.variant)) for row in rows)
+
+
+def _with_ratios(row: BenchRow, found: Ratios | None) -> BenchRow:
+    return row if found is None else replace(row, ratio_to_torch=found.whole, step_ratio_to_torch=found.step)
 
 
 def _in_own_process(
@@ -113,7 +103,11 @@ def measure(
     before = time.perf_counter()
     engine = Engine(bundle, variant=variant, provider=provider, threads=threads, batch_size=batch)
     opened = open_bundle(bundle)
-    raws = [opened.path(sample.file).read_bytes() for sample in opened.manifest.golden.samples]
+    raws = [
+        raw
+        for sample in opened.manifest.golden.samples
+        for _, raw in engine.task.inputs(str(opened.path(sample.file)))
+    ]
     engine(raws[0])
     start_ms = (time.perf_counter() - before) * 1e3
     turn = iter(range(1 << 62))
@@ -127,8 +121,39 @@ def measure(
         p95_ms=_percentile(single, 0.95) * 1e3,
         throughput=batch / _percentile(batched, 0.5),
         start_ms=start_ms,
+        step_us=None if opened.manifest.streaming is None else _step_us(engine, raws, seconds / 2),
         peak_mb=_peak_mb(),
     )
+
+
+def _step_us(engine: Engine, raws: list[Any], seconds: float) -> float:
+    """The median over whole inputs of the time that one step takes, pushed as it would come: a plain row of a series,
+    a tenth of a second of sound.
+    """
+    task = cast(StreamingTask, engine.task)
+    pieces = [[_as_pushed(piece) for piece in task.pieces(raw)] for raw in raws]
+    with engine.stream() as stream:
+        steps = [sum(len(stream.outputs(piece)) for piece in whole) for whole in pieces]
+        used = [(whole, count) for whole, count in zip(pieces, steps, strict=True) if count]
+        if not used:
+            raise BundleError("the golden samples are too short for one streaming step: export it again")
+        turn = iter(range(1 << 62))
+        each: list[float] = []
+
+        def run() -> None:
+            whole, count = used[next(turn) % len(used)]
+            before = time.perf_counter()
+            for piece in whole:
+                stream.push(piece)
+            each.append((time.perf_counter() - before) / count)
+
+        _repeat(run, seconds)
+    return _percentile(sorted(each), 0.5) * 1e6
+
+
+def _as_pushed(piece: Any) -> Any:
+    plain = isinstance(piece, Series) and piece.known is None and len(piece.values) == 1
+    return piece.values[0] if plain else piece
 
 
 def _peak_mb() -> float:

@@ -6,40 +6,85 @@ from pathlib import Path
 
 import torch
 
-from edgewright.exporters.samples import Reference
-from edgewright.exporters.timing import measure_latency
+from edgewright.exporters.samples import torch_call
+from edgewright.exporters.stepping import open_step, step_latencies
+from edgewright.exporters.timing import Latency, measure_latency
+from edgewright.pipeline.bench_row import Ratios
+from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.training.results import load_trained
 from edgewright.runtime import Engine, open_bundle
+from edgewright.runtime.bundle import Bundle
+from edgewright.runtime.errors import BundleError
+from edgewright.runtime.session import open_session
+from edgewright.runtime.tasks.base import Feeds
 
 __all__ = ["ratios_to_torch"]
 
 
 def ratios_to_torch(
     bundle: Path, run_dir: Path, variants: Sequence[str], seconds: float, provider: str, threads: int | None
-) -> Mapping[str, float]:
-    """For each variant, the median of torch's time over its own on one encoded golden sample, graph alone."""
+) -> Mapping[str, Ratios]:
+    """For each variant, the median of torch's time over its own on one encoded golden sample, graph alone.
+
+    Of a bundle with a streaming form also that of one step, on one thread. Raises `BundleError` when the bundle is not
+    of this run.
+    """
     opened = open_bundle(bundle)
     loaded = load_trained(run_dir)
-    task = loaded.task.device_task(loaded.built.settings, loaded.classes)
-    reference = Reference(
-        module=loaded.built.module,
-        task=task,
-        encode=task.encode,
-        metric=loaded.task.metric(),
-        metric_name=loaded.task.metric_name,
-    )
-    feeds = task.collate([task.encode(opened.path(opened.manifest.golden.samples[0].file))])
+    if loaded.record.task != opened.manifest.task:
+        raise BundleError(
+            f"{bundle} is for {opened.manifest.task}, {run_dir} for {loaded.record.task}: "
+            "name the run that it was exported from"
+        )
     engines = {name: Engine(opened, name, provider, threads) for name in variants}
-    sides: dict[str, Callable[[], object]] = {"torch": lambda: reference.run(feeds)}
+    task = engines[variants[0]].task
+    raw = next(
+        raw
+        for sample in opened.manifest.golden.samples
+        for _, raw in task.inputs(str(opened.path(sample.file)))
+    )
+    sample = task.encode(raw)
+    whole = _whole(loaded.built, engines, task.collate([sample]), seconds, threads)
+    steps = _steps(loaded.built, opened, variants, sample, seconds, provider)
+    return {
+        name: Ratios(
+            whole[name].times_as_fast_as(whole["torch"]),
+            steps[name].times_as_fast_as(steps["torch"]) if name in steps else None,
+        )
+        for name in variants
+    }
+
+
+def _whole(
+    built: BuiltModel, engines: Mapping[str, Engine], feeds: Feeds, seconds: float, threads: int | None
+) -> Mapping[str, Latency]:
+    reference = torch_call(built.module, built.input_names, built.output_names)
+    sides: dict[str, Callable[[], object]] = {"torch": lambda: reference(feeds)}
     for name, engine in engines.items():
         sides[name] = partial(engine.infer, feeds)
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)
     try:
-        latencies = measure_latency(sides, seconds)
+        return measure_latency(sides, seconds)
     finally:
         torch.set_num_threads(before)
         for engine in engines.values():
             engine.close()
-    return {name: latencies[name].times_as_fast_as(latencies["torch"]) for name in variants}
+
+
+def _steps(
+    built: BuiltModel, opened: Bundle, variants: Sequence[str], sample: Feeds, seconds: float, provider: str
+) -> Mapping[str, Latency]:
+    streaming = opened.manifest.streaming
+    if streaming is None or built.step is None:
+        return {}
+    form = built.step()
+    runners = {
+        name: open_step(
+            opened.path(opened.manifest.variant(name).graphs["step"]), streaming, provider, open_session
+        )
+        for name in variants
+    }
+    torch_step = torch_call(form.module, form.input_names, form.output_names)
+    return step_latencies(runners, streaming, torch_step, sample, seconds)

@@ -18,8 +18,8 @@ from edgewright.runtime.errors import MachineError
 __all__ = ["Findings", "ProviderFinding", "examine", "report_text"]
 
 _PACKAGES = (
-    "edgewright", "numpy", "pillow", "safetensors", "soundfile", "tokenizers", "onnxruntime", "onnxruntime-gpu", "torch",
-    "torchvision", "timm", "transformers", "optimum", "onnx", "onnxscript", "accelerate", "pyarrow",
+    "edgewright", "numpy", "pillow", "safetensors", "soundfile", "tokenizers", "onnxruntime", "onnxruntime-gpu",
+    "torch", "torchvision", "timm", "transformers", "optimum", "onnx", "onnxscript", "accelerate", "pyarrow",
 )  # fmt: skip
 
 _READERS = {"soundfile": "bundles that hear (audio-classification)", "tokenizers": "bundles that read text"}

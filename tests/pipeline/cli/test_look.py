@@ -112,7 +112,8 @@ def test_bench_of_all_variants_against_torch(cli: Call, shipped: Shipped) -> Non
     assert [row["variant"] for row in answer.json] == ["fp32", "fp16", "int8-dynamic", "int8-static"]
     for row in answer.json:
         assert row.keys() == {
-            "variant", "provider", "p50_ms", "p95_ms", "throughput", "start_ms", "peak_mb", "ratio_to_torch",
+            "variant", "provider", "p50_ms", "p95_ms", "throughput", "start_ms", "peak_mb", "ratio_to_torch", "step_us",
+            "step_ratio_to_torch",
         }  # fmt: skip
         assert 0 < row["p50_ms"] <= row["p95_ms"]
         assert row["provider"] == "cpu"
@@ -127,7 +128,7 @@ def test_bench_of_one_variant_without_torch(cli: Call, shipped: Shipped) -> None
     )
     assert (answer.code, answer.err) == (0, "")
     header, _, row = answer.out.splitlines()
-    assert "images/s (batch 2)" in header
+    assert "answers/s (batch 2)" in header
     assert row.startswith(shipped.report["verdict"]["ships"])
     assert row.split()[-1] == "-"
 

@@ -59,21 +59,21 @@ def command(
         threads=threads,
         against=against,
     )
+    streams = any(row.step_us is not None for row in rows)
     headers = (
-        "variant",
-        "p50 ms",
-        "p95 ms",
-        f"images/s (batch {batch})",
-        "start ms",
-        "peak MB",
-        "provider",
-        "graph x torch",
-    )
+        "variant", "p50 ms", "p95 ms", f"answers/s (batch {batch})", "start ms", "peak MB", "provider", "graph x torch",
+        *(("step us", "step x torch") if streams else ()),
+    )  # fmt: skip
+
+    def number(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
     cells = [
         (
             row.variant, f"{row.p50_ms:.2f}", f"{row.p95_ms:.2f}", f"{row.throughput:.1f}", f"{row.start_ms:.0f}",
-            f"{row.peak_mb:.0f}", row.provider, "-" if row.ratio_to_torch is None else f"{row.ratio_to_torch:.2f}",
+            f"{row.peak_mb:.0f}", row.provider, number(row.ratio_to_torch, ".2f"),
+            *((number(row.step_us, ".1f"), number(row.step_ratio_to_torch, ".2f")) if streams else ()),
         )
         for row in rows
     ]  # fmt: skip
-    emit(rows, as_json, table(headers, cells, right=(1, 2, 3, 4, 5, 7)))
+    emit(rows, as_json, table(headers, cells, right=(1, 2, 3, 4, 5, 7, 8, 9)))
