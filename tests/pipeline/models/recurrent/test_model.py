@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from edgewright.pipeline.models.features import feature_module, head_module
+from edgewright.pipeline.models.layers import resolve_unfreeze
 from edgewright.pipeline.models.recurrent.network import CELLS, READOUTS, Network
+from edgewright.pipeline.training.freeze import set_trainable
 from tests.pipeline.models.recurrent.sequences import TASKS, batch, build, one, recurrent
 
 FULL: dict[str, Any] = {"layers": 2, "hidden": 8, "residual": True, "layer_norm": True, "embedding": 6}
@@ -99,6 +101,20 @@ def test_dropout_acts_in_training_only_and_with_one_layer_too() -> None:
         head = head_module(built).train()
         features = torch.ones(2, 8)
         assert not torch.equal(head(features), head(features))
+
+
+def test_dropout_of_a_frozen_layer_does_nothing() -> None:
+    built = build("sequence-classification", Network("gru", layers=2, hidden=8, dropout=0.5))
+    inputs = batch(built, [6, 4])
+    set_trainable(built.module, resolve_unfreeze(built, 1))
+    assert built.module.training
+    with torch.no_grad():
+        model = recurrent(built)
+        steps = model.steps(*inputs)
+        assert torch.equal(model.steps(*inputs), steps)
+        assert not torch.equal(model(*inputs), model(*inputs)), "the head learns, so it drops"
+        set_trainable(built.module, resolve_unfreeze(built, 2))
+        assert not torch.equal(model.steps(*inputs), steps)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -22,8 +22,10 @@ class RecurrentLayer(nn.Module):
     read each sequence turned around within its own length. So no packing is needed, which trains several times slower.
     """
 
-    def __init__(self, network: Network, features: int) -> None:
+    def __init__(self, network: Network, features: int, first: bool = True) -> None:
         super().__init__()
+        # a layer's own, so that in a frozen layer it does nothing; the input of the first is data
+        self.dropout = nn.Dropout(0.0 if first else network.dropout)
         make = functools.partial(_CELLS[network.cell], features, network.hidden)
         if network.cell == "rnn":
             make = functools.partial(make, nonlinearity=network.activation)
@@ -41,6 +43,7 @@ class RecurrentLayer(nn.Module):
 
         What stands beyond a sequence's length, integers [batch], is undefined.
         """
+        steps = self.dropout(steps)
         if torch.onnx.is_in_onnx_export():
             outputs, _ = onnx_layer(self.cells, steps, lengths)
         else:

@@ -19,7 +19,6 @@ class RecurrentBackbone(nn.Module):
         super().__init__()
         self.network, self.dimensions = network, dimensions
         self.embedding, self.layers = embedding, layers
-        self.dropout = nn.Dropout(network.dropout)
 
     def forward(self, values: Tensor, lengths: Tensor, *_extra: Tensor) -> Tensor:
         """What the head reads.
@@ -44,8 +43,8 @@ class RecurrentBackbone(nn.Module):
         steps = values.transpose(0, 1)
         if self.embedding is not None:
             steps = self.embedding(steps)
-        for number, layer in enumerate(self.layers):
-            steps = layer(self.dropout(steps) if number else steps, lengths)
+        for layer in self.layers:
+            steps = layer(steps, lengths)
         return steps
 
 
@@ -89,9 +88,11 @@ class RecurrentModel(RecurrentBackbone):
         embedding = nn.Embedding(dimensions.features, network.embedding) if dimensions.tokens else None
         width = network.embedding if dimensions.tokens else dimensions.features
         layers = nn.ModuleList(
-            RecurrentLayer(network, network.width if number else width) for number in range(network.layers)
+            RecurrentLayer(network, network.width if number else width, first=number == 0)
+            for number in range(network.layers)
         )
         super().__init__(network, dimensions, embedding, layers)
+        self.dropout = nn.Dropout(network.dropout)
         horizon = dimensions.horizon
         self.head = nn.Linear(
             network.width + horizon * dimensions.known, max(horizon, 1) * dimensions.outputs
