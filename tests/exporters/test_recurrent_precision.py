@@ -17,7 +17,7 @@ from edgewright.runtime.errors import ExportError
 from tests.exporters.recurrent_graphs import FEATURES, floats, step_graph, text_graph, whole_graph
 
 KINDS = ("LSTM", "GRU", "RNN")
-SMALL, LARGE = 16, INTEGER_FROM
+SMALL, LARGE = 16, max(INTEGER_FROM.values())
 APART = {"int8-dynamic": 0.05, "int4": 0.25, "fp16": 0.005}
 GENERATOR = np.random.default_rng(3)
 
@@ -286,3 +286,20 @@ def test_unknown_precision_of_a_step(tmp_path: Path) -> None:
     graph = step_graph(tmp_path / "step.onnx", "GRU", SMALL)
     with pytest.raises(ExportError, match="unknown precision 'int3'"):
         make_step_variant(graph, "int3", tmp_path / "variant.onnx")
+
+
+@pytest.mark.parametrize("hidden", [8, LARGE])
+@pytest.mark.parametrize("kind", ["GRU", "RNN"])
+def test_a_loop_that_only_gives_steps_or_only_the_last(kind: str, hidden: int, tmp_path: Path) -> None:
+    """What nobody reads is not computed, and what is read is right all the same."""
+    for number, kept in enumerate((["steps"], ["last"])):
+        for direction in ("forward", "reverse"):
+            model = onnx.load(whole_graph(tmp_path / "whole.onnx", kind, hidden, direction).path)
+            outputs = [value for value in model.graph.output if value.name in kept]
+            del model.graph.output[:]
+            model.graph.output.extend(outputs)
+            graph = save_model(model, tmp_path / f"{number}.onnx", "torch.export")
+            made = make_variant(graph, "int8-dynamic", [], tmp_path / f"{number}_int8.onnx")
+            feeds = batch(6, 6, 2, 1)
+            wanted, found = run(graph, feeds), run(made, feeds)
+            assert list(found) == kept and np.abs(found[kept[0]] - wanted[kept[0]]).max() < 0.05

@@ -1,6 +1,4 @@
-"""The files by which other tools know a model: config.json and preprocessor_config.json, in Hugging Face's
-words.
-"""
+"""The files by which other tools know a model: config.json and what stands beside it, in Hugging Face's words."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,10 +11,21 @@ __all__ = ["hub_files"]
 
 def hub_files(manifest: Manifest) -> dict[str, dict[str, Any]]:
     """File name to content, all of it derived from the manifest, which stays the only thing edgewright itself
-    reads.
+    reads. (A tokenizer.json is an asset of its task, and lies there already.)
     """
     describe = _DESCRIBE.get(manifest.task)
     return describe(manifest) if describe is not None else {}
+
+
+def _classifier(manifest: Manifest, architecture: str) -> dict[str, Any]:
+    return {
+        "model_type": manifest.model.removeprefix("timm:"),
+        "architectures": [architecture],
+        "id2label": {str(index): label for index, label in enumerate(manifest.labels)},
+        "label2id": {label: index for index, label in enumerate(manifest.labels)},
+        "num_labels": len(manifest.labels),
+        "problem_type": "single_label_classification",
+    }
 
 
 def _image_classification(manifest: Manifest) -> dict[str, dict[str, Any]]:
@@ -29,14 +38,7 @@ def _image_classification(manifest: Manifest) -> dict[str, dict[str, Any]]:
     else:
         size = {"height": resize[0], "width": resize[1]}
     return {
-        "config.json": {
-            "model_type": manifest.model.removeprefix("timm:"),
-            "architectures": ["ImageClassification"],
-            "id2label": {str(index): label for index, label in enumerate(manifest.labels)},
-            "label2id": {label: index for index, label in enumerate(manifest.labels)},
-            "num_labels": len(manifest.labels),
-            "problem_type": "single_label_classification",
-        },
+        "config.json": _classifier(manifest, "ImageClassification"),
         "preprocessor_config.json": {
             "image_processor_type": "CLIPImageProcessor",  # its steps are these: resize, crop, scale, normalise
             "do_convert_rgb": True,
@@ -54,6 +56,66 @@ def _image_classification(manifest: Manifest) -> dict[str, dict[str, Any]]:
     }
 
 
+def _sequence_classification(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    features = list(manifest.processor["features"])
+    config = _classifier(manifest, "SequenceClassification")
+    return {"config.json": {**config, "input_size": len(features), "features": features}}
+
+
+def _sequence_regression(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    return {"config.json": {**_numbers(manifest, "SequenceRegression"), "problem_type": "regression"}}
+
+
+def _forecasting(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    forecast = manifest.processor["forecast"]
+    return {
+        "config.json": {
+            **_numbers(manifest, "TimeSeriesForecasting"),
+            "prediction_length": forecast["horizon"],
+            "context_length": forecast["context"],
+        }
+    }
+
+
+def _numbers(manifest: Manifest, architecture: str) -> dict[str, Any]:
+    features, targets = list(manifest.processor["features"]), list(manifest.processor["targets"])
+    return {
+        "model_type": manifest.model,
+        "architectures": [architecture],
+        "input_size": len(features),
+        "features": features,
+        "targets": targets,
+    }
+
+
+def _text_classification(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    longest = manifest.processor["max_tokens"]
+    return {
+        "config.json": {**_classifier(manifest, "TextClassification"), "max_position_embeddings": longest},
+        "tokenizer_config.json": {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": longest,
+            "clean_up_tokenization_spaces": False,
+        },
+    }
+
+
+def _audio_classification(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    settings = manifest.processor
+    return {
+        "config.json": {
+            **_classifier(manifest, "AudioClassification"),
+            "sampling_rate": settings["sample_rate"],
+            "num_mel_bins": settings["mels"],
+        }
+    }
+
+
 _DESCRIBE: Mapping[str, Callable[[Manifest], dict[str, dict[str, Any]]]] = {
     "image-classification": _image_classification,
+    "sequence-classification": _sequence_classification,
+    "sequence-regression": _sequence_regression,
+    "forecasting": _forecasting,
+    "text-classification": _text_classification,
+    "audio-classification": _audio_classification,
 }

@@ -223,36 +223,34 @@ class _Cells:
 
         Steps beyond a row's length (where `alive` is not) leave its state alone, and give zeros.
         """
+        wants_steps, wants_last = (bool(name) for name in self._wanted)
         gates = self._gates(made, self.source, index)
         body: list[onnx.NodeProto] = []
         before, now, after, given = (self._name(part) for part in ("before", "now", "after", "step_gates"))
         self._cell(body, given, before, now, index)
-        inputs = [_floats(before, self.size), _floats(given, self.weights.shape[1])]
-        sequences = [gates]
-        if alive:
+        inputs, sequences = [_floats(before, self.size), _floats(given, self.weights.shape[1])], [gates]
+        if alive and (backwards or wants_last):
             here = self._name("alive_now")
             inputs.append(helper.make_tensor_value_info(here, onnx.TensorProto.BOOL, [None, 1]))
             sequences.append(alive)
             self._add(body, "Where", [here, now, before], after)
-        else:
+        else:  # forwards, what follows a row's end changes nothing that is read
             self._add(body, "Identity", [now], after)
-        graph = helper.make_graph(
-            body, f"{self.hint}_cell", inputs, [_floats(after, self.size), _floats(now, self.size)]
-        )
+        outputs = [_floats(after, self.size), _floats(now, self.size)][: 1 + wants_steps]
         state, steps = self._name("last"), self._name("all")
         made.append(
             helper.make_node(
                 "Scan",
                 [self._first_state(made, index), *sequences],
-                [state, steps],
+                [state, steps][: 1 + wants_steps],
                 name=f"{state}/Scan",
-                body=graph,
+                body=helper.make_graph(body, f"{self.hint}_cell", inputs, outputs),
                 num_scan_inputs=len(sequences),
                 scan_input_directions=[int(backwards)] * len(sequences),
-                scan_output_directions=[int(backwards)],
+                scan_output_directions=[int(backwards)] * wants_steps,
             )
         )
-        if alive and self._wanted[0]:
+        if alive and wants_steps:
             zero = self._const("zero", 0.0, np.float32)
             steps = self._add(made, "Where", [alive, steps, zero], self._name("masked"))
         return steps, state

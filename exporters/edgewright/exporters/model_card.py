@@ -3,24 +3,28 @@
 import re
 from collections.abc import Mapping
 
+from edgewright.exporters.card_texts import CARD_TEXTS
 from edgewright.exporters.verdict import VariantRow, Verdict
 from edgewright.runtime.manifest import Manifest
 
 __all__ = ["model_card"]
 
+_STEP_HEADERS = " us a step | step / torch |"
+
 
 def model_card(manifest: Manifest, verdict: Verdict | None, facts: Mapping[str, str]) -> str:
     """Markdown with the header that model hubs read. The same arguments always give the same text."""
+    text = CARD_TEXTS[manifest.task]
     lines = [
         "---",
         f"license: {_slug(manifest.licence)}",
-        f"pipeline_tag: {manifest.task}",
+        f"pipeline_tag: {text.tag}",
         "library_name: onnxruntime",
         "tags: [onnx, edgewright]",
         "---",
         f"# {manifest.model}: {manifest.task.replace('-', ' ')}",
         "",
-        f"Answers with one of {len(manifest.labels)} labels: {_shortened(manifest.labels)}.",
+        text.answers(manifest),
         f"Licence of the weights: {manifest.licence}.",
         "",
     ]
@@ -34,8 +38,9 @@ def model_card(manifest: Manifest, verdict: Verdict | None, facts: Mapping[str, 
         "from edgewright.runtime import Engine",
         "",
         'engine = Engine("path/to/this/folder")',
-        'answer = engine("photo.jpg")',
+        f"answer = engine({text.example})",
         "```",
+        *(_streaming(*text.piece) if manifest.streaming is not None else ()),
         "`edgewright verify path/to/this/folder` replays the golden samples and says whether this device still",
         "gives torch's answers. Needs `pip install 'edgewright[cpu]'` (or `[gpu]`), not torch.",
         "",
@@ -47,7 +52,20 @@ def model_card(manifest: Manifest, verdict: Verdict | None, facts: Mapping[str, 
     return "\n".join(lines)
 
 
+def _streaming(piece: str, source: str) -> list[str]:
+    """How the streaming form is called: steps go in one by one, the state is kept."""
+    return [
+        "It also streams, and answers while the input arrives:",
+        "```python",
+        "with engine.stream() as stream:",
+        f"    for {piece} in {source}:",
+        f"        answer = stream.push({piece})",
+        "```",
+    ]
+
+
 def _verdict(verdict: Verdict) -> list[str]:
+    steps = any(row.step_p50_us is not None for row in verdict.rows)
     lines = [
         "## Verdict",
         f"Measured against the torch original on {verdict.samples} evaluation samples that neither training nor",
@@ -55,16 +73,16 @@ def _verdict(verdict: Verdict) -> list[str]:
         f"{verdict.budget.max_drop:.2%} of {verdict.metric_name}.",
         "",
         f"| variant | {verdict.metric_name} | drop | 95 % interval | same decision | relative error | MB | ms (median) "
-        "| speed / torch | on | verdict |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-        *(_row(row) for row in verdict.rows),
+        f"| speed / torch |{_STEP_HEADERS if steps else ''} on | verdict |",
+        "|---|---|---|---|---|---|---|---|---|---|---|" + "---|---|" * steps,
+        *(_row(row, steps) for row in verdict.rows),
         "",
     ]
     reasons = [f"- {row.name}: {text}" for row in verdict.rows for text in (row.reason, *row.notes) if text]
     return [*lines, *reasons, ""] if reasons else lines
 
 
-def _row(row: VariantRow) -> str:
+def _row(row: VariantRow, steps: bool) -> str:
     interval = "-" if row.interval is None else f"{row.interval[0]:+.4f} to {row.interval[1]:+.4f}"
     cells = [
         row.name,
@@ -76,6 +94,7 @@ def _row(row: VariantRow) -> str:
         "-" if row.size is None else f"{row.size / 1e6:.2f}",
         _number(row.p50_ms, ".2f"),
         _number(row.speed_vs_torch, ".2f"),
+        *((_number(row.step_p50_us, ".1f"), _number(row.step_speed_vs_torch, ".2f")) if steps else ()),
         row.provider or "-",
         row.status,
     ]
@@ -84,12 +103,6 @@ def _row(row: VariantRow) -> str:
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
-
-
-def _shortened(labels: tuple[str, ...]) -> str:
-    if len(labels) <= 12:
-        return ", ".join(labels)
-    return ", ".join(labels[:10]) + f" and {len(labels) - 10} more (config.json has them all)"
 
 
 def _slug(licence: str) -> str:

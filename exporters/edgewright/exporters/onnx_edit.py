@@ -1,6 +1,6 @@
 """Changes to an ONNX graph in memory: weights looked up, nodes put in the place of others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,10 @@ class GraphEdit:
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self._names = set(self._weights)
         self._first: list[onnx.NodeProto] = []
+        self._read = {value.name for value in model.graph.output}
         for node in model.graph.node:
             self._names.update((*node.input, *node.output))
+            self._read.update(_reads(node))
 
     def weight(self, name: str) -> NDArray[np.float32] | None:
         """The float32 weight called `name`; None where that is computed, absent or of another type."""
@@ -36,6 +38,10 @@ class GraphEdit:
     def is_constant(self, name: str) -> bool:
         """Whether `name` is a float32 weight, or was one and is computed from constants by now."""
         return self.weight(name) is not None or any(name in node.output for node in self._first)
+
+    def is_read(self, name: str) -> bool:
+        """Whether a node of the graph as it was given, or an output of it, takes `name`."""
+        return name in self._read
 
     def add_weight(self, hint: str, value: NDArray[Any]) -> str:
         """Keep `value` in the graph; returns the name it got, which begins with `hint`."""
@@ -73,14 +79,11 @@ class GraphEdit:
         del graph.node[:]
         graph.node.extend([*self._first, *body])
         self._first = []
-        read, domains = {value.name for value in graph.output}, set()
-        pending = list(graph.node)
-        while pending:
-            node = pending.pop()
-            read.update(node.input)
-            domains.add(node.domain)
-            for attribute in node.attribute:
-                pending.extend(attribute.g.node)
+        read = {value.name for value in graph.output}
+        domains: set[str] = set()
+        for node in graph.node:
+            read.update(_reads(node))
+            domains.update(part.domain for part in _with_inner(node))
         del graph.initializer[:]
         graph.initializer.extend(tensor for name, tensor in self._weights.items() if name in read)
         if MICROSOFT in domains and all(entry.domain != MICROSOFT for entry in self.model.opset_import):
@@ -90,3 +93,16 @@ class GraphEdit:
         del graph.value_info[:]
         graph.value_info.extend(shapes)
         return self.model
+
+
+def _with_inner(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    """A node, and those of the graphs inside it."""
+    yield node
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield from _with_inner(inner)
+
+
+def _reads(node: onnx.NodeProto) -> set[str]:
+    """The tensors that a node, or a node inside it, takes."""
+    return {name for part in _with_inner(node) for name in part.input}

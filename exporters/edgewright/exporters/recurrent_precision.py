@@ -3,20 +3,21 @@
 ONNX Runtime's own tools leave GRU and RNN in fp32 without a word, and know no static int8 for any of the three. Here
 every recurrent weight is converted, or the precision is refused: a variant is called by what is in it.
 
-Which form an integer GRU or RNN takes was measured (onnxruntime 1.31, one thread, AVX-512 VNNI; microseconds, fp32
-operator / integer cell; 64 inputs):
+Which form an int8 GRU or RNN takes was measured, by `python -m benchmarks.integer_cells` (onnxruntime 1.31, one thread
+of an AMD EPYC with AVX-512 VNNI, 64 inputs, batch 1; microseconds of the fp32 operator / of the integer cell):
 
-    units               64         128         256          512
-    GRU, one step       6.5 / 10   9.2 / 12    20.6 / 16.9  55 / 32
-    RNN, one step       4.1 / 5.2  5.1 / 5.8   8.2 / 7.2    24 / 11
-    GRU, 100 steps      140 / 820  330 / 1100  2900 / 1300  8300 / 4600
-    RNN, 100 steps      105 / 400  220 / 450   470 / 530    1900 / 930
+    units               64          128         256          384          512
+    GRU, one step       6.0 / 9.7   8.3 / 12    19 / 16      34 / 22      53 / 31
+    RNN, one step       4.1 / 5.2   5.1 / 5.7   8.1 / 7.1    14 / 9.1     23 / 11
+    GRU, 100 steps      113 / 771   299 / 908   1000 / 1254  2526 / 1828  4593 / 2657
+    RNN, 100 steps      78 / 239    175 / 291   442 / 408    962 / 548    1842 / 768
 
 So from `INTEGER_FROM` units on it is the integer cell, and below it the weights alone are int8 (stored so, computed in
-fp32: a quarter of the size at the same speed). LSTM is always ONNX Runtime's DynamicQuantizeLSTM.
+fp32: a quarter of the size at the speed of fp32). An LSTM is always ONNX Runtime's DynamicQuantizeLSTM: with 512 units
+3.4 times as fast as fp32 over 100 steps and 2.2 times for one, with 64 as fast, a quarter of the size in all of them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import onnx
@@ -28,8 +29,13 @@ from edgewright.runtime.errors import ExportError
 
 __all__ = ["INTEGER_FROM", "has_recurrent", "recurrent_int4", "recurrent_int8", "refuse_static"]
 
-INTEGER_FROM = 256
-"""Units from which a GRU or RNN is computed in integers."""
+INTEGER_FROM: Mapping[tuple[str, bool], int] = {
+    ("GRU", False): 384,
+    ("GRU", True): 256,
+    ("RNN", False): 256,
+    ("RNN", True): 256,
+}
+"""Units from which a layer is computed in integers, by its operator and whether it is in a step graph."""
 
 _KINDS = ("LSTM", "GRU", "RNN")
 _PRODUCT_FROM = 1 << 16  # weights; a smaller layer costs less than the quantising of what goes into it
@@ -40,10 +46,13 @@ def has_recurrent(model: onnx.ModelProto) -> bool:
     return any(node.op_type in _KINDS for node in model.graph.node)
 
 
-def recurrent_int8(model: onnx.ModelProto, per_channel: bool, step: bool) -> tuple[onnx.ModelProto, str]:
+def recurrent_int8(
+    model: onnx.ModelProto, per_channel: bool, step: bool, integer_from: int | None = None
+) -> tuple[onnx.ModelProto, str]:
     """Every recurrent operator, embedding table and large product of `model` in int8; a note says in which form.
 
-    `step`: the graph takes one step at a time. Raises `ExportError` when a recurrent weight cannot be converted.
+    `step`: the graph takes one step at a time. `integer_from` stands in for `INTEGER_FROM`. Raises `ExportError` when a
+    recurrent weight cannot be converted.
     """
     edit = GraphEdit(model)
     forms: list[str] = []
@@ -61,13 +70,12 @@ def recurrent_int8(model: onnx.ModelProto, per_channel: bool, step: bool) -> tup
         if node.op_type == "LSTM":
             forms.append("DynamicQuantizeLSTM")
             return integer_lstm(edit, node, per_channel)
-        if _units(node) >= INTEGER_FROM and _is_plain(node):
+        least = integer_from or INTEGER_FROM[node.op_type, step]
+        if _units(node) >= least and _is_plain(node):
             forms.append(f"{node.op_type} as a cell of integer products")
             return integer_cell(edit, node, per_channel, step)
         why = (
-            f"below {INTEGER_FROM} units integers are slower"
-            if _is_plain(node)
-            else "its cell is not the usual one"
+            f"below {least} units integers are slower" if _is_plain(node) else "its cell is not the usual one"
         )
         forms.append(f"{node.op_type} with int8 weights computed in fp32 ({why})")
         for name in node.input[1:3]:
