@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from edgewright.exporters.precision import PRECISIONS
 from edgewright.pipeline.recipe import (
@@ -17,6 +18,7 @@ from edgewright.pipeline.recipe import (
     recipe_from_plain,
     recipe_json_schema,
 )
+from edgewright.pipeline.recipe_tasks import TASK_RULES
 from edgewright.runtime.errors import RecipeError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -388,18 +390,43 @@ def test_a_recipe_is_frozen() -> None:
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_the_examples_are_recipes(path: Path) -> None:
-    assert load_recipe(path).task == "image-classification"
+    assert load_recipe(path).task in TASK_RULES
 
 
-def test_the_commented_example_shows_every_key_with_its_default(tmp_path: Path) -> None:
-    path = EXAMPLES / "photos.yaml"
-    uncommented = re.sub(r"^( *)# ([a-z_]+: .*)$", r"\1\2", path.read_text(), flags=re.MULTILINE)
-    shown = yaml.safe_load(uncommented)
-    expected = recipe_from_plain({**SMALL, "data": "./photos"}).to_plain()
+COMPLETE = ("photos.yaml", "series.yaml")
+COMMENTED = (*COMPLETE, "forecast.yaml", "sentences.yaml", "sounds.yaml")
+
+
+def uncommented(name: str) -> str:
+    text = (EXAMPLES / name).read_text()
+    return re.sub(r"^( *)# ([a-z_]+: .*)$", r"\1\2", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", COMMENTED)
+def test_what_an_example_has_commented_out_is_the_default(name: str, tmp_path: Path) -> None:
+    (tmp_path / "whole.yaml").write_text(uncommented(name))
+    (tmp_path / "as-it-is.yaml").write_text((EXAMPLES / name).read_text())
+    assert load_recipe(tmp_path / "whole.yaml") == load_recipe(tmp_path / "as-it-is.yaml")
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_a_complete_example_shows_every_key_in_its_place(name: str) -> None:
+    shown = yaml.safe_load(uncommented(name))
+    expected = load_recipe(EXAMPLES / name).to_plain()
     assert set(shown) == set(expected)
-    for name, section in expected.items():
-        if isinstance(section, dict):
-            assert list(shown[name]) == list(section), name
-    (tmp_path / "photos.yaml").write_text(uncommented)
-    (tmp_path / "as-it-is.yaml").write_text(path.read_text())
-    assert load_recipe(tmp_path / "photos.yaml") == load_recipe(tmp_path / "as-it-is.yaml")
+    for section, keys in expected.items():
+        if isinstance(keys, dict):
+            assert list(shown[section]) == list(keys), section
+
+
+def test_together_the_examples_show_every_key_there_is() -> None:
+    shown: dict[str, set[str]] = {}
+    for name in COMMENTED:
+        for section, keys in yaml.safe_load(uncommented(name)).items():
+            shown.setdefault(section, set()).update(keys if isinstance(keys, dict) else ())
+    for section, field in Recipe.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            assert set(kind.model_fields) <= shown[section], section
+        else:
+            assert section in shown
