@@ -57,7 +57,7 @@ class TrainingTask(Protocol):
     ) -> torch.Tensor:
         """The loss of each sample, float32 [N]; of a sequence the mean over its known values.
 
-        `auxiliary` holds the logits of auxiliary heads by their path. `targets` may lie on another device than `outputs`.
+        `auxiliary` holds the logits of auxiliary heads by their path; `targets` may lie on another device.
         """
 
     def weights(self, targets: NDArray[Any]) -> NDArray[np.float32]:

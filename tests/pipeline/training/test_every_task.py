@@ -1,0 +1,78 @@
+"""Every task of the registry through the stages that end in a trained model, on a part of a built-in set."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgewright.pipeline.data.settings import fit_settings
+from edgewright.pipeline.data.sources import open_data
+from edgewright.pipeline.models.build import build_for
+from edgewright.pipeline.recipe import recipe_from_plain
+from edgewright.pipeline.tasks.metric_names import TASK_METRICS
+from edgewright.pipeline.tasks.registry import TRAINING_TASKS
+from edgewright.pipeline.training.distributed import World
+from edgewright.pipeline.training.fit import fit
+from edgewright.pipeline.training.results import load_trained
+from edgewright.pipeline.training.sources import SampleSource
+from edgewright.pipeline.training.stepping import predict
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "image-classification": {
+        "model": "mobilenet_v3_small",
+        "weights": "none",
+        "data": {"source": "builtin:digits", "classes": ["0", "1"]},
+        "input": {"size": 32},
+    },
+    "sequence-classification": {"model": "lstm", "data": "builtin:digits-rows"},
+    "sequence-regression": {"model": "rnn", "data": "builtin:adding-20"},
+    "forecasting": {
+        "model": "gru",
+        "data": "builtin:co2",
+        "forecast": {"horizon": 4, "season": 8, "context": 16},
+    },
+    "text-classification": {"model": "gru", "data": "builtin:stdlib-docs", "text": {"vocabulary": 400}},
+    "audio-classification": {"model": "gru", "data": "builtin:tones"},
+}
+
+
+@pytest.mark.parametrize("name", TRAINING_TASKS)
+def test_a_task_trains_and_comes_back(tmp_path: Path, name: str) -> None:
+    plain = {"task": name, **RECIPES[name], "training": {"epochs": 1, "batch_size": 8, "lr": 0.005}}
+    if name != "image-classification":
+        plain["network"] = {"hidden": 8}
+    recipe = recipe_from_plain(plain)
+    splits = part_of(open_data(recipe))
+    fitted = fit_settings(recipe, splits)
+    built = build_for(recipe, splits, fitted)
+    trained = fit(built, splits, recipe, tmp_path)
+    figures = trained.metrics["evaluation"]
+    assert all(np.isfinite(figures[metric]) for metric in (*TASK_METRICS[name], "loss"))
+    assert ("gradients.json" in {path.name for path in tmp_path.iterdir()}) == (
+        name != "image-classification"
+    )
+
+    loaded = load_trained(tmp_path)
+    assert dict(loaded.built.assets) == dict(built.assets)
+    device = loaded.task.device_task(loaded.built.settings, loaded.classes, loaded.built.assets)
+    source = SampleSource(splits.evaluation, loaded.task, device, names=loaded.built.input_names)
+    outputs = predict(loaded.built.module, source, 8, World())
+    answers = {loaded.built.output_names[0]: outputs}
+    targets = loaded.task.targets(splits.evaluation, device)
+    assert loaded.task.metric()(answers, targets) == figures[TASK_METRICS[name][0]]
+    each = loaded.task.per_sample()
+    if each is not None:
+        assert each(answers, targets).mean() == pytest.approx(figures["accuracy"])
+
+
+def part_of(splits: Any) -> Any:
+    """At most 24 samples of each split, of all classes."""
+    return dataclasses.replace(
+        splits,
+        **{
+            name: splits.split(name)[:: max(1, len(splits.split(name)) // 24)][:24]
+            for name in ("train", "validation", "evaluation")
+        },
+    )
