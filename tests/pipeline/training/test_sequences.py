@@ -1,5 +1,6 @@
 """Whole trainings of small recurrent models on sequences of different lengths."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from edgewright.pipeline.data.samples import Splits
+from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.models.features import feature_module
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit
@@ -306,3 +308,45 @@ def test_every_loss_of_numbers_trains(tmp_path: Path, loss: str) -> None:
     )
     assert trained.metrics["evaluation"]["r2"] > 0.2
     assert load_trained(tmp_path).record.options["loss"] == loss
+
+
+def test_the_head_first_then_the_layers_from_the_last_one(tmp_path: Path) -> None:
+    """What starts from a run's weights: phases, gradual unfreezing, and a look at the gradients in each phase."""
+    name = "sequence-classification"
+    built = sequence_model(name, layers=3, dropout=0.2)
+    transfer = {"unfreeze": "all", "head_epochs": 1, "gradual": True}
+    seen = [snapshot(built)]
+
+    def watch(what: str, done: int, total: int) -> None:
+        if "epoch" in what and done == total:
+            seen.append(snapshot(built))
+
+    trained = fit(built, sequence_splits(name), sequence_recipe(name, transfer, epochs=3), tmp_path, watch)
+    moved = [
+        {
+            key.rpartition(".")[0].partition(".cells")[0]
+            for key in before
+            if not torch.equal(before[key], after[key])
+        }
+        for before, after in itertools.pairwise(seen)
+    ]
+    everything = {"head", "layers.0", "layers.1", "layers.2"}
+    assert moved == [{"head"}, {"head", "layers.2"}, {"head", "layers.1", "layers.2"}, everything]
+    rows = [(row["phase"], row["epoch"], len(row["layers"])) for row in trained.gradients]
+    assert rows == [("head", 0, 3), ("head", 1, 3), ("fine-tuning", 1, 3), ("fine-tuning", 3, 3)]
+
+
+def snapshot(built: BuiltModel) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in named_tensors(built.module).items()}
+
+
+def test_rare_classes_weigh_more(tmp_path: Path) -> None:
+    name = "sequence-classification"
+    splits = sequence_splits(name)
+    rare = [sample for sample in splits.train if sample.target == 3][:2]
+    train = tuple(sample for sample in splits.train if sample.target != 3) + tuple(rare)
+    unbalanced = type(splits)(**{**vars(splits), "train": train})
+    wanted = sequence_recipe(name, class_weights="balanced", label_smoothing=0.05)
+    fit(sequence_model(name), unbalanced, wanted, tmp_path)
+    weights = load_trained(tmp_path).task.weights(np.array([0, 3]))
+    assert weights[1] > 5 * weights[0]

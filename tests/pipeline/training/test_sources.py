@@ -1,0 +1,125 @@
+"""Inputs of the loop: encoded once and kept, padded by the device's own code, or rows of cached features."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from edgewright.pipeline.training import sources
+from edgewright.pipeline.training.sources import ArraySource, SampleSource, StepSource
+from edgewright.pipeline.training.task_options import task_of
+from edgewright.runtime.errors import InputError
+from edgewright.runtime.series import Series
+from tests.pipeline.training.small_net import recipe, small_model, small_splits
+from tests.pipeline.training.small_sequences import (
+    COLUMNS,
+    sequence_model,
+    sequence_recipe,
+    sequence_splits,
+)
+
+
+def parts(name: str) -> tuple[Any, Any, tuple[str, ...]]:
+    built, splits = sequence_model(name), sequence_splits(name)
+    task = task_of(built, splits, sequence_recipe(name))
+    return task, task.device_task(built.settings, splits.classes), built.input_names
+
+
+class Counting:
+    """A device half that counts what it encodes."""
+
+    def __init__(self, device: Any) -> None:
+        self._device = device
+        self.encoded = 0
+
+    def encode(self, raw: Any) -> Any:
+        self.encoded += 1
+        return self._device.encode(raw)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._device, name)
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_a_sequence_is_encoded_once_and_padded_by_the_device(workers: int) -> None:
+    task, device, names = parts("sequence-regression")
+    samples, counting, told = sequence_splits("sequence-regression").train, Counting(device), []
+    source = SampleSource(samples, task, counting, workers=workers, names=names,
+                          progress=lambda done, total: told.append((done, total)))  # fmt: skip
+    assert told == [(32, 94), (64, 94), (94, 94)]
+    assert source.lengths is not None
+    assert source.lengths.tolist() == [len(sample.raw.values) for sample in samples]
+    assert source.targets.shape == (94, 8, 2)
+    plan = [np.array([3, 0, 7]), np.array([], np.int64), np.array([5])]
+    for epoch in (0, 1, None):
+        (values, lengths), nothing, (single, _) = source.batches(plan, epoch)
+        assert nothing == ()
+        assert lengths.tolist() == source.lengths[[3, 0, 7]].tolist()
+        assert values.shape == (3, lengths.max(), 8)
+        for row, index in enumerate((3, 0, 7)):
+            alone = device.encode(samples[index].raw)["values"]
+            assert np.array_equal(values[row, : lengths[row]].numpy(), alone)
+            assert not values[row, lengths[row] :].any()
+    assert counting.encoded == 94
+    single += 1  # what is kept must not be written to
+    ((again, _),) = source.batches([np.array([5])], None)
+    assert torch.equal(again + 1, single)
+
+
+def test_what_is_large_is_encoded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_KEPT_BYTES", 3000)
+    task, device, names = parts("sequence-classification")
+    counting = Counting(device)
+    samples = sequence_splits("sequence-classification").train
+    source = SampleSource(samples, task, counting, names=names)
+    assert counting.encoded == 94
+    list(source.batches([np.arange(94)], None))
+    assert counting.encoded == 188
+
+
+def test_pictures_are_not_looked_at_before_their_turn() -> None:
+    built, splits = small_model(), small_splits()
+    task = task_of(built, splits, recipe())
+    counting = Counting(task.device_task(built.settings, splits.classes))
+    source = SampleSource(splits.train, task, counting)
+    assert counting.encoded == 0
+    assert source.lengths is None
+    ((images,),) = source.batches([np.arange(5)], None)
+    assert images.shape == (5, 3, 8, 8)
+    assert counting.encoded == 5
+
+
+def test_a_sample_that_cannot_be_encoded_says_so_at_the_start() -> None:
+    task, device, names = parts("sequence-classification")
+    samples = list(sequence_splits("sequence-classification").train[:3])
+    broken = Series(np.full((4, 8), np.inf), COLUMNS, name="pump 7")
+    samples.append(type(samples[0])("pump 7", broken, 0, "0" * 64))
+    with pytest.raises(InputError, match="pump 7"):
+        SampleSource(samples, task, device, names=names)
+
+
+def test_inputs_beside_the_sequence_are_stacked() -> None:
+    task, device, names = parts("forecasting")
+    assert names == ("values", "lengths", "anchor", "known")
+    samples = sequence_splits("forecasting").evaluation
+    source = SampleSource(samples, task, device, names=names)
+    anchors = source.column("anchor")
+    assert anchors.shape == (40, 5, 1)
+    assert np.array_equal(anchors[7], device.encode(samples[7].raw)["anchor"])
+
+
+def test_cached_steps_are_padded() -> None:
+    lengths = np.array([2, 0, 3], np.int64)
+    rows = np.arange(10, dtype=np.float32).reshape(5, 2)
+    source = StepSource(rows, lengths, np.zeros(3))
+    ((both,), (none,)) = source.batches([np.array([2, 0]), np.array([], np.int64)], None)
+    assert both.tolist() == [[[4, 5], [6, 7], [8, 9]], [[0, 1], [2, 3], [0, 0]]]
+    assert none.shape == (0, 0, 2)
+
+
+def test_cached_features_come_with_what_the_head_takes_beside_them() -> None:
+    rows, beside = np.ones((4, 2), np.float32), np.arange(8, dtype=np.float32).reshape(4, 2)
+    ((features, other),) = ArraySource(rows, np.zeros(4), beside).batches([np.array([3, 1])], None)
+    assert features.shape == (2, 2)
+    assert other.tolist() == [[6, 7], [2, 3]]
