@@ -1,0 +1,134 @@
+"""What the streaming measurements run: recurrent models with random weights, as torch and as bundles."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edgewright.exporters.bundle import Candidate, write_candidate
+from edgewright.exporters.onnx_graph import Graph, export_graph
+from edgewright.exporters.precision import make_step_variant, make_variant
+from edgewright.exporters.samples import Samples
+from edgewright.exporters.verdict import GoldenAnswers
+from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.recurrent.build import build_recurrent
+from edgewright.pipeline.models.recurrent.network import Network
+from edgewright.runtime.audio import AudioSettings
+from edgewright.runtime.manifest import Tolerance
+from edgewright.runtime.series import SeriesSettings
+from edgewright.runtime.structure import to_plain
+from edgewright.runtime.tasks import load_task
+
+__all__ = ["FEATURES", "PlainStep", "RecurrentSubject", "make_audio_subject", "make_sensor_subject"]
+
+FEATURES = 8
+"""Columns of the sensor series."""
+
+
+@dataclass(frozen=True)
+class RecurrentSubject:
+    """A model as torch runs it, and its bundle with every precision that was asked for."""
+
+    built: BuiltModel
+    bundle: Path
+
+
+class PlainStep:
+    """Streaming as one writes it in torch: a cell with its state and a linear head, one ready step at a time."""
+
+    def __init__(self, cell: str, hidden: int) -> None:
+        make = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[cell]
+        self.cell, self.head = make(FEATURES, hidden).eval(), nn.Linear(hidden, 1).eval()
+        self.step = torch.randn(1, 1, FEATURES)
+        self.state: Any = None
+
+    def __call__(self) -> torch.Tensor:
+        with torch.inference_mode():
+            output, self.state = self.cell(self.step, self.state)
+            answer: torch.Tensor = self.head(output[0])
+        return answer
+
+
+def make_sensor_subject(
+    cell: str, hidden: int, folder: Path, precisions: tuple[str, ...] = ("fp32",)
+) -> RecurrentSubject:
+    """sequence-regression of one value per step from `FEATURES` sensor columns."""
+    names = tuple(f"sensor {number}" for number in range(FEATURES))
+    settings = SeriesSettings(
+        features=names,
+        mean=(0.1,) * FEATURES,
+        std=(1.1,) * FEATURES,
+        targets=("force",),
+        target_mean=(2.0,),
+        target_std=(3.0,),
+    )
+    raw = np.random.default_rng(0).normal(size=(16, FEATURES))
+    return _subject("sequence-regression", cell, hidden, settings, (), raw, folder, precisions)
+
+
+def make_audio_subject(cell: str, hidden: int, folder: Path) -> RecurrentSubject:
+    """audio-classification of sound at 16 kHz: 25 ms windows every 10 ms, 40 mel bands, five classes."""
+    settings = AudioSettings(
+        sample_rate=16000, window=400, hop=160, fft=512, mels=40, low_hz=0.0, high_hz=8000.0, mean=(-8.0,) * 40,
+        std=(4.0,) * 40, max_seconds=None,
+    )  # fmt: skip
+    raw = np.random.default_rng(0).normal(size=16000).astype(np.float32) * 0.1
+    labels = tuple(f"word {number}" for number in range(5))
+    return _subject("audio-classification", cell, hidden, settings, labels, raw, folder, ("fp32",))
+
+
+def _subject(
+    task_name: str,
+    cell: str,
+    hidden: int,
+    settings: Any,
+    labels: tuple[str, ...],
+    raw: NDArray[Any],
+    folder: Path,
+    precisions: tuple[str, ...],
+) -> RecurrentSubject:
+    place = folder / f"{task_name}_{cell}_{hidden}"
+    built = build_recurrent(task_name, Network(cell=cell, hidden=hidden), settings, len(labels))
+    task = load_task(task_name, to_plain(settings), labels)
+    feeds = task.collate([task.encode(raw)] * 2)
+    example = tuple(torch.from_numpy(feeds[name]) for name in built.input_names)
+    whole = export_graph(
+        built.module, example, place / "model.onnx", built.input_names, built.output_names, built.dynamic_axes
+    )
+    assert built.step is not None
+    form = built.step()
+    step = export_graph(
+        form.module, form.example, place / "step.onnx", form.input_names, form.output_names, form.dynamic_axes
+    )
+    graphs: dict[str, Graph] = {"fp32": whole}
+    steps: dict[str, Graph] = {"fp32": step}
+    for name in precisions:
+        if name != "fp32":
+            graphs[name] = make_variant(whole, name, [feeds], place / f"model_{name}.onnx")
+            steps[name] = make_step_variant(step, name, place / f"step_{name}.onnx")
+    candidate = Candidate(
+        task=task_name,
+        model=cell,
+        device_task=task,
+        graphs=graphs,
+        licence="none",
+        seed=0,
+        step_graphs=steps,
+        streaming=form.streaming,
+    )
+    tolerances = {name: Tolerance(1.0) for name in graphs}
+    golden = GoldenAnswers((), {built.output_names[0]: ()}, (), tolerances)
+    bundle = write_candidate(
+        place / "bundle",
+        candidate,
+        list(graphs),
+        tuple(graphs),
+        golden,
+        None,
+        Samples(("one",), [raw], np.zeros(1, np.int64)),
+    )
+    return RecurrentSubject(built, bundle)

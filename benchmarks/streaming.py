@@ -1,0 +1,172 @@
+"""Streaming and recurrent graphs against torch and bare ONNX Runtime: each pair alternated, one thread."""
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import nn
+
+from benchmarks.common import Claim, Ratio, alternate, print_claims
+from benchmarks.recurrent_subjects import FEATURES, PlainStep, RecurrentSubject, make_sensor_subject
+from benchmarks.streaming_memory import memory_claim
+from edgewright.runtime import Engine, open_bundle
+
+ROUNDS = 300
+BURST = 50
+"""Steps in a row on each side, so that the clock's own cost (0.1 us) does not count."""
+
+STREAMS = 64
+
+
+def burst(step: Callable[[], Any], count: int = BURST) -> Callable[[], None]:
+    """`count` calls of `step` as one."""
+
+    def run() -> None:
+        for _ in range(count):
+            step()
+
+    return run
+
+
+def pushes(push: Callable[[Any], Any], steps: np.ndarray) -> Callable[[], None]:
+    """Push a burst of different steps, as they come from a sensor: rows in the user's units."""
+    rows = list(steps)
+
+    def run() -> None:
+        for row in rows:
+            push(row)
+
+    return run
+
+
+class BareStep:
+    """The least that ONNX Runtime needs for a step: inputs and states bound once, states handed over by turns."""
+
+    def __init__(self, bundle: Path, variant: str = "fp32") -> None:
+        opened = open_bundle(bundle)
+        streaming = opened.manifest.streaming
+        assert streaming is not None
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        path = opened.path(opened.manifest.variant(variant).graphs["step"])
+        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        values = {spec.name: _buffer(spec.shape) for spec in (*streaming.inputs, *streaming.outputs)}
+        turns = [{state.input: _buffer(state.shape) for state in streaming.states} for _ in range(2)]
+        self.bindings = []
+        for now, after in ((turns[0], turns[1]), (turns[1], turns[0])):
+            binding = self.session.io_binding()
+            for spec in streaming.inputs:
+                binding.bind_ortvalue_input(spec.name, values[spec.name])
+            for spec in streaming.outputs:
+                binding.bind_ortvalue_output(spec.name, values[spec.name])
+            for state in streaming.states:
+                binding.bind_ortvalue_input(state.input, now[state.input])
+                binding.bind_ortvalue_output(state.output, after[state.input])
+            self.bindings.append(binding)
+
+    def burst(self) -> None:
+        """A burst of steps."""
+        run, (first, second) = self.session.run_with_iobinding, self.bindings
+        for _ in range(BURST // 2):
+            run(first)
+            run(second)
+
+
+def _buffer(shape: tuple[int | str, ...]) -> Any:
+    sides = [1 if isinstance(side, str) else side for side in shape]
+    return onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(sides, np.float32), "cpu", 0)
+
+
+def _steps(count: int = BURST) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(count, FEATURES))
+
+
+def _us(found: Ratio, count: int = BURST) -> str:
+    return f"{found.first_s / count * 1e6:.1f} / {found.second_s / count * 1e6:.1f} us"
+
+
+def step_against_torch(cell: str, least: float, subject: RecurrentSubject) -> Claim:
+    """One `stream.push` against the same step in torch, which gets a ready tensor and hands out one."""
+    with Engine(subject.bundle, "fp32", "cpu") as engine, engine.stream() as stream:
+        plain = PlainStep(cell, 128)
+        found = alternate(burst(plain), pushes(stream.push, _steps()), ROUNDS)
+    return Claim(
+        f"one streaming step, {cell.upper()} 128, `stream.push` against torch", f">= {least} x faster",
+        f"{found.ratio:.2f} x ({_us(found)})", found.ratio >= least,
+    )  # fmt: skip
+
+
+def step_against_bare(subject: RecurrentSubject) -> Claim:
+    """What `push` adds to the run itself: checks, scaling, the handing over of states, the answer."""
+    bare = BareStep(subject.bundle)
+    with Engine(subject.bundle, "fp32", "cpu") as engine, engine.stream() as stream:
+        found = alternate(pushes(stream.push, _steps()), bare.burst, ROUNDS)
+    return Claim(
+        "`stream.push` / bare `session.run_with_iobinding` with bound buffers, LSTM 128", "<= 1.15 x",
+        f"{found.ratio:.3f} x ({_us(found)})", found.ratio <= 1.15,
+    )  # fmt: skip
+
+
+def whole_int8(folder: Path) -> Claim:
+    """A hundred steps of a large LSTM at once: int8 against torch."""
+    subject = make_sensor_subject("lstm", 512, folder, ("fp32", "int8-dynamic"))
+    cell, head = nn.LSTM(FEATURES, 512).eval(), nn.Linear(512, 1).eval()
+    steps = torch.randn(100, 1, FEATURES)
+
+    def eager() -> None:
+        with torch.inference_mode():
+            head(cell(steps)[0])
+
+    feeds = {"values": steps.numpy().transpose(1, 0, 2).copy(), "lengths": np.array([100], np.int32)}
+    with Engine(subject.bundle, "int8-dynamic", "cpu", threads=1) as engine:
+        found = alternate(eager, partial(engine.infer, feeds), 100)
+    return Claim(
+        "LSTM 512, 100 steps, int8 against torch, one thread", ">= 4 x faster",
+        f"{found.ratio:.2f} x ({found.first_s * 1e3:.2f} / {found.second_s * 1e3:.2f} ms)", found.ratio >= 4.0,
+    )  # fmt: skip
+
+
+def many_streams(subject: RecurrentSubject, variant: str) -> Claim:
+    """A step of 64 independent streams: one batched run against 64 pushes."""
+    block = _steps(STREAMS)
+    with Engine(subject.bundle, variant, "cpu") as engine:
+        streams = [engine.stream() for _ in range(STREAMS)]
+        group = engine.streams(STREAMS)
+
+        def one_by_one() -> None:
+            for stream, row in zip(streams, block, strict=True):
+                stream.push(row)
+
+        found = alternate(one_by_one, partial(group.push, block), ROUNDS)
+    rates = " / ".join(f"{STREAMS / seconds:,.0f}" for seconds in (found.second_s, found.first_s))
+    return Claim(
+        f"64 streams batched against 64 one by one, LSTM 128 {variant}", ">= 7 x more steps per second",
+        f"{found.ratio:.2f} x ({rates} steps/s)", found.ratio >= 7.0,
+    )  # fmt: skip
+
+
+def measure() -> list[Claim]:
+    """All claims of streaming."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        lstm = make_sensor_subject("lstm", 128, folder, ("fp32", "int8-dynamic"))
+        gru = make_sensor_subject("gru", 128, folder)
+        return [
+            step_against_torch("lstm", 4.8, lstm),
+            step_against_torch("gru", 2.3, gru),
+            step_against_bare(lstm),
+            whole_int8(folder),
+            many_streams(lstm, "fp32"),
+            many_streams(lstm, "int8-dynamic"),
+            memory_claim(folder),
+        ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(print_claims(measure()))
