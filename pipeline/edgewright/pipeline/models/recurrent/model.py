@@ -35,7 +35,7 @@ class RecurrentBackbone(nn.Module):
         steps = self.steps(values, lengths)
         if self.dimensions.per_step:
             mask = step_mask(steps.shape[0], lengths)
-            return torch.where(mask, steps, torch.zeros_like(steps)).transpose(0, 1)
+            return torch.where(mask, steps, 0.0).transpose(0, 1)
         return read_out(self.network, steps, lengths)
 
     def steps(self, values: Tensor, lengths: Tensor) -> Tensor:
@@ -103,12 +103,12 @@ class RecurrentModel(RecurrentBackbone):
         length; or a forecast, [batch, horizon, outputs]. The arguments are those of `RecurrentBackbone` and, of
         a forecast, of `RecurrentHead`.
         """
-        features = super().forward(values, lengths, *extra)
-        result = answer(self.dimensions, self.head, self.dropout(features), extra)
+        steps = self.steps(values, lengths)
         if self.dimensions.per_step:
-            mask = step_mask(result.shape[1], lengths).transpose(0, 1)
-            result = torch.where(mask, result, torch.zeros_like(result))
-        return result
+            result = answer(self.dimensions, self.head, self.dropout(steps), extra)
+            return torch.where(step_mask(steps.shape[0], lengths), result, 0.0).transpose(0, 1)
+        features = read_out(self.network, steps, lengths)
+        return answer(self.dimensions, self.head, self.dropout(features), extra)
 
     def backbone(self) -> RecurrentBackbone:
         """Everything but the head, with the same layers under the same names."""

@@ -28,8 +28,8 @@ def read_out(network: Network, steps: Tensor, lengths: Tensor) -> Tensor:
     mask = step_mask(steps.shape[0], lengths)
     if network.readout == "mean":
         count = lengths.to(steps.dtype).unsqueeze(1)
-        return torch.where(mask, steps, torch.zeros_like(steps)).sum(dim=0) / count
-    return torch.where(mask, steps, torch.full_like(steps, LOWEST)).amax(dim=0)
+        return torch.where(mask, steps, 0.0).sum(dim=0) / count
+    return torch.where(mask, steps, LOWEST).amax(dim=0)
 
 
 def readout_states(network: Network, first: int) -> tuple[StateSpec, ...]:
