@@ -137,10 +137,10 @@ class Numbers(abc.ABC):
 
 def fit_steps(
     outputs: NDArray[np.floating], truth: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
     """Predictions and truth with the same number of steps: each is padded to the longest sample it was stacked with.
 
     Predictions are padded with zeros, the truth with NaN, so that steps beyond a sample never count.
     """
     steps = min(outputs.shape[1], truth.shape[1])
-    return outputs[:, :steps].astype(np.float64), truth[:, :steps]
+    return outputs[:, :steps], truth[:, :steps]
