@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edgewright.runtime.audio import AudioSettings, frame_count, log_mel, to_mono
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.series_values import normalise
-from edgewright.runtime.tasks.base import Feeds, Steps
+from edgewright.runtime.tasks.base import Answer, BoundStep, Feeds, Steps
 
 __all__ = ["AudioFront"]
 
@@ -17,14 +17,14 @@ __all__ = ["AudioFront"]
 class AudioFront:
     """Samples to the step graph's input; see `StreamFront`. The frames are those of the whole sound, to the last bit.
 
-    `answer` makes the answer of the graph's output [1, ...].
+    `answer` makes an answer of the graph's output [1, ...].
     """
 
     series = ""
 
-    def __init__(self, settings: AudioSettings, answer: Callable[[NDArray[Any]], Any]) -> None:
+    def __init__(self, settings: AudioSettings, answer: Answer) -> None:
         self.settings = settings
-        self._answer = answer
+        self.answer = answer
         self._mean, self._std = np.array(settings.mean), np.array(settings.std)
         # What the next frame needs of the samples before: fewer than a frame. Where the hop is longer than the frame
         # some samples have to be left out first.
@@ -34,10 +34,6 @@ class AudioFront:
     def reset(self) -> None:
         """Forget everything."""
         self._rest, self._skip = np.zeros(0, np.float32), 0
-
-    def answer(self, outputs: NDArray[Any], time: float | None = None) -> Any:
-        """The answer to a frame."""
-        return self._answer(outputs)
 
     def push(self, piece: Any) -> Steps:
         """The frames that samples [n] or [n, channels] complete; at the trained rate, as `load_audio` wants them."""
@@ -60,9 +56,9 @@ class AudioFront:
             return Steps({}, 0)
         return Steps({"values": normalise(frames.astype(np.float64), self._mean, self._std)}, count)
 
-    def writer(self, feeds: Feeds) -> Callable[[Any], bool]:
-        """See `StreamFront`: a piece of sound is never a step."""
-        return _never
+    def quick(self, step: BoundStep, slow: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """See `StreamFront`: a piece of sound is never one step."""
+        return slow
 
     def state(self) -> Feeds:
         """All that it remembers, as arrays by name."""
@@ -76,7 +72,3 @@ class AudioFront:
         if not 0 <= length < self.settings.fft or not 0 <= skip <= self.settings.hop:
             raise InputError("the state of the sound is damaged: save it again")
         self._rest, self._skip = state["samples"][:length].copy(), skip
-
-
-def _never(piece: Any) -> bool:
-    return False

@@ -219,6 +219,7 @@ class Engine:
                     threads,
                     self._cache,
                     digest=self.bundle.digest(graph),
+                    steps=True,
                 )
                 task = cast(StreamingTask, self.task)
                 self._step_model = StepModel(self.bundle, self._variant, task, session)

@@ -20,6 +20,7 @@ __all__ = [
     "nvidia_driver_present",
     "quiet_cuda_start",
     "reason_of",
+    "step_failed",
 ]
 
 CPU = "CPUExecutionProvider"
@@ -53,6 +54,13 @@ def reason_of(error: BaseException) -> str:
     # "/onnxruntime_src/....cc:729 void function(...) What is wrong."
     sentence = line.rpartition(") ")[2] if line.startswith("/") else line
     return sentence.rstrip(" .:") or type(error).__name__
+
+
+def step_failed(error: BaseException) -> MachineError:
+    """What a streaming step that ONNX Runtime could not run is reported as."""
+    return MachineError(
+        f"onnxruntime failed in a step ({reason_of(error)}): reset the stream, or try another variant"
+    )
 
 
 def nvidia_driver_present() -> bool:

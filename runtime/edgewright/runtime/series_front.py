@@ -1,6 +1,7 @@
 """The raw half of a stream of steps: what `encode` does to a whole series, done as it arrives."""
 
 import copy
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,15 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.providers import step_failed
 from edgewright.runtime.series import Series, SeriesSettings
 from edgewright.runtime.series_input import as_series, label_of
 from edgewright.runtime.series_values import Resampler, check_times, fill_forward, fill_missing, normalise
-from edgewright.runtime.tasks.base import Feeds, Steps
+from edgewright.runtime.tasks.base import Answer, BoundStep, Feeds, Steps
+from edgewright.runtime.tasks.late import LateAnswer
 
 __all__ = ["SeriesFront", "anchors", "block_writer"]
 
 _LARGEST = 1e76
-"""The square of the largest normalised value that is taken without a closer look; float32 ends at 3.4e38."""
+"""Where the sum of the squares of normalised values is less, none is beyond float32, infinite, or NaN."""
+
+_TOP_BYTES = slice(3 if sys.byteorder == "little" else 0, None, 4)
+"""Of float32 values as bytes, those with the sign and the upper exponent: 0x7F or 0xFF for NaN, infinity, and what is
+larger than 1.7e38. Looking for these is four times as quick as any question that numpy answers.
+"""
 
 _FLOAT64 = np.dtype(np.float64)
 _FLOAT32 = np.dtype(np.float32)
@@ -43,17 +51,16 @@ def anchors(
 class SeriesFront:
     """Steps of one series to the step graph's inputs; see `StreamFront`.
 
-    `decode` makes the answer of the graph's output [1, ...], the mean and std of the targets, and the time of the step.
+    `answerer` makes of the front what makes its answers; it may look at `steps`, `target_mean` and `target_std`.
     """
 
     def __init__(
         self,
         settings: SeriesSettings,
         series: str,
-        answer: Callable[["SeriesFront", NDArray[Any], float | None], Any],
+        answerer: Callable[["SeriesFront"], Answer],
     ) -> None:
         self.settings = settings
-        self._answer = answer
         count, forecast = len(settings.features), settings.forecast
         self._mean, self._std = np.zeros(count), np.ones(count)
         self.target_mean = np.zeros(len(settings.targets))
@@ -62,7 +69,10 @@ class SeriesFront:
         self._history = np.zeros((self._season, len(settings.targets)), np.float32)
         self._given = series
         self._last = np.zeros(count)
+        self._factor = np.ones(count)
+        self._plain: list[bool] = []
         self.reset()
+        self.answer: Answer = answerer(self)
 
     @property
     def series(self) -> str:
@@ -72,12 +82,17 @@ class SeriesFront:
     def reset(self) -> None:
         """Forget everything."""
         self.steps = 0
-        self._timed: bool | None = None
+        self._clock(None)
         self._time = 0.0
         self._resampler = None if self.settings.step is None else Resampler(self.settings.step)
         self._history[...] = 0
         self._name(self._given)
         self._last[...] = self._mean
+
+    def _clock(self, timed: bool | None) -> None:
+        self._timed = timed
+        # What the quick way looks at: there is something in it as long as rows without a time are what comes.
+        self._plain[:] = [True] if timed is False else []
 
     def _name(self, series: str) -> None:
         settings = self.settings
@@ -86,27 +101,22 @@ class SeriesFront:
             mean, std, target_mean, target_std = settings.scales(series)
             # Into the arrays that are there: the writer holds them. Answers hold those of the targets.
             self._mean[...], self._std[...] = mean, std
+            self._factor[...] = 1 / self._std
             self.target_mean, self.target_std = np.array(target_mean), np.array(target_std)
         self._series, self._scaled = series, scaled
 
     @property
     def scale(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """mean and std of the features."""
-        return self._mean, self._std
+        """mean of the features, and the factor that comes after it."""
+        return self._mean, self._factor
 
     def accepts_rows(self) -> bool:
         """Whether rows of plain numbers, without a time, can follow; the stream is then one of those."""
         if self._timed or not self._scaled:
             return False
-        self._timed, self.steps = False, max(self.steps, 1)
+        self._clock(False)
+        self.steps = max(self.steps, 1)
         return True
-
-    def answer(self, outputs: NDArray[Any], time: float | None = None) -> Any:
-        """The answer to a step; None for a forecast that has not seen its context yet."""
-        forecast = self.settings.forecast
-        if forecast is not None and self.steps < forecast.context:
-            return None
-        return self._answer(self, outputs, time)
 
     def push(self, piece: Any) -> Steps:
         """The steps of a row [features], of rows [steps, features], of columns by name, or of a `Series`."""
@@ -155,7 +165,7 @@ class SeriesFront:
         if history is not None:
             self._history[...] = history
         self._last[...], self._resampler = last, resampler
-        self._timed = times is not None
+        self._clock(times is not None)
         if times is not None:
             self._time = float(times[-1])
         self.steps += len(rows)
@@ -200,54 +210,70 @@ class SeriesFront:
             feeds["known"] = scaled[picked]
         return history[-self._season :]
 
-    def writer(self, feeds: Feeds) -> Callable[[Any], bool]:
-        """See `StreamFront`: a row [features] of float32 or float64, with nothing missing and no time."""
-        settings, forecast = self.settings, self.settings.forecast
-        if forecast is not None and forecast.known:
-            return _never
-        values, mean, std, last = feeds["values"], self._mean, self._std, self._last
+    def quick(self, step: BoundStep, slow: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """See `StreamFront`: a row [features] of float32 or float64, with nothing missing, after others like it."""
+        if self.settings.forecast is not None and self.settings.forecast.known:
+            return slow
+        # A small step takes ten microseconds and leaves the caches cold: everything that can be looked up before, is,
+        # and every call into numpy counts.
+        values, mean, factor, plain = step.feeds["values"][0, 0], self._mean, self._factor, self._plain
         shape = mean.shape
         raw, scaled = np.empty(shape), np.empty(shape)
-        subtract, divide, square = np.subtract, np.divide, scaled.dot
-        array, forward = np.ndarray, settings.missing == "forward"
-        remember = None if forecast is None else self._rememberer(feeds["anchor"])
+        array, subtract, multiply = np.ndarray, np.subtract, np.multiply
+        row_bytes, top_bytes = values.tobytes, _TOP_BYTES
+        run, turn, options, turn_over = step.run, step.turn, step.options, step.turn.reverse
+        kind, make, content = _finisher(self.answer, step.output)
+        remember = self._rememberer(step.feeds)
+        new: Any = object.__new__
 
-        def write(piece: Any) -> bool:
-            if type(piece) is not array or piece.shape != shape or self._timed or not self._scaled:
-                return False
-            kind = piece.dtype
-            if kind is not _FLOAT64 and kind is not _FLOAT32:
-                return False
-            raw[...] = piece
-            subtract(raw, mean, scaled)
-            divide(scaled, std, scaled)
-            if not square(scaled) < _LARGEST:  # false for NaN too
-                return False
-            values[...] = scaled
-            if forward:
-                last[...] = raw
+        def push(piece: Any) -> Any:
+            if type(piece) is not array or piece.shape != shape or not plain:
+                return slow(piece)
+            dtype = piece.dtype
+            if dtype is _FLOAT32:
+                raw[...] = piece
+                piece = raw
+            elif dtype is not _FLOAT64:
+                return slow(piece)
+            subtract(piece, mean, scaled)
+            multiply(scaled, factor, scaled)
+            try:
+                values[...] = scaled
+            except RuntimeWarning:  # warnings are errors here, and the value is beyond float32
+                return slow(piece)
+            top = row_bytes()[top_bytes]
+            if 0x7F in top or 0xFF in top:
+                return slow(piece)
             if remember is not None:
-                remember(values)
+                remember(piece, values)
+            try:
+                run(turn[0], options)
+            except Exception as error:
+                raise step_failed(error) from None
+            turn_over()
+            if kind is None:
+                return make(content())
+            answer = new(kind)
+            answer.pending = make, content()
+            return answer
+
+        return push
+
+    def _rememberer(self, feeds: Feeds) -> Callable[[Any, NDArray[np.float32]], None] | None:
+        """What the quick way has to do for the next step, where there is anything."""
+        forecast, last, forward = self.settings.forecast, self._last, self.settings.missing == "forward"
+        if forecast is None and not forward:
+            return None
+        history, season, targets = self._history, self._season, len(self.settings.targets)
+        anchor = None if forecast is None else feeds["anchor"]
+
+        def remember(row: Any, values: NDArray[np.float32]) -> None:
+            last[...] = row
             self.steps += 1
-            self._timed = False
-            return True
-
-        return write
-
-    def _rememberer(self, anchor: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], None]:
-        forecast = self.settings.forecast
-        assert forecast is not None
-        history, kind, season, targets = (
-            self._history,
-            forecast.anchor,
-            self._season,
-            len(self.settings.targets),
-        )
-
-        def remember(values: NDArray[np.float32]) -> None:
-            history[:-1] = history[1:]
-            history[-1] = values[:targets]
-            anchor[...] = anchors(history, kind, season, forecast.horizon, 1)[0]
+            if anchor is not None and forecast is not None:
+                history[:-1] = history[1:]
+                history[-1] = values[:targets]
+                anchor[...] = anchors(history, forecast.anchor, season, forecast.horizon, 1)
 
         return remember
 
@@ -281,13 +307,28 @@ class SeriesFront:
         if series and self._given and series != self._given:
             raise InputError(f"this is the state of the series {series!r}, the stream is of {self._given!r}")
         self._name(series or self._given)
-        self.steps, self._timed, self._time = steps, None if timed < 0 else bool(timed), time
+        self.steps, self._time = steps, time
+        self._clock(None if timed < 0 else bool(timed))
         self._last[...], self._history[...] = state["last"], state["history"]
         if self._resampler is not None:
             self._resampler = Resampler(self._resampler.step)
             if started:
                 self._resampler.start, self._resampler.made = start, made
                 self._resampler.time, self._resampler.values = grid_time, state["grid"].copy()
+
+
+def _finisher(
+    answer: Answer, output: NDArray[Any]
+) -> tuple[type[Any] | None, Callable[[Any], Any], Callable[[], Any]]:
+    """How an answer is made of `output`: its class, None where it is made at once, what makes it, and of what."""
+    if not isinstance(answer, LateAnswer):
+        return None, answer, output.copy
+    dtype, shape, make = output.dtype, output.shape, answer.make
+
+    def read(content: bytes) -> Any:
+        return make(np.frombuffer(content, dtype).reshape(shape))
+
+    return answer.kind, read, output.tobytes  # bytes are copied in half of the time that an array is
 
 
 def _never(piece: Any) -> bool:
@@ -335,14 +376,14 @@ def block_writer(fronts: Sequence[SeriesFront], feeds: Feeds) -> Callable[[Any],
     shape = values.shape
     raw, scaled = np.empty(shape), np.empty(shape)
     flat = scaled.ravel()
-    mean, std = np.empty(shape), np.empty(shape)
+    mean, factor = np.empty(shape), np.empty(shape)
     ready: bool | None = None
 
     def look() -> bool:
         for row, front in enumerate(fronts):
             if not front.accepts_rows():
                 return False
-            mean[row], std[row] = front.scale
+            mean[row], factor[row] = front.scale
         return True
 
     def write(piece: Any) -> bool:
@@ -357,7 +398,7 @@ def block_writer(fronts: Sequence[SeriesFront], feeds: Feeds) -> Callable[[Any],
             return False
         raw[...] = piece
         np.subtract(raw, mean, scaled)
-        np.divide(scaled, std, scaled)
+        np.multiply(scaled, factor, scaled)
         if not flat.dot(flat) < _LARGEST:
             return False
         values[...] = scaled

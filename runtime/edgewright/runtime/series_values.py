@@ -280,9 +280,9 @@ def normalise(
     std: NDArray[np.float64],
     name: str = "the series",
 ) -> NDArray[np.float32]:
-    """(values - mean) / std in float64, then float32. Raises `InputError` for a value beyond float32."""
+    """(values - mean) x (1 / std) in float64, then float32. Raises `InputError` for a value beyond float32."""
     with np.errstate(over="ignore"):
-        result = ((values - mean) / std).astype(np.float32)
+        result = ((values - mean) * (1 / std)).astype(np.float32)
     if not np.isfinite(result).all():
         raise InputError(f"{name}: a value is too large for the scale of the training data: check its unit")
     return result

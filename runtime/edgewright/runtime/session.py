@@ -1,5 +1,6 @@
 """One graph, ready to run: provider, threads, cache of the optimised graph, what it really runs on."""
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -41,6 +42,9 @@ _DTYPES = {
 
 _CUDA_START = threading.Lock()
 
+_Options = Callable[[bool], Any]
+"""Makes a session's options; the argument says whether to optimise the graph."""
+
 
 class Session:
     """A graph that ONNX Runtime has loaded. Many threads may call `run` at once."""
@@ -62,17 +66,18 @@ class Session:
         """An empty binding of this graph's inputs and outputs to memory."""
         return self._session.io_binding()
 
-    def bound_runner(self, first: Any, second: Any) -> tuple[Callable[[Any, None], None], Any, Any]:
-        """What runs the graph on a binding, and the two bindings as it wants them.
+    def bound_runner(self, first: Any, second: Any) -> tuple[Callable[[Any, Any], None], Any, Any, Any]:
+        """What runs the graph on a binding with options, the two bindings as it wants them, and the options.
 
         It goes past the checks of ONNX Runtime's Python layer where that is possible: they cost half of a microsecond,
-        a twentieth of a small step.
+        a twentieth of a small step. Options that are not there would be made anew for every run, which takes one more.
         """
+        options = load_onnxruntime().RunOptions()
         inner = getattr(self._session, "_sess", None)
         bare = getattr(first, "_iobinding", None), getattr(second, "_iobinding", None)
         if inner is None or None in bare:
-            return self._session.run_with_iobinding, first, second
-        return inner.run_with_iobinding, *bare
+            return self._session.run_with_iobinding, first, second, options
+        return inner.run_with_iobinding, *bare, options
 
     def run(self, feeds: Feeds) -> Feeds:
         """Run the graph once. Raises `InputError` for feeds it does not take, `MachineError` when running
@@ -99,6 +104,7 @@ def open_session(
     allow_fallback: bool = False,
     optimise: bool = True,
     digest: str | None = None,
+    steps: bool = False,
 ) -> Session:
     """Load a graph.
 
@@ -110,6 +116,8 @@ def open_session(
         allow_fallback: Accept the CPU when "cuda" does not start.
         optimise: False runs the graph as it is written.
         digest: The file's SHA-256 where it is known; saves reading the file once for the cache.
+        steps: The graph is one small step that will run very often: its few bytes of scratch come from the system,
+            which is quicker there than planning them and a pool.
 
     Raises:
         MachineError: ONNX Runtime is not installed.
@@ -124,8 +132,9 @@ def open_session(
     if not path.is_file():
         raise BundleError(f"{path} is missing: get a fresh copy of the bundle")
     onnxruntime = load_onnxruntime()
+    options = functools.partial(_options, onnxruntime, threads, steps)
     if provider == "cuda" or (provider == "auto" and nvidia_driver_present()):
-        session, reason = _open_cuda(onnxruntime, path, threads, optimise)
+        session, reason = _open_cuda(onnxruntime, path, options, optimise)
         if session is not None:
             return session
         if provider == "cuda" and not allow_fallback:
@@ -133,11 +142,11 @@ def open_session(
                 f"CUDA was asked for but does not start ({reason}): "
                 "install the driver and 'edgewright[gpu]', or choose --provider cpu"
             )
-    return _open_cpu(onnxruntime, path, threads, cache and optimise, optimise, digest)
+    return _open_cpu(onnxruntime, path, options, cache and optimise, optimise, digest)
 
 
 def _open_cuda(
-    onnxruntime: ModuleType, path: Path, threads: int | None, optimise: bool
+    onnxruntime: ModuleType, path: Path, options: _Options, optimise: bool
 ) -> tuple[Session | None, str]:
     if CUDA not in onnxruntime.get_available_providers():
         return None, "this onnxruntime was built without CUDA"
@@ -148,9 +157,7 @@ def _open_cuda(
     with _CUDA_START, quiet_cuda_start(onnxruntime):
         try:
             session = Session(
-                onnxruntime.InferenceSession(
-                    path, _options(onnxruntime, threads, optimise), providers=providers, enable_fallback=0
-                ),
+                onnxruntime.InferenceSession(path, options(optimise), providers=providers, enable_fallback=0),
                 path,
             )
         except Exception as error:  # the CPU says below whether it is the graph that is broken
@@ -161,16 +168,16 @@ def _open_cuda(
 
 
 def _open_cpu(
-    onnxruntime: ModuleType, path: Path, threads: int | None, cache: bool, optimise: bool, digest: str | None
+    onnxruntime: ModuleType, path: Path, options: _Options, cache: bool, optimise: bool, digest: str | None
 ) -> Session:
     slot = cache_slot(path, digest, onnxruntime.__version__, CPU) if cache else None
     if slot is not None:
-        session = _from_cache(onnxruntime, path, threads, slot)
+        session = _from_cache(onnxruntime, path, options, slot)
         if session is not None:
             return session
     try:
         return Session(
-            onnxruntime.InferenceSession(path, _options(onnxruntime, threads, optimise), providers=[CPU]),
+            onnxruntime.InferenceSession(path, options(optimise), providers=[CPU]),
             path,
         )
     except Exception as error:
@@ -180,26 +187,25 @@ def _open_cpu(
         ) from None
 
 
-def _from_cache(onnxruntime: ModuleType, path: Path, threads: int | None, slot: CacheSlot) -> Session | None:
+def _from_cache(onnxruntime: ModuleType, path: Path, options: _Options, slot: CacheSlot) -> Session | None:
     kept = slot.read()
     if kept is not None:
         try:
-            options = _options(onnxruntime, threads, optimise=False)
-            return Session(onnxruntime.InferenceSession(kept, options, providers=[CPU]), path)
+            return Session(onnxruntime.InferenceSession(kept, options(False), providers=[CPU]), path)
         except (
             Exception
         ):  # whole but of no use, for example after a change of the library under the same version
             slot.remove()
     try:
         with slot.write() as temporary:
-            options = _options(onnxruntime, threads, optimise=True)
-            options.optimized_model_filepath = str(temporary)
-            return Session(onnxruntime.InferenceSession(path, options, providers=[CPU]), path)
+            chosen = options(True)
+            chosen.optimized_model_filepath = str(temporary)
+            return Session(onnxruntime.InferenceSession(path, chosen, providers=[CPU]), path)
     except Exception:  # no place, no permission, or a graph that cannot be written: open it without the cache
         return None
 
 
-def _options(onnxruntime: ModuleType, threads: int | None, optimise: bool) -> Any:
+def _options(onnxruntime: ModuleType, threads: int | None, steps: bool, optimise: bool) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # whatever is wrong comes as an exception; stderr belongs to the program
     level = onnxruntime.GraphOptimizationLevel
@@ -207,6 +213,8 @@ def _options(onnxruntime: ModuleType, threads: int | None, optimise: bool) -> An
     count = threads if threads is not None else _cores_when_restricted()
     if count:
         options.intra_op_num_threads = count
+    if steps:
+        options.enable_mem_pattern = options.enable_cpu_mem_arena = False
     return options
 
 

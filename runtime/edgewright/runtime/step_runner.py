@@ -3,18 +3,22 @@
 Nothing here knows what a step means; see `stream`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.errors import BundleError, MachineError
+from edgewright.runtime.errors import BundleError
 from edgewright.runtime.manifest import Streaming, TensorSpec
-from edgewright.runtime.providers import load_onnxruntime, reason_of
+from edgewright.runtime.providers import load_onnxruntime, step_failed
 from edgewright.runtime.session import Session
-from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.base import BoundStep, Feeds
 from edgewright.runtime.tasks.shapes import check_tensors
+
+_LINE = 64
+"""Bytes of a cache line."""
 
 __all__ = ["StepRunner", "batch_axis", "check_step_graph"]
 
@@ -58,8 +62,9 @@ class StepRunner:
         even = [_buffer(state.shape, rows, "float32") for state in streaming.states]
         odd = [_buffer(state.shape, rows, "float32") for state in streaming.states]
         self._bindings = self._bind(even, odd), self._bind(odd, even)
-        self._run, self._now, self._then = session.bound_runner(*self._bindings)
-        self._first, self._even, self._odd = self._now, even, odd
+        run, first, second, options = session.bound_runner(*self._bindings)
+        self._first, self._even, self._odd = first, even, odd
+        self.bound = BoundStep(run, [first, second], options, self.feeds, next(iter(self.outputs.values())))
         self.reset()
 
     def _bind(self, read: list[NDArray[Any]], written: list[NDArray[Any]]) -> Any:
@@ -76,16 +81,17 @@ class StepRunner:
 
     def step(self) -> None:
         """Run every stream one step. Raises `MachineError` when running fails; the states are then as before."""
+        bound = self.bound
         try:
-            self._run(self._now, None)
+            bound.run(bound.turn[0], bound.options)
         except Exception as error:
-            raise _failed(error) from None
-        self._now, self._then = self._then, self._now
+            raise step_failed(error) from None
+        bound.turn.reverse()
 
     @property
     def _states(self) -> list[NDArray[Any]]:
         """The arrays that the next step reads."""
-        return self._even if self._now is self._first else self._odd
+        return self._even if self.bound.turn[0] is self._first else self._odd
 
     def step_rows(self, rows: NDArray[np.intp], feeds: Feeds) -> Feeds:
         """Run some of the streams one step; `feeds` holds their inputs only. Returns their outputs."""
@@ -120,10 +126,12 @@ class StepRunner:
 
 
 def _buffer(shape: Sequence[int | str], rows: int, dtype: str) -> NDArray[Any]:
-    return np.zeros([rows if isinstance(axis, str) else axis for axis in shape], dtype)
+    return aligned_zeros([rows if isinstance(axis, str) else axis for axis in shape], dtype)
 
 
-def _failed(error: Exception) -> MachineError:
-    return MachineError(
-        f"onnxruntime failed in a step ({reason_of(error)}): reset the stream, or try another variant"
-    )
+def aligned_zeros(shape: Sequence[int], dtype: str) -> NDArray[Any]:
+    """Zeros that begin at a cache line, which vector instructions read faster."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    room = np.zeros(size + _LINE, np.uint8)
+    start = -room.ctypes.data % _LINE
+    return room[start : start + size].view(dtype).reshape(shape)

@@ -91,25 +91,12 @@ class Stream:
         self._model = model
         self._front = model.task.stream_front(series)
         self._runner = model.runner(1)
-        self._output = next(iter(self._runner.outputs.values()))
+        self._output = self._runner.bound.output
         self._feeds = {
             spec.name: np.squeeze(self._runner.feeds[spec.name], _unit_axes(spec.shape))
             for spec in model.streaming.inputs
         }
-        self.push = self._quick_push()
-
-    def _quick_push(self) -> Callable[[Any], Any]:
-        # A small step takes ten microseconds: everything that can be looked up before, is.
-        write, step = self._front.writer(self._feeds), self._runner.step
-        copy, answer, slow = self._output.copy, self._front.answer, self._push
-
-        def push(piece: Any) -> Any:
-            if write(piece):
-                step()
-                return answer(copy())
-            return slow(piece)
-
-        return push
+        self.push = self._front.quick(self._runner.bound, self._push)
 
     def _push(self, piece: Any) -> Any:
         answers = self._steps(piece, newest=True)

@@ -16,7 +16,7 @@ from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks.base import Feeds, StreamFront
 from edgewright.runtime.tasks.classification import LOGITS, Classification, Classifier
 from edgewright.runtime.tasks.inputs import file_inputs
-from edgewright.runtime.tasks.late import late
+from edgewright.runtime.tasks.late import LateAnswer, late
 from edgewright.runtime.tasks.series_task import LENGTHS, VALUES
 from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
 
@@ -108,7 +108,7 @@ class AudioClassification(Classifier):
 
     def stream_front(self, series: str = "") -> AudioFront:
         """The raw half of a new stream."""
-        return AudioFront(self.settings, self._answer)
+        return AudioFront(self.settings, LateAnswer(_Late, self._one))
 
     def block_writer(self, fronts: Sequence[StreamFront], feeds: Feeds) -> Callable[[Any], bool]:
         """Never: a piece of sound is not a step."""
@@ -120,11 +120,6 @@ class AudioClassification(Classifier):
         size = max(1, round(_PIECE_SECONDS * self.settings.sample_rate))
         for start in range(0, len(samples), size):
             yield samples[start : start + size]
-
-    def _answer(self, outputs: NDArray[Any]) -> Classification:
-        answer = _Late.__new__(_Late)
-        answer.pending = self._one, outputs  # type: ignore[attr-defined]
-        return answer
 
     def _one(self, outputs: NDArray[Any]) -> Classification:
         return self.decode({LOGITS: outputs})[0]

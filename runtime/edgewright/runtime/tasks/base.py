@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.manifest import Streaming, TensorSpec
 
-__all__ = ["DeviceTask", "Feeds", "Steps", "StreamFront", "StreamingTask"]
+__all__ = ["Answer", "BoundStep", "DeviceTask", "Feeds", "Steps", "StreamFront", "StreamingTask"]
 
 Feeds = dict[str, NDArray[Any]]
 """Tensors by name: what goes into a graph, or comes out of it."""
@@ -77,7 +77,7 @@ class DeviceTask(Protocol):
         as long as its output and has the scale of the whole training data.
         """
 
-    def decisions(self, outputs: Feeds) -> list[Any]:
+    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
         """A batch of graph outputs to what is decided for each, in plain JSON values that can be compared
         with ==. A task whose answers are numbers alone decides nothing: an empty list for each.
         """
@@ -102,9 +102,36 @@ class Steps:
     silent: int = 0
 
 
+@dataclass(frozen=True)
+class BoundStep:
+    """A step graph bound to memory: `run(turn[0], options)`, then `turn.reverse()`, is a step.
+
+    It reads `feeds` and writes `output`, the graph's only output beside the states.
+    """
+
+    run: Callable[[Any, Any], None]
+    turn: list[Any]
+    options: Any
+    feeds: Feeds
+    output: NDArray[Any]
+
+
+class Answer(Protocol):
+    """Makes the answer to a step, see `StreamFront`."""
+
+    def __call__(self, outputs: NDArray[Any], time: float | None = None) -> Any:
+        """The answer to the step at `time` from the graph's output [1, ...]."""
+
+
 class StreamFront(Protocol):
     """The raw half of one stream: pieces in, steps out, outputs to answers. It remembers what the next step needs of
     the raw input.
+    """
+
+    answer: Answer
+    """Makes the answer to the newest step from the graph's only output, a copy [1, ...] that the answer may keep.
+
+    An answer that costs something to make may be made when it is first looked at; None while there is none yet.
     """
 
     @property
@@ -114,17 +141,11 @@ class StreamFront(Protocol):
     def push(self, piece: Any) -> Steps:
         """The steps that `piece` completes, perhaps none. Raises `InputError`, and then remembers nothing of it."""
 
-    def writer(self, feeds: Feeds) -> Callable[[Any], bool]:
-        """A quick `push` for the commonest piece, one whole step of plain numbers.
+    def quick(self, step: BoundStep, slow: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """`Stream.push` for the commonest piece, one whole step of plain numbers: writes it, runs, answers.
 
-        `feeds` are the step graph's inputs without a batch axis, to be written into. The returned function says True
-        when it has done so, and False, with nothing changed, for a piece that `push` has to look at.
-        """
-
-    def answer(self, outputs: NDArray[Any], time: float | None = None) -> Any:
-        """The answer to the step at `time` from the graph's only output, a copy [1, ...] that the answer may keep.
-
-        An answer that costs something to make may be made when it is first looked at; None while there is none yet.
+        `step` is of one stream. Whatever else comes is left, with nothing changed, to `slow`; a task without a quick
+        way returns `slow`.
         """
 
     def state(self) -> Feeds:
@@ -153,9 +174,10 @@ class StreamingTask(DeviceTask, Protocol):
         """
 
     def block_writer(self, fronts: Sequence[StreamFront], feeds: Feeds) -> Callable[[Any], bool]:
-        """What `StreamFront.writer` is, for one step of many streams at once; `feeds` are the step graph's inputs.
+        """What writes one whole step of plain numbers of many streams at once into `feeds`, the step graph's inputs.
 
-        Good until anything else happens to one of the fronts.
+        It says True when it has done so, and False, with nothing changed, for anything else. Good until anything else
+        happens to one of the fronts.
         """
 
     def pieces(self, raw: Any) -> Iterator[Any]:

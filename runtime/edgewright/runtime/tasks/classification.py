@@ -100,7 +100,7 @@ class Classifier:
             for row, index in zip(probabilities, logits.argmax(axis=1), strict=True)
         ]
 
-    def decisions(self, outputs: Feeds) -> list[int]:
+    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[int]:
         """The index of the largest logit of each sample, the first of equal ones."""
         return [int(index) for index in self._logits(outputs).argmax(axis=1)]
 

@@ -13,7 +13,7 @@ from edgewright.runtime.series import Series
 from edgewright.runtime.series_front import SeriesFront, anchors
 from edgewright.runtime.series_input import label_of
 from edgewright.runtime.series_values import normalise
-from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.base import Answer, Feeds
 from edgewright.runtime.tasks.numbers import PREDICTION, no_decisions, predicted, same_numbers, to_units
 from edgewright.runtime.tasks.series_task import VALUES, SeriesTask
 from edgewright.runtime.tasks.shapes import check_tensors
@@ -131,7 +131,7 @@ class Forecasting(SeriesTask):
             return None
         return np.asarray(last + self.settings.step * np.arange(1, self.forecast.horizon + 1), np.float64)
 
-    def decisions(self, outputs: Feeds) -> list[Any]:
+    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
         """An empty list for each sample: numbers alone decide nothing."""
         return no_decisions(outputs)
 
@@ -152,9 +152,14 @@ class Forecasting(SeriesTask):
 
     def stream_front(self, series: str = "") -> SeriesFront:
         """The raw half of a new stream; it has no answer before it has seen `context` steps."""
-        return SeriesFront(self.settings, series, self._answer)
+        return SeriesFront(self.settings, series, self._answerer)
 
-    def _answer(self, front: SeriesFront, outputs: NDArray[Any], time: float | None) -> Forecast:
-        values = predicted({PREDICTION: outputs}, self.settings.targets)[0]
-        units = to_units(values, front.target_mean, front.target_std)
-        return Forecast(self.settings.targets, units, self._times(time))
+    def _answerer(self, front: SeriesFront) -> Answer:
+        def answer(outputs: NDArray[Any], time: float | None = None) -> Forecast | None:
+            if front.steps < self.forecast.context:
+                return None
+            values = predicted({PREDICTION: outputs}, self.settings.targets)[0]
+            units = to_units(values, front.target_mean, front.target_std)
+            return Forecast(self.settings.targets, units, self._times(time))
+
+        return answer

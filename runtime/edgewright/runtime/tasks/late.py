@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
-__all__ = ["Late", "late"]
+from numpy.typing import NDArray
+
+__all__ = ["Late", "LateAnswer", "late"]
 
 T = TypeVar("T")
 
@@ -41,12 +43,9 @@ class Late:
 
 def _arrive(answer: Any) -> None:
     make, argument = answer.pending
-    made = make(argument)
-    kind = type(made)
-    answer.__dict__.update(vars(made))
-    # Only now: a second look after a failure fails in the same way. Another thread may have been here first.
-    answer.__dict__.pop("pending", None)
-    answer.__class__ = kind
+    made = make(argument)  # raises, and the next look does so again, where there is nothing to see
+    answer.__dict__ = made.__dict__
+    answer.__class__ = type(made)
 
 
 def late(kind: type[T]) -> type[T]:
@@ -54,3 +53,16 @@ def late(kind: type[T]) -> type[T]:
     return cast(
         type[T], type(kind.__name__, (Late, kind), {"__module__": kind.__module__, "__doc__": kind.__doc__})
     )
+
+
+class LateAnswer:
+    """Makes answers of `kind`, a class that `late` has made; `make` turns the output of a step into the real one."""
+
+    def __init__(self, kind: type[Any], make: Callable[[Any], Any]) -> None:
+        self.kind, self.make = kind, make
+
+    def __call__(self, outputs: NDArray[Any], time: float | None = None) -> Any:
+        """The answer to a step, made when it is first looked at."""
+        answer: Any = object.__new__(self.kind)
+        answer.pending = self.make, outputs
+        return answer

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from edgewright.runtime.manifest import Streaming, TensorSpec
 from edgewright.runtime.series_front import SeriesFront
 from edgewright.runtime.tasks.classification import LOGITS, Classification, Classifier
-from edgewright.runtime.tasks.late import late
+from edgewright.runtime.tasks.late import LateAnswer, late
 from edgewright.runtime.tasks.series_task import SeriesTask
 from edgewright.runtime.tasks.shapes import check_tensors
 
@@ -41,12 +41,7 @@ class SequenceClassification(Classifier, SeriesTask):
 
     def stream_front(self, series: str = "") -> SeriesFront:
         """The raw half of a new stream."""
-        return SeriesFront(self.settings, series, self._answer)
-
-    def _answer(self, front: SeriesFront, outputs: NDArray[Any], time: float | None) -> Classification:
-        answer = _Late.__new__(_Late)
-        answer.pending = self._one, outputs  # type: ignore[attr-defined]
-        return answer
+        return SeriesFront(self.settings, series, lambda front: LateAnswer(_Late, self._one))
 
     def _one(self, outputs: NDArray[Any]) -> Classification:
         return self.decode({LOGITS: outputs})[0]

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import isfinite
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.manifest import Streaming, TensorSpec
 from edgewright.runtime.series_front import SeriesFront
-from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.late import late
+from edgewright.runtime.tasks.base import Answer, Feeds
+from edgewright.runtime.tasks.late import LateAnswer, late
 from edgewright.runtime.tasks.numbers import PREDICTION, no_decisions, predicted, same_numbers, to_units
 from edgewright.runtime.tasks.series_task import LENGTHS, SeriesTask
 from edgewright.runtime.tasks.shapes import check_tensors
@@ -89,7 +90,7 @@ class SequenceRegression(SeriesTask):
             answers.append(Prediction(names, to_units(used, *self.scale(sample))))
         return answers
 
-    def decisions(self, outputs: Feeds) -> list[Any]:
+    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
         """An empty list for each sample: numbers alone decide nothing."""
         return no_decisions(outputs)
 
@@ -107,14 +108,28 @@ class SequenceRegression(SeriesTask):
 
     def stream_front(self, series: str = "") -> SeriesFront:
         """The raw half of a new stream."""
-        return SeriesFront(self.settings, series, self._answer)
+        return SeriesFront(self.settings, series, self._answerer)
 
-    def _answer(self, front: SeriesFront, outputs: NDArray[Any], time: float | None) -> Prediction:
-        answer = _Late.__new__(_Late)
-        answer.pending = self._one, (outputs, front.target_mean, front.target_std)  # type: ignore[attr-defined]
+    def _answerer(self, front: SeriesFront) -> Answer:
+        names, one = self.settings.targets, self._one
+        if self.settings.per_series is None:
+            mean, std = front.target_mean, front.target_std
+            return LateAnswer(_Late, lambda outputs: one(outputs, names, mean, std))
+
+        def answer(outputs: NDArray[Any], time: float | None = None) -> Prediction:
+            # A stream may become one of another series: the scale of now counts, not that of the first look.
+            scale = front.target_mean, front.target_std
+            made: Any = object.__new__(_Late)
+            made.pending = (lambda output: one(output, names, *scale)), outputs
+            return cast(Prediction, made)
+
         return answer
 
-    def _one(self, pending: tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]) -> Prediction:
-        outputs, mean, std = pending
-        names = self.settings.targets
-        return Prediction(names, to_units(predicted({PREDICTION: outputs}, names, axes=2), mean, std))
+    @staticmethod
+    def _one(
+        outputs: NDArray[Any], names: tuple[str, ...], mean: NDArray[np.float64], std: NDArray[np.float64]
+    ) -> Prediction:
+        values = to_units(outputs, mean, std)
+        if not isfinite(values.sum()):
+            predicted({PREDICTION: outputs}, names, axes=2)
+        return Prediction(names, values)
