@@ -1,5 +1,6 @@
 """Latency of one sample, torch and every variant taken in turn, so that a busy machine slows them all alike."""
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 __all__ = ["Latency", "measure_latency"]
+
+_QUICK_MS = 5.0
+"""A call that takes longer fills the cache itself many times over."""
 
 
 @dataclass(frozen=True)
@@ -27,24 +31,31 @@ def measure_latency(
 ) -> dict[str, Latency]:
     """Call every side once per round, after two rounds of warm-up, for about `seconds` in all.
 
-    The order turns by one each round: a side does not always follow the same neighbour's cache. `rounds` are
-    the fewest and the most.
+    The sides take their turns in another order each round, and a quick one is called once before it is timed: else the
+    one that always follows torch would find the cache full of torch's. `rounds` are the fewest and the most.
     """
     names = list(sides)
-    for _ in range(2):
-        for name in names:
-            sides[name]()
     times: dict[str, list[float]] = {name: [] for name in names}
+    latest = {name: _milliseconds(sides[name]) for name in names}
+    latest = {name: _milliseconds(sides[name]) for name in names}
+    order = random.Random(0)
     started = time.perf_counter()
     for count in range(rounds[1]):
         if count >= rounds[0] and time.perf_counter() - started > seconds:
             break
-        turn = count % len(names)
-        for name in names[turn:] + names[:turn]:
-            before = time.perf_counter()
-            sides[name]()
-            times[name].append((time.perf_counter() - before) * 1e3)
+        order.shuffle(names)
+        for name in names:
+            if latest[name] < _QUICK_MS:
+                sides[name]()
+            latest[name] = _milliseconds(sides[name])
+            times[name].append(latest[name])
     return {
         name: Latency(float(np.percentile(values, 50)), float(np.percentile(values, 95)), tuple(values))
         for name, values in times.items()
     }
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    before = time.perf_counter()
+    call()
+    return (time.perf_counter() - before) * 1e3

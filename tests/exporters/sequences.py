@@ -1,0 +1,230 @@
+"""Small recurrent models of every task, as a run would hand them over: torch module, graphs, samples, metric."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgewright.exporters.bundle import Candidate
+from edgewright.exporters.onnx_graph import export_graph
+from edgewright.exporters.precision import make_step_variant, make_variant, step_file
+from edgewright.exporters.samples import Reference, Samples, torch_call
+from edgewright.pipeline.models.recurrent.model import RecurrentModel
+from edgewright.pipeline.models.recurrent.network import Dimensions, Network
+from edgewright.pipeline.models.recurrent.step import step_form
+from edgewright.runtime.series import ForecastSettings, Series, SeriesSettings
+from edgewright.runtime.structure import to_plain
+from edgewright.runtime.tasks import load_task
+from edgewright.runtime.tasks.base import DeviceTask, Feeds
+from tests.runtime.recurrent_bundle import AUDIO, LABELS, TEXT, sound, tokenizer_json
+
+Metric = Callable[[Feeds, NDArray[Any]], float]
+
+FEATURES = ("heat", "load")
+SERIES = SeriesSettings(FEATURES, (20.0, 1.0), (5.0, 0.5))
+REGRESSION = SeriesSettings(
+    FEATURES, (20.0, 1.0), (5.0, 0.5), targets=("torque",), target_mean=(3.0,), target_std=(2.0,)
+)
+FORECAST = SeriesSettings(
+    FEATURES,
+    (20.0, 1.0),
+    (5.0, 0.5),
+    targets=("heat",),
+    time_column="when",
+    step=60.0,
+    forecast=ForecastSettings(4, 3, 8, ("load",), "seasonal", (1.0,), (0.5,)),
+)
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """A torch module with everything that a bundle is made and judged from."""
+
+    module: RecurrentModel
+    reference: Reference
+    candidate: Candidate
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One task: its device half, the widths of its model, how it is measured."""
+
+    task: DeviceTask
+    dimensions: Dimensions
+    output: str
+    metric: Metric
+    metric_name: str
+    values: str = "values"
+    extra: tuple[str, ...] = ()
+
+
+def accuracy(outputs: Feeds, targets: NDArray[Any]) -> float:
+    return float((outputs["logits"].argmax(axis=1) == targets).mean())
+
+
+def r2(outputs: Feeds, targets: NDArray[Any]) -> float:
+    """Over the steps that have a target; targets are padded with NaN, predictions may be shorter or longer."""
+    count = min(outputs["prediction"].shape[1], targets.shape[1])
+    found, wanted = outputs["prediction"][:, :count], targets[:, :count]
+    known = np.isfinite(wanted)
+    spread = ((wanted[known] - wanted[known].mean()) ** 2).sum()
+    return float(1.0 - ((wanted[known] - found[known]) ** 2).sum() / spread)
+
+
+def closeness(outputs: Feeds, targets: NDArray[Any]) -> float:
+    return -float(np.abs(outputs["prediction"] - targets).mean())
+
+
+def kind_of(task: str) -> Kind:
+    if task == "sequence-classification":
+        device = load_task(task, to_plain(SERIES), LABELS)
+        return Kind(device, Dimensions(2, 3), "logits", accuracy, "accuracy")
+    if task == "sequence-regression":
+        device = load_task(task, to_plain(REGRESSION), ())
+        return Kind(device, Dimensions(2, 1, per_step=True), "prediction", r2, "r2")
+    if task == "forecasting":
+        device = load_task(task, to_plain(FORECAST), ())
+        dimensions = Dimensions(2, 1, horizon=4, known=1)
+        return Kind(device, dimensions, "prediction", closeness, "closeness", extra=("anchor", "known"))
+    if task == "audio-classification":
+        device = load_task(task, to_plain(AUDIO), LABELS)
+        return Kind(device, Dimensions(AUDIO.mels, 3), "logits", accuracy, "accuracy")
+    device = load_task(task, to_plain(TEXT), LABELS, {"tokenizer": tokenizer_json()})
+    return Kind(device, Dimensions(10, 3, tokens=True), "logits", accuracy, "accuracy", values="tokens")
+
+
+def raws_of(task: str, count: int) -> list[Any]:
+    """Raw inputs of many lengths, the shortest of one step."""
+    random = np.random.default_rng(7)
+    if task == "audio-classification":
+        return [sound(256 + 150 * (row % 9) + row, row) for row in range(count)]
+    if task == "text-classification":
+        words = ("good", "bad", "film", "the", "a", "very", "was", "not", "boring")
+        return [" ".join(random.choice(words, 1 + row % 9)) for row in range(count)]
+    lengths = [8] * count if task == "forecasting" else [1 + (row * 5) % 23 for row in range(count)]
+    raws = []
+    for row, length in enumerate(lengths):
+        values = np.array([20.0, 1.0]) + random.standard_normal((length, 2)) * np.array([5.0, 0.5])
+        if task == "forecasting":
+            times: NDArray[np.float64] = np.linspace(1e9, 1e9 + 60.0 * (length - 1), length)
+            raws.append(Series(values, FEATURES, times, f"series {row}", random.uniform(0.5, 1.5, (4, 1))))
+        else:
+            raws.append(Series(values, FEATURES, name=f"series {row}"))
+    return raws
+
+
+def smoothed(values: NDArray[Any]) -> NDArray[np.float64]:
+    """What the small regression learns: the first feature, running behind."""
+    found, level = [], 0.0
+    for value in values[:, 0]:
+        level = 0.7 * level + 0.3 * float(value)
+        found.append([level])
+    return np.array(found)
+
+
+def make(
+    task: str,
+    folder: Path,
+    network: Network,
+    precisions: Sequence[str] = (),
+    count: int = 40,
+    train: bool = False,
+) -> Recurrent:
+    """Build, train where asked, export, convert: a candidate for judging."""
+    kind = kind_of(task)
+    torch.manual_seed(5)
+    module = RecurrentModel(network, kind.dimensions).eval()
+    raws = raws_of(task, count)
+    encoded = [kind.task.encode(raw) for raw in raws]
+    targets = _targets(task, encoded)
+    names = (kind.values, "lengths", *kind.extra)
+    if train:
+        _train(module, kind.task.collate(encoded), names, targets)
+    example = [
+        torch.from_numpy(np.array(value)) for value in _in_order(kind.task.collate(encoded[1:3]), names)
+    ]
+    axes = {name: {0: "batch", 1: "time"} if name == kind.values else {0: "batch"} for name in names}
+    whole = export_graph(module, example, folder / "model.onnx", names, (kind.output,), axes)
+    graphs, steps, step, streaming = {"fp32": whole}, {}, None, None
+    if not network.bidirectional and not kind.dimensions.tokens:
+        form = step_form(module, kind.output)
+        streaming = form.streaming
+        step = torch_call(form.module, form.input_names, form.output_names)
+        path = folder / step_file("model.onnx")
+        steps["fp32"] = export_graph(
+            form.module, form.example, path, form.input_names, form.output_names, form.dynamic_axes
+        )
+    for name in precisions:
+        graphs[name] = make_variant(whole, name, [], folder / f"model_{name}.onnx")
+        if steps:
+            steps[name] = make_step_variant(steps["fp32"], name, folder / f"step_{name}.onnx")
+    reference = Reference(
+        module=module,
+        task=kind.task,
+        encode=kind.task.encode,
+        metric=kind.metric,
+        metric_name=kind.metric_name,
+        per_sample=None if kind.output == "prediction" else _correct,
+        input_names=names,
+        output_names=(kind.output,),
+        step=step,
+    )
+    candidate = Candidate(
+        task=task,
+        model=network.cell,
+        device_task=kind.task,
+        graphs=graphs,
+        licence="none (trained from random weights)",
+        seed=0,
+        versions={"edgewright": "0"},
+        step_graphs=steps,
+        streaming=streaming,
+    )
+    samples = Samples(tuple(f"{task}/{row}" for row in range(count)), raws, targets)
+    return Recurrent(module, reference, candidate, samples)
+
+
+def _correct(outputs: Feeds, targets: NDArray[Any]) -> NDArray[Any]:
+    found: NDArray[Any] = outputs["logits"].argmax(axis=1) == targets
+    return found
+
+
+def _in_order(feeds: Feeds, names: Sequence[str]) -> list[NDArray[Any]]:
+    return [feeds[name] for name in names]
+
+
+def _targets(task: str, encoded: Sequence[Feeds]) -> NDArray[Any]:
+    if task == "sequence-regression":
+        rows = [smoothed(sample["values"]) for sample in encoded]
+        longest = max(len(row) for row in rows)
+        return np.stack(
+            [np.pad(row, ((0, longest - len(row)), (0, 0)), constant_values=np.nan) for row in rows]
+        )
+    if task == "forecasting":
+        return np.stack([sample["anchor"] for sample in encoded]).astype(np.float64)
+    return np.arange(len(encoded)) % len(LABELS)
+
+
+def _train(module: RecurrentModel, batch: Feeds, names: Sequence[str], targets: NDArray[Any]) -> None:
+    inputs = [torch.from_numpy(value) for value in _in_order(batch, names)]
+    wanted = torch.from_numpy(targets).float()
+    known = torch.isfinite(wanted)
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.02)
+    module.train()
+    for _ in range(150):
+        optimizer.zero_grad()
+        torch.autograd.backward(torch.nn.functional.mse_loss(module(*inputs)[known], wanted[known]))
+        optimizer.step()
+    module.eval()
+
+
+@functools.cache
+def network(cell: str, **more: Any) -> Network:
+    """A small network of `cell`."""
+    return Network(cell, **{"hidden": 16, **more})
