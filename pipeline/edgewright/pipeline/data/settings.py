@@ -1,6 +1,6 @@
 """What the device half of a task has to know of the data: scales, vocabulary, bands; fitted on the training part."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,11 @@ from edgewright.runtime.tasks import load_task
 from edgewright.runtime.text import TextSettings, load_tokenizer
 
 __all__ = ["Fitted", "fit_settings"]
+
+_TRIED = 1000
+"""Samples of a split that are encoded to see whether they can be."""
+
+_HANDFUL = 256
 
 Settings = SeriesSettings | AudioSettings | TextSettings
 
@@ -125,15 +130,23 @@ def _fit_series(recipe: Recipe, splits: Splits) -> Fitted:
         per_series=per_series,
         unseen=data.unseen,
     )
-    _try_all(recipe, settings, splits)
+    _try(recipe, settings, splits)
     return Fitted(settings)
 
 
-def _try_all(recipe: Recipe, settings: SeriesSettings, splits: Splits) -> None:
-    """Encode every sample as the device will, so that no training stops in the middle. Raises `DataError`."""
+def _try(recipe: Recipe, settings: SeriesSettings, splits: Splits) -> None:
+    """Encode samples as the device will, so that no training stops in the middle: of each split and series the first,
+    and more where they are few. Raises `DataError`.
+    """
     task = load_task(recipe.task, to_plain(settings), splits.classes)
     for name in SPLITS:
-        for sample in splits.split(name):
+        samples = splits.split(name)
+        every = max(1, len(samples) // _TRIED)
+        seen: set[str] = set()
+        for index, sample in enumerate(samples):
+            if index % every and sample.raw.name in seen:
+                continue
+            seen.add(sample.raw.name)
             try:
                 task.encode(sample.raw)
             except InputError as error:
@@ -149,8 +162,8 @@ def _scales(
 ) -> Scales:
     """mean and std of features and targets over the samples; those of a forecast's targets are its features'."""
     moments = _Moments(len(features))
-    for sample in samples:
-        moments.add(sample.raw.values)
+    for some in _several(samples):
+        moments.add(np.concatenate([sample.raw.values for sample in some]))
     of_what = "the training part" if series is None else f"the training part of the series {series!r}"
     mean, std = moments.result(features, of_what)
     if recipe.task == "forecasting":
@@ -159,11 +172,16 @@ def _scales(
     if not targets:
         return _floats(mean), _floats(std), (), ()
     target_moments = _Moments(len(targets))
-    for sample in samples:
-        assert isinstance(sample.target, np.ndarray), "a regression's targets are arrays"
-        target_moments.add(sample.target)
+    for some in _several(samples):
+        target_moments.add(np.concatenate([np.asarray(sample.target) for sample in some]))
     target_mean, target_std = target_moments.result(targets, of_what)
     return _floats(mean), _floats(std), _floats(target_mean), _floats(target_std)
+
+
+def _several(samples: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
+    """The samples in handfuls: numpy is slow on one short window at a time."""
+    for start in range(0, len(samples), _HANDFUL):
+        yield samples[start : start + _HANDFUL]
 
 
 class _Moments:

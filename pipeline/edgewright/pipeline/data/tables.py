@@ -27,7 +27,7 @@ TABLE_SUFFIXES: Mapping[str, str] = {
 }  # fmt: skip
 """Suffix of a file to its format."""
 
-_ARROW_BYTES = 32 << 20
+_ARROW_BYTES = 4 << 20
 """From this size on a CSV is read by pyarrow: ten times faster and smaller, but does not say where it stumbled."""
 
 _MISSING = [
@@ -110,6 +110,9 @@ class Table:
     def _numbers(self, cells: Any, column: str) -> NDArray[np.float64]:
         if isinstance(cells, np.ndarray):
             return numbers(cells, f"the column {column!r}")
+        fast = _plain_numbers(cells)
+        if fast is not None:
+            return fast
         result = np.empty(len(cells))
         for row, cell in enumerate(cells):
             if isinstance(cell, str):
@@ -130,6 +133,9 @@ class Table:
         try:
             if isinstance(cells, np.ndarray) or not any(isinstance(cell, str) for cell in cells):
                 return time_numbers(cells, f"the time column {column!r}")
+            fast = _plain_numbers(cells)
+            if fast is not None and np.isfinite(fast).all():
+                return fast
             return np.array(
                 [
                     parse_time(str(cell), f"{self.place(row)}: the time column {column!r}")
@@ -244,6 +250,16 @@ def _from_arrow(column: Any) -> Any:
     if arrow.types.is_decimal(kind):
         return column.cast(arrow.float64()).to_numpy()
     return column.to_pylist()
+
+
+def _plain_numbers(cells: Sequence[Any]) -> NDArray[np.float64] | None:
+    """A column of texts that are numbers or empty, ten times faster than cell by cell; None where it has others."""
+    try:
+        if "_" in "".join(cells):  # Python reads 1_000 as a number, tables do not
+            return None
+        return np.array([float(cell) if cell else math.nan for cell in cells])
+    except (TypeError, ValueError):
+        return None
 
 
 def _is_number(cell: object) -> bool:

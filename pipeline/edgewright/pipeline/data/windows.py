@@ -4,14 +4,15 @@ A window is a pair (start, stop) of steps. Dividing in time, every recording is 
 other, and a window never leaves its part.
 """
 
+import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.pipeline.data.recordings import Columns, Recording
-from edgewright.pipeline.data.samples import SPLITS, Sample, content_of
+from edgewright.pipeline.data.samples import SPLITS, Sample
 from edgewright.pipeline.recipe_data import Data
 from edgewright.pipeline.recipe_sequences import Forecast
 from edgewright.runtime.series import Series
@@ -161,6 +162,11 @@ def _frozen(view: NDArray[np.float64]) -> NDArray[np.float64]:
     return view
 
 
-def _content(raw: Series, *targets: NDArray[np.float64]) -> str:
-    arrays: Sequence[NDArray[np.float64] | None] = (raw.values, raw.times, raw.known, *targets)
-    return content_of(*(array for array in arrays if array is not None))
+def _content(raw: Series, target: NDArray[np.float64] | None = None) -> str:
+    """Hex SHA-256 of all that a sample consists of."""
+    digest = hashlib.sha256()
+    for array in (raw.values, raw.times, raw.known, target):
+        if array is not None:
+            digest.update(repr(array.shape).encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()
