@@ -350,3 +350,19 @@ def test_rare_classes_weigh_more(tmp_path: Path) -> None:
     fit(sequence_model(name), unbalanced, wanted, tmp_path)
     weights = load_trained(tmp_path).task.weights(np.array([0, 3]))
     assert weights[1] > 5 * weights[0]
+
+
+@pytest.mark.parametrize("name", ["sequence-regression", "forecasting"])
+def test_what_is_measured_is_what_the_device_answers(name: str) -> None:
+    """The figures in the user's units are those of the decoded answers, value by value."""
+    built, task, device, source = source_of(name)
+    samples = sequence_splits(name).evaluation
+    feeds = [device.encode(sample.raw) for sample in samples]
+    outputs = predict(built.module, source, 16, World())
+    answers = device.decode({built.output_names[0]: outputs}, feeds)
+    truths = [np.asarray(sample.target, np.float64) for sample in samples]
+    gaps = [
+        np.abs(answer.values[: len(truth)] - truth) for answer, truth in zip(answers, truths, strict=True)
+    ]
+    mae = np.nanmean(np.concatenate(gaps), axis=0).mean()
+    assert task.metrics(outputs, source.targets)["mae"] == pytest.approx(mae, rel=1e-6)

@@ -122,10 +122,15 @@ class Forecasting(Numbers):
         figures = metrics.get(split)
         if figures is None or figures["skill"] > 0:
             return ()
+        differ = (
+            ", set forecast.per_series where series differ in size"
+            if self.settings.per_series is None
+            else ""
+        )
         return (
             f"the model loses to the seasonal-naive forecast on {split}: its mean absolute error is "
             f"{figures['mae']:.4g}, that of repeating the last season {figures['baseline_mae']:.4g}: "
-            "train longer, give it a longer forecast.context, or use no model",
+            f"train longer, give it a longer forecast.context{differ}, or use no model",
         )
 
 

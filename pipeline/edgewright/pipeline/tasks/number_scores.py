@@ -34,7 +34,9 @@ def errors_of(predictions: Numbers, truth: Numbers) -> Errors:
     count = truth.shape[-1]
     r2, rmse, mae = (np.full(count, np.nan) for _ in range(3))
     known = np.zeros(count, np.int64)
-    missed = predictions - truth  # NaN where the truth is: an interval takes thousands of calls, so few passes
+    missed = (
+        predictions - truth
+    )  # NaN where the truth is: an interval takes thousands of calls, so few passes
     for target in range(count):
         gaps = missed[..., target].ravel()
         there = ~np.isnan(gaps)
