@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
+from edgewright.exporters import onnx_graph
 from edgewright.exporters.calibration import measure_ranges
-from edgewright.exporters.onnx_graph import Graph, export_graph
+from edgewright.exporters.onnx_graph import Graph, export_graph, save_model
 from edgewright.exporters.precision import PRECISIONS, make_variant
 from edgewright.exporters.statistics import sqnr_db
 from edgewright.runtime.errors import ExportError
@@ -96,6 +97,26 @@ def test_int4_shrinks_matrix_products(tmp_path: Path) -> None:
     feeds = {"image": np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)}
     measured = sqnr_db(run(graph, feeds), run(variant, feeds))
     assert measured is not None and measured > 10
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_weights_beside_the_graph_give_the_same_variant(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 16, 3, stride=2), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten(), nn.Linear(784, 64)]
+    inside = export_graph(
+        nn.Sequential(*layers).eval(), (torch.zeros(2, 3, 16, 16),), tmp_path / "model.onnx"
+    )
+    monkeypatch.setattr(onnx_graph, "ONE_FILE_LIMIT", 20_000)
+    beside = save_model(onnx.load(inside.path), tmp_path / "large.onnx", "torch.export")
+    assert len(beside.files) == 2
+    feeds = {"image": np.random.default_rng(0).standard_normal((4, 3, 16, 16)).astype(np.float32)}
+    one = make_variant(inside, precision, [feeds], tmp_path / "one.onnx")
+    two = make_variant(beside, precision, [feeds], tmp_path / "two.onnx")
+    assert [file.name for file in two.files] == ["two.onnx", "two.onnx.data"]
+    assert np.abs(run(one, feeds)["logits"] - run(two, feeds)["logits"]).max() < 1e-6
+    assert one.note == two.note
 
 
 class Attention(nn.Module):

@@ -15,7 +15,9 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from edgewright.exporters.calibration import METHODS, Ranges, measure_ranges
+from edgewright.exporters.half import to_fp16
 from edgewright.exporters.onnx_graph import Graph, first_line, save_model
+from edgewright.exporters.preparing import is_large, preprocess
 from edgewright.exporters.quiet import quiet
 from edgewright.exporters.recurrent_precision import (
     has_recurrent,
@@ -159,91 +161,28 @@ def _to_fp32(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
 
 
 def _to_fp16(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
-    # onnxruntime's own converter: the one of onnxconverter-common writes graphs that do not load.
-    float16 = importlib.import_module("onnxruntime.transformers.float16")
-    model = onnx.load(source)
-    model = float16.convert_float_to_float16(
-        model, keep_io_types=True, node_block_list=_transposes_before_products(model)
-    )
-    _sort_nodes(model.graph)
-    if not any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer):
-        raise ExportError("no weight could be turned into fp16: leave fp16 out")
-    return model, ""
-
-
-def _transposes_before_products(model: onnx.ModelProto) -> list[str]:
-    """Transposes that stay fp32 because a MatMul reads them.
-
-    onnxruntime 1.24 to 1.31 on x86 crashes on Transpose (fp16) -> Cast -> MatMul (microsoft/onnxruntime issue
-    28392).
-    """
-    factors = {name for node in model.graph.node if node.op_type == "MatMul" for name in node.input}
-    return [
-        node.name
-        for node in model.graph.node
-        if node.op_type == "Transpose" and not factors.isdisjoint(node.output)
-    ]
-
-
-def _sort_nodes(graph: onnx.GraphProto) -> None:
-    """Put every node behind those it reads from, else in the order it had.
-
-    The fp16 converter places casts behind their readers (vit, swin); onnxruntime dies of a segmentation fault
-    on that.
-    """
-    produced = {output for node in graph.node for output in node.output if output}
-    pending = [(node, _reads(node) & produced) for node in graph.node]
-    ready: set[str] = set()
-    ordered: list[onnx.NodeProto] = []
-    while pending:
-        waiting = []
-        for node, needs in pending:
-            if needs <= ready:
-                ready.update(node.output)
-                ordered.append(node)
-            else:
-                waiting.append((node, needs))
-        if len(waiting) == len(pending):
-            raise ExportError(f"node {waiting[0][0].name} reads from itself: leave this precision out")
-        pending = waiting
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in ordered]
-    del graph.node[:]
-    graph.node.extend(copies)
-
-
-def _reads(node: onnx.NodeProto) -> set[str]:
-    names = {name for name in node.input if name}
-    for attribute in node.attribute:
-        for inner in (attribute.g, *attribute.graphs):
-            for child in inner.node:
-                names |= _reads(child)
-    return names
-
-
-def _preprocess(source: Path, folder: Path) -> Path:
-    """Shape inference and constant folding, without which tensors of unknown shape stay fp32."""
-    quantization = importlib.import_module("onnxruntime.quantization")
-    target = folder / "preprocessed.onnx"
-    try:
-        quantization.quant_pre_process(source, target)
-    except Exception:  # symbolic shape inference gives up on some graphs; plain inference does not
-        quantization.quant_pre_process(source, target, skip_symbolic_shape=True)
-    return target
+    return to_fp16(source), ""
 
 
 def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
     quantization = importlib.import_module("onnxruntime.quantization")
     with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
         folder = Path(name)
-        prepared = _preprocess(source, folder)
-        model = onnx.load(prepared)
-        if has_recurrent(model):
-            return recurrent_int8(model, settings.per_channel, settings.step)
+        prepared = preprocess(source, folder)
+        structure = onnx.load(prepared, load_external_data=False)
+        if has_recurrent(structure):
+            return recurrent_int8(onnx.load(prepared), settings.per_channel, settings.step)
         target = folder / "quantized.onnx"
-        kinds = {node.op_type for node in onnx.load(prepared, load_external_data=False).graph.node}
+        kinds = {node.op_type for node in structure.graph.node}
         # Convolutions run twice as fast with unsigned weights (measured, onnxruntime 1.31 on AVX-512 VNNI).
         kind = quantization.QuantType.QUInt8 if "Conv" in kinds else quantization.QuantType.QInt8
-        quantization.quantize_dynamic(prepared, target, per_channel=settings.per_channel, weight_type=kind)
+        quantization.quantize_dynamic(
+            prepared,
+            target,
+            per_channel=settings.per_channel,
+            weight_type=kind,
+            use_external_data_format=is_large(prepared),
+        )
         model = onnx.load(target)
     _require_quantized(model, "int8-dynamic")
     return model, ""
@@ -253,7 +192,7 @@ def _to_int8_static(source: Path, settings: _Settings) -> tuple[onnx.ModelProto,
     refuse_static(source)
     with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
         folder = Path(name)
-        prepared = _preprocess(source, folder)
+        prepared = preprocess(source, folder)
         ranges = measure_ranges(prepared, settings.calibration)
         methods = METHODS if settings.method == "auto" else (settings.method,)
         made = {
@@ -305,6 +244,7 @@ def _quantize(prepared: Path, ranges: Ranges, per_channel: bool, folder: Path) -
         calibrate_method=quantization.CalibrationMethod.MinMax,
         calibration_cache_path=cache,
         op_types_to_quantize=_sorted_operators(),
+        use_external_data_format=is_large(prepared),
     )
     return onnx.load(target)
 
@@ -324,10 +264,10 @@ def _outputs(model: Path | onnx.ModelProto, batches: Sequence[Feeds]) -> dict[st
 
 def _to_int4(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
     quantizer_module = importlib.import_module("onnxruntime.quantization.matmul_nbits_quantizer")
-    model = onnx.load(source)
-    if has_recurrent(model):
+    if has_recurrent(onnx.load(source, load_external_data=False)):
         with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
-            return recurrent_int4(onnx.load(_preprocess(source, Path(name))))
+            return recurrent_int4(onnx.load(preprocess(source, Path(name))))
+    model = onnx.load(source)
     quantizer_module.ONNXModel(model).replace_gemm_with_matmul()
     quantizer = quantizer_module.MatMulNBitsQuantizer(model, block_size=32, is_symmetric=True)
     quantizer.process()

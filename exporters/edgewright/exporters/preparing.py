@@ -1,0 +1,49 @@
+"""A graph made ready for the quantisers: shapes known, constants folded; however many weights it has."""
+
+import importlib
+import tempfile
+from pathlib import Path
+
+import onnx
+from onnx.external_data_helper import load_external_data_for_model
+
+__all__ = ["is_large", "load_with_shapes", "preprocess"]
+
+
+def is_large(source: Path) -> bool:
+    """Whether the weights of the graph at `source` lie in a file beside it, as one message cannot hold them."""
+    return source.with_name(source.name + ".data").exists()
+
+
+def load_with_shapes(source: Path) -> onnx.ModelProto:
+    """The graph at `source` with its weights and the shapes of its tensors, of whatever size."""
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        inferred = Path(folder) / "inferred.onnx"
+        onnx.shape_inference.infer_shapes_path(str(source), str(inferred))
+        model = onnx.load(inferred, load_external_data=False)
+    load_external_data_for_model(model, str(source.parent))
+    return model
+
+
+def preprocess(source: Path, folder: Path) -> Path:
+    """A copy in `folder` after shape inference and constant folding, without which tensors of unknown shape stay fp32.
+
+    The weights of a large graph lie beside the copy too.
+    """
+    quantization = importlib.import_module("onnxruntime.quantization")
+    target = folder / "preprocessed.onnx"
+    if is_large(source):
+        quantization.quant_pre_process(
+            source,
+            target,
+            skip_symbolic_shape=True,  # it serialises the whole graph
+            save_as_external_data=True,
+            all_tensors_to_one_file=True,
+            external_data_location=target.name + ".data",
+        )
+        return target
+    try:
+        quantization.quant_pre_process(source, target)
+    except Exception:  # symbolic shape inference gives up on some graphs; plain inference does not
+        quantization.quant_pre_process(source, target, skip_symbolic_shape=True)
+    return target
