@@ -11,6 +11,7 @@ from torch import nn
 
 from edgewright.exporters import onnx_graph
 from edgewright.exporters.calibration import measure_ranges
+from edgewright.exporters.nodes import first_apart_from_graph
 from edgewright.exporters.onnx_graph import Graph, export_graph, save_model
 from edgewright.exporters.precision import PRECISIONS, make_variant
 from edgewright.exporters.statistics import sqnr_db
@@ -117,6 +118,9 @@ def test_weights_beside_the_graph_give_the_same_variant(
     assert [file.name for file in two.files] == ["two.onnx", "two.onnx.data"]
     assert np.abs(run(one, feeds)["logits"] - run(two, feeds)["logits"]).max() < 1e-6
     assert one.note == two.note
+    assert first_apart_from_graph(
+        beside.path, two.path, {"image": feeds["image"][:1]}
+    ) == first_apart_from_graph(inside.path, one.path, {"image": feeds["image"][:1]})
 
 
 class Attention(nn.Module):

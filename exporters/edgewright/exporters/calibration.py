@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from edgewright.exporters.preparing import save_scratch
 from edgewright.runtime.errors import ExportError
 from edgewright.runtime.tasks.base import Feeds
 
@@ -105,10 +106,7 @@ def _session_with_all_tensors(model_path: Path, folder: Path) -> tuple[Any, list
         if name not in outputs:
             model.graph.output.append(value)
     path = folder / "all_tensors.onnx"
-    if model.ByteSize() > 2_000_000_000:
-        onnx.save_model(model, path, save_as_external_data=True, location="all_tensors.data")
-    else:
-        onnx.save_model(model, path)
+    save_scratch(model, path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

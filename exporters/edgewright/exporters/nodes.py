@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgewright.exporters.onnx_graph import name_scopes
+from edgewright.exporters.preparing import save_scratch
 from edgewright.exporters.samples import Reference
 from edgewright.exporters.statistics import sqnr_db
 from edgewright.runtime.tasks.base import Feeds
@@ -125,7 +126,6 @@ def _tensors(model: onnx.ModelProto, names: Sequence[str], feeds: Feeds) -> Feed
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         path = Path(folder) / "model.onnx"
-        large = model.ByteSize() > 2_000_000_000
-        onnx.save_model(model, path, save_as_external_data=large)
+        save_scratch(model, path)
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         return dict(zip(names, session.run(list(names), feeds), strict=True))

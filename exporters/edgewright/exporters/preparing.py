@@ -7,7 +7,9 @@ from pathlib import Path
 import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
-__all__ = ["is_large", "load_with_shapes", "preprocess"]
+from edgewright.exporters import onnx_graph
+
+__all__ = ["is_large", "load_with_shapes", "preprocess", "save_scratch"]
 
 
 def is_large(source: Path) -> bool:
@@ -23,6 +25,13 @@ def load_with_shapes(source: Path) -> onnx.ModelProto:
         model = onnx.load(inferred, load_external_data=False)
     load_external_data_for_model(model, str(source.parent))
     return model
+
+
+def save_scratch(model: onnx.ModelProto, path: Path) -> None:
+    """Write `model` for a moment's use, its weights beside it where they are too many; it is not to be used again."""
+    # Asking the message itself for its size fails beyond 2 GiB.
+    large = sum(len(tensor.raw_data) for tensor in model.graph.initializer) > onnx_graph.ONE_FILE_LIMIT
+    onnx.save_model(model, path, save_as_external_data=large, location=path.name + ".data")
 
 
 def preprocess(source: Path, folder: Path) -> Path:
