@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.pipeline.data.audio_files import audio_settings_of
+from edgewright.pipeline.data.carried import Carried, carried_with
 from edgewright.pipeline.data.samples import SPLITS, Sample, Splits
 from edgewright.pipeline.data.vocabulary import one_thread, train_tokenizer
 from edgewright.pipeline.recipe import Recipe
@@ -43,7 +44,10 @@ class Fitted:
 def fit_settings(recipe: Recipe, splits: Splits) -> Fitted:
     """Fit what the recipe's task needs on `splits.train`; the same samples give the same bytes.
 
-    Raises `DataError` when the training samples cannot say it, such as a column without any value.
+    Where the recipe starts from the weights of a run, the scales, bands or vocabulary of that run are kept.
+
+    Raises `DataError` when the training samples cannot say it, such as a column without any value, `RecipeError` where
+    the sound of a run was cut into other frames.
     """
     fits: Mapping[str, Callable[[Recipe, Splits], Fitted]] = {
         "image-classification": lambda recipe, splits: Fitted(None),
@@ -55,11 +59,11 @@ def fit_settings(recipe: Recipe, splits: Splits) -> Fitted:
 
 def _fit_text(recipe: Recipe, splits: Splits) -> Fitted:
     limit = recipe.text.max_tokens
-    content = train_tokenizer([sample.raw for sample in splits.train], recipe.text)
+    carried = carried_with(recipe)
+    content = carried.tokenizer or train_tokenizer([sample.raw for sample in splits.train], recipe.text)
     tokenizer = load_tokenizer(content)
-    notes = [
-        f"the vocabulary has {tokenizer.get_vocab_size()} entries, learnt from {len(splits.train)} texts"
-    ]
+    origin = f"of {carried.source}" if carried.tokenizer else f"learnt from {len(splits.train)} texts"
+    notes = [f"the vocabulary has {tokenizer.get_vocab_size()} entries, {origin}"]
     everything = [sample for name in SPLITS for sample in splits.split(name)]
     with one_thread():
         counts = [len(found.ids) for found in tokenizer.encode_batch([sample.raw for sample in everything])]
@@ -76,6 +80,10 @@ def _fit_text(recipe: Recipe, splits: Splits) -> Fitted:
 
 def _fit_audio(recipe: Recipe, splits: Splits) -> Fitted:
     settings = audio_settings_of(recipe.audio)
+    carried = carried_with(recipe)
+    bands = carried.bands(settings)
+    if bands is not None:
+        return Fitted(replace(settings, mean=bands[0], std=bands[1]), {}, (_carried_note(carried),))
     moments = _Moments(recipe.audio.mels)
     for sample in splits.train:
         moments.add(log_mel(load_audio(sample.raw, settings), settings).astype(np.float64))
@@ -86,7 +94,9 @@ def _fit_audio(recipe: Recipe, splits: Splits) -> Fitted:
 def _fit_series(recipe: Recipe, splits: Splits) -> Fitted:
     data = recipe.data
     features, targets = splits.features, splits.targets
-    scales = _scales(splits.train, features, targets, recipe)
+    carried = carried_with(recipe)
+    fitted = _scales(splits.train, features, targets, recipe)
+    scales = carried.scales(features, targets, fitted)
     per_series = None
     if recipe.forecast.per_series and recipe.task == "forecasting":
         members: dict[str, list[Sample]] = {}
@@ -131,7 +141,13 @@ def _fit_series(recipe: Recipe, splits: Splits) -> Fitted:
         unseen=data.unseen,
     )
     _try(recipe, settings, splits)
-    return Fitted(settings)
+    step_note = carried.step_note(step)
+    notes = [_carried_note(carried)] if scales != fitted else []
+    return Fitted(settings, {}, (*notes, *([step_note] if step_note else [])))
+
+
+def _carried_note(carried: Carried) -> str:
+    return f"inputs are scaled as {carried.source} learnt them"
 
 
 def _try(recipe: Recipe, settings: SeriesSettings, splits: Splits) -> None:
