@@ -134,15 +134,16 @@ def make_recurrent_bundle(
         example.net.write_step(root / "onnx" / "step.onnx")
         graphs["step"] = "onnx/step.onnx"
     task = example.device_task()
-    (root / "golden").mkdir()
     samples, rows = [], []
     for index, raw in enumerate(example.raws):
+        (root / "golden").mkdir(exist_ok=True)
         content, suffix = task.raw_file(raw)
         (root / "golden" / f"{index}{suffix}").write_bytes(content)
         samples.append(GoldenSample(f"sample {index}", f"golden/{index}{suffix}"))
         rows.append(example.net.answer(task.encode(raw)))
-    outputs = {example.net.output: padded(rows)}
-    save_file(outputs, root / "golden" / "outputs.safetensors")
+    outputs = {example.net.output: padded(rows)} if rows else {}
+    if rows:
+        save_file(outputs, root / "golden" / "outputs.safetensors")
     assets = {}
     for role, (name, content) in task.assets.items():
         (root / name).write_bytes(content)
@@ -157,7 +158,11 @@ def make_recurrent_bundle(
         variants=(Variant("fp32", graphs, Tolerance(1e-4)),),
         default_variant="fp32",
         files=(),
-        golden=Golden(tuple(samples), "golden/outputs.safetensors", tuple(task.decisions(outputs))),
+        golden=Golden(
+            tuple(samples),
+            "golden/outputs.safetensors" if rows else "",
+            tuple(task.decisions(outputs)) if rows else (),
+        ),
         verdict={},
         versions={},
         licence="Apache-2.0",

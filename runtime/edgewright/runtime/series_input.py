@@ -153,8 +153,8 @@ def columns_series(raw: Mapping[str, Any], settings: SeriesSettings, strict: boo
     if "values" in named and "values" not in settings.features:
         return _ordered(_from_parts(named, len(settings.features)), settings)
     time_name, series_name = _special(settings)
-    name = _one_name(named.pop(series_name, ""), series_name)
-    stamps = named.pop(time_name, None)
+    name = "" if series_name is None else _one_name(named.pop(series_name, ""), series_name)
+    stamps = None if time_name is None else named.pop(time_name, None)
     where = label_of(Series(np.zeros((0, 0)), name=name))
     _places(list(named), settings, where, strict)
     columns = {
@@ -207,9 +207,17 @@ def _from_parts(named: Mapping[str, Any], features: int) -> Series:
     )
 
 
-def _special(settings: SeriesSettings) -> tuple[str, str]:
-    """The columns that hold the time and the name of the series."""
-    return settings.time_column or "time", settings.series_column or "series"
+def _special(settings: SeriesSettings) -> tuple[str | None, str | None]:
+    """The columns that hold the time and the name of the series; None where the model has no use for them.
+
+    Series that were no table in training may have both without a name for the column.
+    """
+    time = settings.time_column or ("time" if settings.step is not None else None)
+    series = settings.series_column or ("series" if settings.per_series is not None else None)
+    return (
+        None if time in settings.features else time,
+        None if series in settings.features else series,
+    )
 
 
 def read_series(path: Path, settings: SeriesSettings) -> list[Series]:
@@ -227,13 +235,9 @@ def read_series(path: Path, settings: SeriesSettings) -> list[Series]:
     names = [name for name in table.columns if name not in (time_name, series_name)]
     _places(names, settings, str(path), strict=False)
     values = np.column_stack([_cells(table, feature) for feature in settings.features])
-    times = (
-        _times(table, time_name)
-        if time_name in table.columns and time_name not in settings.features
-        else None
-    )
+    times = _times(table, time_name) if time_name is not None and time_name in table.columns else None
     groups: dict[str, list[int]] = {}
-    if series_name in table.columns and series_name not in settings.features:
+    if series_name is not None and series_name in table.columns:
         for row, cell in enumerate(table.columns[series_name]):
             groups.setdefault(str(cell), []).append(row)
     else:
@@ -305,10 +309,10 @@ def series_csv(series: Series, settings: SeriesSettings) -> bytes:
         values = np.vstack((values, future))
     names: list[str] = []
     columns: list[Any] = []
-    if ordered.name:
+    if ordered.name and series_name is not None:
         names.append(series_name)
         columns.append([ordered.name] * len(values))
-    if ordered.times is not None:
+    if ordered.times is not None and time_name is not None:
         ahead = len(values) - len(ordered.times)
         step = settings.step or _last_step(ordered.times)
         more = ordered.times[-1:] + step * np.arange(1, ahead + 1)

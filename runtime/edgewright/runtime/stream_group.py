@@ -126,21 +126,22 @@ class StreamGroup:
         """What each front makes of its piece; all of them or none."""
         before = [(self._fronts[row].state(), self._fronts[row].series) for row in chosen]
         steps: list[Steps] = []
-        for place, row in enumerate(chosen):
-            try:
-                steps.append(self._fronts[row].push(pieces[place]))
-            except InputError as error:
-                for other, (state, series) in zip(chosen[:place], before, strict=False):
-                    self._fronts[other].restore(state, series)
-                raise InputError(f"stream {row}: {error}") from None
-            finally:
-                self._renew()
+        row = 0
+        try:
+            for piece, row in zip(pieces, chosen, strict=True):
+                steps.append(self._fronts[row].push(piece))
+        except InputError as error:
+            for other, (state, series) in zip(chosen[: len(steps)], before, strict=False):
+                self._fronts[other].restore(state, series)
+            raise InputError(f"stream {row}: {error}") from None
+        finally:
+            self._renew()
         return steps
 
     def _run(self, rows: list[int], feeds: Sequence[Feeds], turn: int) -> NDArray[Any]:
         batch = {}
         for name, axis in self._axes.items():
-            stacked = np.stack([feed[name][turn] for feed in feeds], axis=min(axis, 0))
+            stacked = np.stack([feed[name][turn] for feed in feeds])
             batch[name] = stacked[np.newaxis] if axis == 1 else stacked
         if len(rows) == len(self):
             for name, array in batch.items():

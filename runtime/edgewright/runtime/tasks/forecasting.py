@@ -88,8 +88,8 @@ class Forecasting(SeriesTask):
     def encode_prepared(self, series: Series) -> Feeds:
         """The last `context` steps, what the forecast is added to, and what is known ahead.
 
-        Where the series has times there is "time" float64 as well, that of its last step. Raises `InputError` for a
-        series shorter than the context.
+        Where the series has times and the trained step is known there is "time" float64 as well, that of its last step.
+        Raises `InputError` for a series shorter than the context.
         """
         forecast, where = self.forecast, label_of(series)
         if len(series.values) < forecast.context:
@@ -110,7 +110,7 @@ class Forecasting(SeriesTask):
                 )
             mean, std = np.array(forecast.known_mean), np.array(forecast.known_std)
             feeds[KNOWN] = normalise(series.known, mean, std, where)
-        if times is not None:
+        if times is not None and self.settings.step is not None:
             feeds["time"] = np.array(times[-1])
         return feeds
 

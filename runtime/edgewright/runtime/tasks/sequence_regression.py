@@ -46,6 +46,9 @@ class Prediction:
 
 _Late = late(Prediction)
 
+_FEW = 8
+"""Targets of one step that are brought to the user's units without numpy."""
+
 
 class SequenceRegression(SeriesTask):
     """The device half of sequence regression; `processor` holds `SeriesSettings` as plain values."""
@@ -129,7 +132,12 @@ class SequenceRegression(SeriesTask):
     def _one(
         outputs: NDArray[Any], names: tuple[str, ...], mean: NDArray[np.float64], std: NDArray[np.float64]
     ) -> Prediction:
-        values = to_units(outputs, mean, std)
-        if not isfinite(values.sum()):
+        if len(names) > _FEW:
+            values = to_units(predicted({PREDICTION: outputs}, names, axes=2), mean, std)
+            return Prediction(names, values)
+        # The same arithmetic on Python's numbers: three times as quick for a few.
+        scales = zip(outputs.tolist()[0], std.tolist(), mean.tolist(), strict=True)
+        row = [value * factor + shift for value, factor, shift in scales]
+        if not all(map(isfinite, row)):
             predicted({PREDICTION: outputs}, names, axes=2)
-        return Prediction(names, values)
+        return Prediction(names, np.array([row]))
