@@ -123,6 +123,36 @@ def test_weights_beside_the_graph_give_the_same_variant(
     ) == first_apart_from_graph(inside.path, one.path, {"image": feeds["image"][:1]})
 
 
+class Words(nn.Module):
+    """An embedding whose rows are of very different size, and layers behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding = nn.Embedding(400, 64)
+        with torch.no_grad():
+            self.embedding.weight *= torch.logspace(-2, 1, 400)[:, None]
+        self.layers = nn.Sequential(nn.LayerNorm(64), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.layers(self.embedding(image)).mean(1)
+        return found
+
+
+def test_a_table_of_words_has_a_scale_for_each_row(tmp_path: Path) -> None:
+    axes = {"image": {0: "batch", 1: "time"}}
+    tokens = torch.arange(10).reshape(2, 5)
+    graph = export_graph(Words(), (tokens,), tmp_path / "model.onnx", dynamic_axes=axes)
+    made = make_variant(graph, "int8-dynamic", [], tmp_path / "fine.onnx")
+    coarse = make_variant(graph, "int8-dynamic", [], tmp_path / "coarse.onnx", per_channel=False)
+    assert made.note == "embedding tables with a scale for each row" and coarse.note == ""
+    assert made.size < 0.3 * graph.size and coarse.size < 0.3 * graph.size
+    feeds = {"image": np.arange(100).reshape(10, 10)}  # the small rows
+    wanted = run(graph, feeds)
+    fine, rough = sqnr_db(wanted, run(made, feeds)), sqnr_db(wanted, run(coarse, feeds))
+    assert fine is not None and rough is not None and fine > 25 and fine > rough + 10
+
+
 class Attention(nn.Module):
     """Transpose before a matrix product: in fp16 that crashes onnxruntime unless the transpose stays fp32."""
 

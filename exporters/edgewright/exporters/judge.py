@@ -37,6 +37,11 @@ from edgewright.runtime.tasks.base import Feeds
 
 __all__ = ["judge"]
 
+_RESAMPLES = (199, 999)
+_RESAMPLED_NUMBERS = (
+    300_000_000  # over all resamples, of one model's outputs: half a minute, however long a sample is
+)
+
 _OWN_RUNGS = ("precision", "provider", "stream")
 """Rungs of the ladder that one variant can fail alone."""
 
@@ -183,7 +188,9 @@ def _difference(reference: Reference, torch_outputs: Feeds, outputs: Feeds, samp
         second = reference.metric({name: value[rows] for name, value in outputs.items()}, targets)
         return float(first), float(second)
 
-    return bootstrap_difference(both, len(samples))
+    numbers = sum(value.size for value in torch_outputs.values())
+    resamples = max(_RESAMPLES[0], min(_RESAMPLES[1], _RESAMPLED_NUMBERS // max(numbers, 1)))
+    return bootstrap_difference(both, len(samples), resamples)
 
 
 def _decide(row: VariantRow, metric: str, budget: Budget) -> VariantRow:

@@ -74,9 +74,7 @@ def recurrent_int8(
         if _units(node) >= least and _is_plain(node):
             forms.append(f"{node.op_type} as a cell of integer products")
             return integer_cell(edit, node, per_channel, step)
-        why = (
-            f"below {least} units integers are slower" if _is_plain(node) else "its cell is not the usual one"
-        )
+        why = "in integers it is slower at this size" if _is_plain(node) else "its cell is not the usual one"
         forms.append(f"{node.op_type} with int8 weights computed in fp32 ({why})")
         for name in node.input[1:3]:
             if edit.weight(name) is not None:

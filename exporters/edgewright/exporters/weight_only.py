@@ -14,7 +14,7 @@ from onnx import helper
 
 from edgewright.exporters.onnx_edit import GraphEdit
 
-__all__ = ["BLOCK", "int8_of", "store_int4", "store_int8", "store_table"]
+__all__ = ["BLOCK", "has_tables", "int8_of", "store_int4", "store_int8", "store_table", "tables_int8"]
 
 BLOCK = 32
 """Values that share a scale in int4."""
@@ -89,6 +89,25 @@ def store_table(edit: GraphEdit, node: onnx.NodeProto, bits: int) -> list[onnx.N
         nodes += unpacked
     factors = edit.add_weight(f"{name}_scale", scale)
     return [*nodes, _node("Gather", [factors, indices], scales), _node("Mul", [floats, scales], output)]
+
+
+def has_tables(model: onnx.ModelProto) -> bool:
+    """Whether rows of a large table of weights are looked up in the graph; the weights need not be loaded."""
+    large = {
+        tensor.name
+        for tensor in model.graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT
+        and len(tensor.dims) == 2
+        and tensor.dims[0] * tensor.dims[1] >= _TABLE_FROM
+    }
+    return any(node.op_type == "Gather" and node.input[0] in large for node in model.graph.node)
+
+
+def tables_int8(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` with all its tables as `store_table` stores them."""
+    edit = GraphEdit(model)
+    edit.rewrite(lambda node: store_table(edit, node, 8))
+    return edit.finish()
 
 
 def _int4_of(weight: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32], int]:
