@@ -14,6 +14,7 @@ from edgewright.pipeline.training.freeze import (
 )
 from edgewright.runtime.errors import TrainingError
 from tests.pipeline.training.small_net import small_model
+from tests.pipeline.training.small_sequences import sequence_model
 
 HEAD = frozenset({"fc.weight", "fc.bias"})
 BODY = frozenset({"body.0.weight", "body.0.bias", "body.1.weight", "body.1.bias"})
@@ -28,6 +29,16 @@ def test_frozen_blocks_are_in_eval_mode_and_their_dropout_too() -> None:
     training = {path for path, layer in module.named_modules() if layer.training}
     assert training == {"", "drop", "fc", "body", *(f"body.{index}" for index in range(5))}
     assert {name for name, parameter in module.named_parameters() if parameter.requires_grad} == HEAD | BODY
+
+
+def test_dropout_of_frozen_recurrent_layers_is_off_and_their_cells_can_pass_gradients_on() -> None:
+    """cuDNN refuses gradients through a cell in eval mode, and the first layer may learn below a frozen one."""
+    module = sequence_model("sequence-regression", layers=3, dropout=0.5).module
+    set_trainable(module, {name for name, _ in module.named_parameters() if name.startswith("layers.0.")})
+    modes = {path: layer.training for path, layer in module.named_modules()}
+    assert modes["layers.0"] and not modes["layers.1"] and not modes["layers.2"]
+    assert not modes["layers.1.dropout"] and not modes["layers.2.dropout"]
+    assert modes["layers.2.cells.0"]
 
 
 def test_a_frozen_batchnorm_inside_a_training_block_keeps_its_statistics() -> None:

@@ -34,7 +34,8 @@ def set_modes(module: nn.Module) -> None:
     """Train mode for layers with something to learn, eval mode for all others.
 
     So BatchNorm of a frozen block keeps its statistics and dropout inside it does nothing. A layer without
-    parameters follows the layer that holds it.
+    parameters follows the layer that holds it. A recurrent cell without dropout of its own is always in train mode:
+    it computes the same in both, and cuDNN takes gradients through it in train mode only.
     """
     _set_mode(module, True)
 
@@ -42,7 +43,7 @@ def set_modes(module: nn.Module) -> None:
 def _set_mode(module: nn.Module, parent: bool) -> bool:
     parameters = list(module.parameters())
     mode = any(parameter.requires_grad for parameter in parameters) if parameters else parent
-    module.training = mode
+    module.training = mode or (isinstance(module, nn.RNNBase) and not module.dropout)
     for child in module.children():
         _set_mode(child, mode)
     return mode
