@@ -1,7 +1,6 @@
 """torch -> ONNX: one file, a dynamic batch axis that really is one, the same bytes for the same module."""
 
 import contextlib
-import inspect
 import re
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ import onnxruntime
 import torch
 from torch import nn
 
+from edgewright.exporters.dynamic_axes import Axes, resized, torch_dimensions
 from edgewright.exporters.quiet import quiet
 from edgewright.exporters.recurrent import onnx_weights
 from edgewright.runtime.errors import ExportError, MachineError
@@ -69,7 +69,7 @@ def export_graph(
     path: Path,
     input_names: Sequence[str] = ("image",),
     output_names: Sequence[str] = ("logits",),
-    dynamic_axes: Mapping[str, Mapping[int, str]] | None = None,
+    dynamic_axes: Axes | None = None,
     route: str = "auto",
 ) -> Graph:
     """Write `module` to `path` as ONNX.
@@ -84,8 +84,9 @@ def export_graph(
         ExportError: neither route gives a graph that runs and agrees with torch in its output shapes.
         MachineError: `path` cannot be written.
     """
-    tensors = _in_order(example, input_names)
     axes = {name: {0: "batch"} for name in input_names} if dynamic_axes is None else dynamic_axes
+    # torch.export takes a size of 1 for a constant
+    tensors = resized(_in_order(example, input_names), input_names, axes, lambda size, _: max(size, 2))
     routes = ROUTES if route == "auto" else (route,)
     if any(name not in ROUTES for name in routes):
         raise ExportError(f"unknown export route {route!r}: choose one of auto, {', '.join(ROUTES)}")
@@ -225,7 +226,7 @@ def _convert(
     tensors: tuple[torch.Tensor, ...],
     input_names: Sequence[str],
     output_names: Sequence[str],
-    axes: Mapping[str, Mapping[int, str]],
+    axes: Axes,
 ) -> onnx.ModelProto:
     with _in_eval_mode(module), quiet(), onnx_weights(module):
         if route == "torch.export":
@@ -236,7 +237,7 @@ def _convert(
                 verbose=False,
                 input_names=list(input_names),
                 output_names=list(output_names),
-                dynamic_shapes=_dimensions(module, input_names, axes),
+                dynamic_shapes=torch_dimensions(module, input_names, axes),
             )
             if program is None:
                 raise ExportError("the exporter returned nothing")
@@ -261,23 +262,9 @@ def _convert(
     return model
 
 
-def _batch_only(outputs: Mapping[str, Mapping[int, str]]) -> dict[str, dict[int, str]]:
+def _batch_only(outputs: Axes) -> dict[str, dict[int, str]]:
     # TorchScript wants to be told which output axes move; only the leading one is certain.
     return {name: {0: axes[0]} for name, axes in outputs.items() if 0 in axes}
-
-
-def _dimensions(
-    module: nn.Module, names: Sequence[str], axes: Mapping[str, Mapping[int, str]]
-) -> tuple[object, ...]:
-    """What torch.export wants to know of the axes, nested as the arguments of `module` are."""
-    # Bounds matter for recurrent layers: an unbounded batch or time axis is frozen or refused.
-    labels = {label for entry in axes.values() for label in entry.values()}
-    sizes = {label: torch.export.Dim(label, min=1, max=65535) for label in sorted(labels)}
-    shapes = [{axis: sizes[label] for axis, label in axes.get(name, {}).items()} or None for name in names]
-    kinds = [parameter.kind for parameter in inspect.signature(module.forward).parameters.values()]
-    rest = inspect.Parameter.VAR_POSITIONAL  # "*rest" is one argument, where it holds anything
-    alone = kinds.index(rest) if rest in kinds else len(shapes)
-    return (*shapes[:alone], tuple(shapes[alone:])) if shapes[alone:] else tuple(shapes)
 
 
 @contextlib.contextmanager
@@ -354,7 +341,7 @@ def _specs(values: Sequence[onnx.ValueInfoProto]) -> tuple[TensorSpec, ...]:
 
 
 def _run_at_other_sizes(
-    graph: Graph, module: nn.Module, tensors: tuple[torch.Tensor, ...], axes: Mapping[str, Mapping[int, str]]
+    graph: Graph, module: nn.Module, tensors: tuple[torch.Tensor, ...], axes: Axes
 ) -> None:
     """Run the graph at a size the exporter never saw: an axis it froze silently shows here, not at the
     user's.
@@ -367,19 +354,14 @@ def _run_at_other_sizes(
                     f"axis {axis} of {spec.name} became {spec.shape[axis]} where {label} should be dynamic"
                 )
     labels = sorted({label for entry in axes.values() for label in entry.values()})
-    other = {}
-    for name, tensor in zip(names, tensors, strict=True):
-        for axis, label in axes.get(name, {}).items():
-            size = tensor.shape[axis] + 1 + labels.index(label)
-            tensor = tensor.index_select(axis, torch.arange(size) % tensor.shape[axis])
-        other[name] = tensor
+    other = resized(tensors, names, axes, lambda size, label: size + 1 + labels.index(label))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(graph.path, options, providers=["CPUExecutionProvider"])
-    found = session.run(None, {name: tensor.cpu().numpy() for name, tensor in other.items()})
+    found = session.run(None, {name: tensor.cpu().numpy() for name, tensor in zip(names, other, strict=True)})
     with _in_eval_mode(module):
-        wanted = module(*other.values())
+        wanted = module(*other)
     wanted = (wanted,) if isinstance(wanted, torch.Tensor) else tuple(wanted)
     for spec, ours, theirs in zip(graph.outputs, found, wanted, strict=True):
         if ours.shape != tuple(theirs.shape):

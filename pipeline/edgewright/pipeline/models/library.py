@@ -1,10 +1,10 @@
 """What a library of models must be able to tell; each is one module of this package."""
 
-from typing import Any, Protocol
+import importlib
+from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 
-from edgewright.pipeline.models import timm_models, torchvision_models
 from edgewright.runtime.errors import ModelError
 from edgewright.runtime.images import ImageSettings
 
@@ -42,17 +42,20 @@ class Library(Protocol):
         """The licence of the published weights."""
 
 
-_LIBRARIES: dict[str, Library] = {"torchvision": torchvision_models, "timm": timm_models}
+_LIBRARIES = {
+    "torchvision": "edgewright.pipeline.models.torchvision_models",
+    "timm": "edgewright.pipeline.models.timm_models",
+}
+"""Library to its module, imported when it is asked for: that takes seconds."""
 
 
 def library_named(name: Any) -> Library:
     """The library that a build record names. Raises `ModelError`."""
-    library = _LIBRARIES.get(name)
-    if library is None:
+    if name not in _LIBRARIES:
         raise ModelError(
             f"the model's record names the library {name!r}, which is unknown here: update edgewright"
         )
-    return library
+    return cast(Library, importlib.import_module(_LIBRARIES[name]))
 
 
 def library_of(name: str) -> tuple[str, str]:

@@ -1,4 +1,7 @@
-"""Which models there are: torchvision's classifiers, timm's under `timm:NAME`, and the recurrent cells."""
+"""Which models there are: torchvision's classifiers, timm's under `timm:NAME`, and the recurrent cells.
+
+The two libraries are imported where they are asked: that takes seconds, which a recurrent model need not wait for.
+"""
 
 import contextlib
 import difflib
@@ -7,7 +10,6 @@ from dataclasses import dataclass
 
 import torch
 
-from edgewright.pipeline.models import timm_models, torchvision_models
 from edgewright.pipeline.models.recurrent.network import CELLS
 from edgewright.runtime.errors import ModelError, RecipeError
 
@@ -41,6 +43,8 @@ def list_models(pattern: str | None = None) -> list[ModelEntry]:
     Without a pattern: the recurrent cells and those of torchvision. A pattern is a part of a name or a glob; it
     searches timm too, and may begin with `timm:`.
     """
+    from edgewright.pipeline.models import timm_models, torchvision_models
+
     names = torchvision_models.model_names()
     if pattern is None:
         return [*map(_recurrent_entry, CELLS), *(_torchvision_entry(name) for name in names)]
@@ -61,6 +65,8 @@ def find_model(name: str) -> ModelEntry:
     """The model of exactly this name. Raises `RecipeError` with near matches."""
     if name in CELLS:
         return _recurrent_entry(name)
+    from edgewright.pipeline.models import timm_models, torchvision_models
+
     if name in torchvision_models.model_names():
         return _torchvision_entry(name)
     prefix, separator, short = name.partition(":")
@@ -83,6 +89,8 @@ def find_model(name: str) -> ModelEntry:
 
 
 def _near(name: str) -> list[str]:
+    from edgewright.pipeline.models import timm_models, torchvision_models
+
     def plain(text: str) -> str:
         return "".join(letter for letter in text.lower() if letter.isalnum())
 
@@ -107,6 +115,8 @@ def _recurrent_entry(name: str) -> ModelEntry:
 
 
 def _torchvision_entry(name: str) -> ModelEntry:
+    from edgewright.pipeline.models import torchvision_models
+
     return ModelEntry(
         name=name,
         library="torchvision",
@@ -119,6 +129,8 @@ def _torchvision_entry(name: str) -> ModelEntry:
 
 def _timm_entry(name: str, count: bool) -> ModelEntry:
     """Raises `ModelError` for a model whose input devices cannot prepare."""
+    from edgewright.pipeline.models import timm_models
+
     size = timm_models.default_size(name)
     timm_models.settings(name, size)
     return ModelEntry(
@@ -132,6 +144,8 @@ def _timm_entry(name: str, count: bool) -> ModelEntry:
 
 
 def _count(name: str) -> int | None:
+    from edgewright.pipeline.models import timm_models
+
     try:
         with torch.device("meta"):
             module = timm_models.construct(name, 1000, timm_models.default_size(name))

@@ -8,6 +8,7 @@ import onnx
 import pytest
 import torch
 
+from edgewright.exporters.onnx_graph import export_graph
 from edgewright.pipeline.models.recurrent.network import CELLS, READOUTS, Network
 from tests.pipeline.models.recurrent.sequences import (
     TASKS,
@@ -132,6 +133,19 @@ def test_the_streaming_form_in_torch_is_the_graph(cell: str, tmp_path: Path) -> 
     with torch.no_grad():
         for found, wanted in zip(session(step, *states), form.module(step, *states), strict=True):
             assert relative(found, wanted) < 1e-5
+
+
+@pytest.mark.parametrize("lengths", [[1], [1, 1], [70_000]])
+def test_the_example_may_have_any_size(lengths: list[int], tmp_path: Path) -> None:
+    built = build("sequence-classification", Network("rnn", hidden=4))
+    example = batch(built, lengths)
+    graph = export_graph(
+        built.module, example, tmp_path / "m.onnx", built.input_names, built.output_names, built.dynamic_axes
+    )
+    assert graph.route == "torch.export"
+    inputs = batch(built, [9, 4, 1])
+    with torch.no_grad():
+        assert relative(Session(graph.path)(*inputs)[0], built.module(*inputs)) < 1e-5
 
 
 def test_nothing_is_left_in_the_model_and_twice_is_the_same_file(tmp_path: Path) -> None:
