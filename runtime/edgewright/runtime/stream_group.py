@@ -71,7 +71,9 @@ class StreamGroup:
     def _renew(self) -> None:
         self._write = self._model.task.block_writer(self._fronts, self._runner.feeds)
 
-    def push(self, pieces: Any, rows: Sequence[int] | None = None) -> Sequence[Any]:
+    def push(
+        self, pieces: Any, rows: Sequence[int] | NDArray[np.integer[Any]] | None = None
+    ) -> Sequence[Any]:
         """Push one piece to each stream, or to those of `rows`, and return each one's newest answer, in that order.
 
         `pieces` is an array [streams, features], one step for each, or a list of what `Stream.push` takes. The answer
@@ -84,11 +86,15 @@ class StreamGroup:
             return _Answers(self._answers, output) if self._later else list(_Answers(self._answers, output))
         return [answers[-1] if answers else None for answers in self._push(pieces, rows, newest=True)]
 
-    def push_all(self, pieces: Any, rows: Sequence[int] | None = None) -> list[list[Any]]:
+    def push_all(
+        self, pieces: Any, rows: Sequence[int] | NDArray[np.integer[Any]] | None = None
+    ) -> list[list[Any]]:
         """Push as `push` does and return the answer to every step that each stream completes."""
         return self._push(pieces, rows, newest=False)
 
-    def _push(self, pieces: Any, rows: Sequence[int] | None, newest: bool) -> list[list[Any]]:
+    def _push(
+        self, pieces: Any, rows: Sequence[int] | NDArray[np.integer[Any]] | None, newest: bool
+    ) -> list[list[Any]]:
         chosen = self._chosen(rows)
         if not hasattr(pieces, "__len__") or isinstance(pieces, (str, bytes)) or len(pieces) != len(chosen):
             count = len(pieces) if hasattr(pieces, "__len__") else 1
@@ -108,7 +114,7 @@ class StreamGroup:
                     answers[place].append(self._fronts[chosen[place]].answer(row, time))
         return answers
 
-    def _chosen(self, rows: Sequence[int] | None) -> list[int]:
+    def _chosen(self, rows: Sequence[int] | NDArray[np.integer[Any]] | None) -> list[int]:
         if rows is None:
             return list(range(len(self)))
         chosen = [self._row(row) for row in rows]
@@ -139,16 +145,23 @@ class StreamGroup:
         return steps
 
     def _run(self, rows: list[int], feeds: Sequence[Feeds], turn: int) -> NDArray[Any]:
-        batch = {}
-        for name, axis in self._axes.items():
-            stacked = np.stack([feed[name][turn] for feed in feeds])
-            batch[name] = stacked[np.newaxis] if axis == 1 else stacked
+        """Run some streams one step; their outputs, in the order of `rows`."""
+        batch = {name: np.stack([feed[name][turn] for feed in feeds]) for name in self._axes}
         if len(rows) == len(self):
-            for name, array in batch.items():
-                np.copyto(self._runner.feeds[name], array)
+            for name, axis in self._axes.items():
+                np.moveaxis(self._runner.feeds[name], axis, 0)[rows] = self._column(batch[name], axis)
             self._runner.step()
-            return self._output.copy()
-        return next(iter(self._runner.step_rows(np.array(rows), batch).values()))
+            found: NDArray[Any] = self._output[rows]  # a copy
+            return found
+        few = {
+            name: np.moveaxis(self._column(batch[name], axis), 0, axis) for name, axis in self._axes.items()
+        }
+        return next(iter(self._runner.step_rows(np.array(rows), few).values()))
+
+    @staticmethod
+    def _column(batch: NDArray[Any], axis: int) -> NDArray[Any]:
+        """A batch with its batch axis first, and the leading 1 of `values` where the graph has one."""
+        return batch[:, np.newaxis] if axis == 1 else batch
 
     def reset(self, row: int | None = None) -> None:
         """Begin one stream anew, or all of them."""
