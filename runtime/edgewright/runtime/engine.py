@@ -20,11 +20,15 @@ from edgewright.runtime.stream_group import StreamGroup
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask, Feeds, StreamingTask
 from edgewright.runtime.tasks.inputs import is_directory
+from edgewright.runtime.tasks.rows import as_rows_task, encode_all, run_fixed, run_samples
 
 __all__ = ["Engine"]
 
 _SORTED = 16
 """Batches of inputs that are sorted by length together."""
+
+_KNOWN = 8
+"""Sets of labels that an engine keeps ready."""
 
 
 class Engine:
@@ -90,6 +94,7 @@ class Engine:
         self._inputs = self.manifest.inputs
         self._ragged = any("time" in spec.shape for spec in self._inputs)
         self._threads, self._cache = threads, cache
+        self._known: dict[tuple[str, ...] | None, _Asked] = {}
         self._step_model: StepModel | None = None
         self._opening = threading.Lock()
 
@@ -108,8 +113,12 @@ class Engine:
         """What the graph really runs on, from the session itself: "cpu" or "cuda"."""
         return self._open().provider
 
-    def __call__(self, raw: Any) -> Any:
+    def __call__(self, raw: Any, labels: Sequence[str] | None = None) -> Any:
         """Answer one raw input, or each one of a list, a tuple or a directory.
+
+        Args:
+            raw: What the task reads.
+            labels: What the text may be, for a task whose labels come with the question (zero-shot-classification).
 
         Returns:
             The task's answer; a list of answers, in order, for a list, a tuple or a directory.
@@ -118,17 +127,26 @@ class Engine:
             InputError: An input cannot be answered; the message names it. Of a list, nothing is answered
             then.
         """
-        paths = (Path,) if self.task.reads_text else (str, Path)
+        asked = self._asked(labels)
+        task = asked.task
+        paths = (Path,) if task.reads_text else (str, Path)
         if isinstance(raw, paths) and is_directory(raw):
-            raw = self.task.files(Path(raw))
+            raw = task.files(Path(raw))
         if not isinstance(raw, (list, tuple)):
-            return self._answer([self.task.encode(raw)])[0]
+            return self._answer(asked, [task.encode(raw)])[0]
         # What has no length is encoded when its batch is due, what has one with its neighbours, to sort them by it.
         size = self.batch_size * (_SORTED if self._ragged else 1)
         answers: list[Any] = []
         for start in range(0, len(raw), size):
-            answers += self._sorted([self.task.encode(one) for one in raw[start : start + size]])
+            answers += self._sorted(asked, encode_all(task, raw[start : start + size]))
         return answers
+
+    def outputs(self, sample: Feeds, labels: Sequence[str] | None = None) -> Feeds:
+        """What the graph makes of one sample, as the task's `encode` gave it: by name, for the task's `decode`.
+
+        It is `infer` of the collated sample, but where a long text is read in several windows: theirs are merged.
+        """
+        return self._run(self._asked(labels), [sample])
 
     def stream(self, series: str = "") -> Stream:
         """Begin a stream: one step in, one answer out, the state kept.
@@ -164,6 +182,7 @@ class Engine:
         """Let go of the graph. Using the engine afterwards raises `InputError`."""
         self._session = None
         self._step_model = None
+        self._known.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -185,21 +204,48 @@ class Engine:
             raise InputError("this engine is closed: open a new one")
         return self._session
 
-    def _sorted(self, samples: Sequence[Feeds]) -> list[Any]:
+    def _asked(self, labels: Sequence[str] | None) -> "_Asked":
+        """The task for these labels, and what its fixed rows give; the last few are kept."""
+        key = None if labels is None else tuple(map(str, labels))
+        asked = self._known.get(key)
+        if asked is not None and (labels is None or not isinstance(labels, str)):
+            return asked
+        task = self.task
+        if labels is not None:
+            if not hasattr(task, "with_labels"):
+                raise InputError(f"the labels of {self.manifest.task} are in the model: leave labels out")
+            task = task.with_labels(labels)
+        asked = _Asked(task, run_fixed(task, self._open().run, self.batch_size))
+        with self._opening:
+            while len(self._known) >= _KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[key] = asked
+        return asked
+
+    def _sorted(self, asked: "_Asked", samples: Sequence[Feeds]) -> list[Any]:
         """Answers in the order of the samples, from batches of samples of nearly one length."""
+        if asked.rows:  # of one sample may be many: whoever runs them sorts them
+            return self._answer(asked, samples)
         order = list(range(len(samples)))
         if self._ragged:
             order.sort(key=lambda index: int(samples[index]["lengths"]))
         answers: list[Any] = [None] * len(samples)
         for start in range(0, len(order), self.batch_size):
             chosen = order[start : start + self.batch_size]
-            for index, answer in zip(chosen, self._answer([samples[index] for index in chosen]), strict=True):
+            some = self._answer(asked, [samples[index] for index in chosen])
+            for index, answer in zip(chosen, some, strict=True):
                 answers[index] = answer
         return answers
 
-    def _answer(self, samples: Sequence[Feeds]) -> list[Any]:
+    def _answer(self, asked: "_Asked", samples: Sequence[Feeds]) -> list[Any]:
+        return asked.task.decode(self._run(asked, samples), samples)
+
+    def _run(self, asked: "_Asked", samples: Sequence[Feeds]) -> Feeds:
         # What encode makes fits the graph: task.check saw to that once, so it is not checked each time.
-        return self.task.decode(self._open().run(self.task.collate(samples)), samples)
+        run = self._open().run
+        if not asked.rows:
+            return run(asked.task.collate(samples))
+        return run_samples(asked.task, samples, run, self.batch_size, asked.fixed)
 
     def _steps(self) -> StepModel:
         """The streaming form, loaded when it is first asked for."""
@@ -224,6 +270,15 @@ class Engine:
                 task = cast(StreamingTask, self.task)
                 self._step_model = StepModel(self.bundle, self._variant, task, session)
             return self._step_model
+
+
+class _Asked:
+    """A task with the labels that were asked for, and the outputs of the rows that belong to each of its samples."""
+
+    def __init__(self, task: DeviceTask, fixed: Sequence[Feeds]) -> None:
+        self.task = task
+        self.rows = as_rows_task(task) is not None
+        self.fixed = fixed
 
 
 def _check_graph(graph: str, session: Session, manifest: Manifest) -> None:

@@ -137,15 +137,13 @@ def _replay(
             row = dataclasses.replace(row, provider=engine.provider)
             task = engine.task
             # One at a time, as a device meets them: int8-dynamic takes its scales from the whole batch.
-            answers = [
-                engine.infer(task.collate([task.encode(bundle.path(sample.file))]))
-                for sample in golden.samples
-            ]
+            encoded = [task.encode(bundle.path(sample.file)) for sample in golden.samples]
+            answers = [engine.outputs(sample) for sample in encoded]
             found = {
                 name: stack_padded([answer[name][0] for answer in answers], value.shape[1:])
                 for name, value in expected.items()
             }
-            decided = task.decisions(found)
+            decided = task.decisions(found, encoded)
             streamed = _stream(engine, found) if bundle.manifest.streaming is not None else None
     except EdgewrightError as error:
         return dataclasses.replace(row, reason=str(error))

@@ -15,7 +15,7 @@ TASKS: Mapping[str, str] = {
     "sequence-classification": "edgewright.runtime.tasks.sequence_classification:SequenceClassification",
     "sequence-regression": "edgewright.runtime.tasks.sequence_regression:SequenceRegression",
     "forecasting": "edgewright.runtime.tasks.forecasting:Forecasting",
-    "text-classification": "edgewright.runtime.tasks.text_classification:TextClassification",
+    "text-classification": "edgewright.runtime.tasks.text_classification:text_classification",
     "audio-classification": "edgewright.runtime.tasks.audio_classification:AudioClassification",
 }
 """Name of a task to "module:class". A new task is one entry here and one file beside this one."""

@@ -63,7 +63,8 @@ def pad_collate(samples: Sequence[Feeds], inputs: Sequence[TensorSpec]) -> Feeds
 
 
 def stack_padded(rows: Sequence[NDArray[Any]], shape: Sequence[int]) -> NDArray[Any]:
-    """Rows stacked on a new leading axis, each padded with zeros to at least `shape` on its first axis.
+    """Rows stacked on a new leading axis, each padded with zeros on its first axis to the longest of them, and those of
+    more than one axis to at least `shape`.
 
     Rows of one shape, whatever it is, are only stacked.
     """
@@ -71,7 +72,7 @@ def stack_padded(rows: Sequence[NDArray[Any]], shape: Sequence[int]) -> NDArray[
     length = max(longest, shape[0]) if len(shape) > 1 else longest
     padded = []
     for row in rows:
-        if row.ndim > 1 and len(row) < length:
+        if row.ndim and len(row) < length:
             row = np.concatenate((row, np.zeros((length - len(row), *row.shape[1:]), row.dtype)))
         padded.append(row)
     return np.stack(padded)

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from edgewright.runtime.encoder_settings import is_encoder
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.manifest import TensorSpec
 from edgewright.runtime.structure import to_plain
-from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.base import DeviceTask, Feeds
 from edgewright.runtime.tasks.classification import Classifier
 from edgewright.runtime.tasks.inputs import is_directory
 from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
@@ -22,7 +23,7 @@ from edgewright.runtime.text import (
     text_settings,
 )
 
-__all__ = ["LENGTHS", "TOKENS", "TextClassification"]
+__all__ = ["LENGTHS", "TOKENS", "TextClassification", "text_classification"]
 
 TOKENS = "tokens"
 LENGTHS = "lengths"
@@ -95,6 +96,17 @@ class TextClassification(Classifier):
     def collate(self, samples: Sequence[Feeds]) -> Feeds:
         """Samples to one batch; shorter ones are padded with zeros at the end. A single one is not copied."""
         return pad_collate(samples, _TENSORS)
+
+
+def text_classification(
+    processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
+) -> DeviceTask:
+    """The device half that fits the settings: of an encoder, or of a recurrent net."""
+    if is_encoder(processor):
+        from edgewright.runtime.tasks.encoder_text_classification import EncoderTextClassification
+
+        return EncoderTextClassification(processor, labels, assets)
+    return TextClassification(processor, labels, assets)
 
 
 def _is_file(path: Path) -> bool:

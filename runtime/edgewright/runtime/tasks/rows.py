@@ -1,0 +1,110 @@
+"""Samples that are several rows of a graph: the windows of a long text, a text with each of its labels."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.runtime.tasks.base import DeviceTask, Feeds
+
+__all__ = ["RowsTask", "as_rows_task", "encode_all", "run_fixed", "run_samples"]
+
+
+class RowsTask(DeviceTask, Protocol):
+    """A task of which one sample may be several rows of the graph."""
+
+    @property
+    def fixed(self) -> Sequence[Feeds]:
+        """Rows that belong to every sample; whoever runs many samples runs these once."""
+
+    def encode_all(self, raws: Sequence[Any]) -> list[Feeds]:
+        """What `encode` makes of each, on all cores."""
+
+    def rows(self, sample: Feeds) -> list[Feeds]:
+        """The rows of a sample, each with the graph's inputs [time]."""
+
+    def collate_rows(self, rows: Sequence[Feeds]) -> Feeds:
+        """Rows to one batch, padded to the longest of them."""
+
+    def merge(self, rows: Sequence[Feeds], sample: Feeds, fixed: Sequence[Feeds]) -> Feeds:
+        """The outputs of a sample's rows, and of the fixed ones, as the outputs of the sample: no batch axis here.
+
+        An output with an entry for every token has been cut to the row's own length.
+        """
+
+    def trim(self, name: str, value: NDArray[Any], length: int) -> NDArray[Any]:
+        """One row of the output `name` without what belongs to the padding beyond `length`."""
+
+
+Run = Callable[[Feeds], Feeds]
+"""Runs one batch: a session's `run`, or torch."""
+
+
+def as_rows_task(task: DeviceTask) -> RowsTask | None:
+    """The task, if its samples may be several rows."""
+    return cast(RowsTask, task) if hasattr(task, "collate_rows") else None
+
+
+def encode_all(task: DeviceTask, raws: Sequence[Any]) -> list[Feeds]:
+    """Encode many raw inputs, on all cores where the task can. Raises `InputError` for the first that is bad."""
+    rows_task = as_rows_task(task)
+    if rows_task is None:
+        return [task.encode(raw) for raw in raws]
+    return rows_task.encode_all(raws)
+
+
+def run_samples(
+    task: DeviceTask,
+    samples: Sequence[Feeds],
+    run: Run,
+    batch_size: int = 32,
+    fixed: Sequence[Feeds] | None = None,
+) -> Feeds:
+    """Run encoded samples and return the outputs by name, one row for each sample, as `decode` takes them.
+
+    Rows of nearly one length share a batch of at most `batch_size`. `fixed` is what `run_fixed` gave, for callers that
+    run many samples in several calls. A task whose samples are one row each is run as it is, in one batch.
+    """
+    rows_task = as_rows_task(task)
+    if rows_task is None:
+        return run(task.collate(samples))
+    if fixed is None:
+        fixed = run_fixed(task, run, batch_size)
+    rows = [rows_task.rows(sample) for sample in samples]
+    found = iter(_run_rows(rows_task, [row for own in rows for row in own], run, batch_size))
+    merged = [
+        rows_task.merge([next(found) for _ in own], sample, fixed)
+        for own, sample in zip(rows, samples, strict=True)
+    ]
+    return {name: _stack([one[name] for one in merged]) for name in merged[0]}
+
+
+def run_fixed(task: DeviceTask, run: Run, batch_size: int = 32) -> list[Feeds]:
+    """The outputs of the rows that belong to every sample, none for most tasks."""
+    rows_task = as_rows_task(task)
+    return [] if rows_task is None else _run_rows(rows_task, rows_task.fixed, run, batch_size)
+
+
+def _run_rows(task: RowsTask, rows: Sequence[Feeds], run: Run, batch_size: int) -> list[Feeds]:
+    lengths = [len(row["input_ids"]) for row in rows]
+    order = sorted(range(len(rows)), key=lengths.__getitem__)
+    found: list[Feeds] = [{}] * len(rows)
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        outputs = run(task.collate_rows([rows[index] for index in chosen]))
+        for place, index in enumerate(chosen):
+            found[index] = {
+                name: task.trim(name, value[place], lengths[index]) for name, value in outputs.items()
+            }
+    return found
+
+
+def _stack(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    if len(rows) == 1:
+        return rows[0][np.newaxis]
+    longest = max(row.shape[0] for row in rows)
+    stacked = np.zeros((len(rows), longest, *rows[0].shape[1:]), rows[0].dtype)
+    for place, row in enumerate(rows):
+        stacked[place, : len(row)] = row
+    return stacked

@@ -1,0 +1,129 @@
+"""Sentence embedding on the device: a text in, a vector out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.runtime.errors import InputError
+from edgewright.runtime.manifest import TensorSpec
+from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.encoder_task import EncoderTask, lost_note
+from edgewright.runtime.tasks.label_answers import finite, lost_of
+
+__all__ = ["EMBEDDING", "Embedding", "SentenceEmbedding", "neighbours", "unit"]
+
+EMBEDDING = "embedding"
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """The answer to one text: a vector, float32 [dimensions]; `lost` is the number of tokens that were not read."""
+
+    vector: NDArray[np.float32]
+    lost: int = 0
+
+    def cosine(self, other: "Embedding") -> float:
+        """How alike two texts are, -1 to 1. Raises `InputError` for embeddings of two models."""
+        if self.vector.shape != other.vector.shape:
+            raise InputError(
+                f"embeddings of {len(self.vector)} and {len(other.vector)} numbers are not of one model: "
+                "compare those of one bundle"
+            )
+        return float(unit(self.vector) @ unit(other.vector))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.vector, dtype=dtype, copy=copy)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Embedding):
+            return NotImplemented
+        return self.lost == other.lost and np.array_equal(self.vector, other.vector)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class SentenceEmbedding(EncoderTask):
+    """The device half of sentence embedding; the graph pools and, where the checkpoint says so, normalises."""
+
+    name = "sentence-embedding"
+    kind = "sentence embedder"
+
+    def __init__(
+        self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
+    ) -> None:
+        super().__init__(processor, assets)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+        """Raise `BundleError` unless the graph takes tokens and gives a vector."""
+        self.check_inputs(inputs)
+        self.check_output(outputs, EMBEDDING, ("batch", "dimensions"))
+
+    def merge(self, rows: Sequence[Feeds], sample: Feeds, fixed: Sequence[Feeds]) -> Feeds:
+        """The windows' vectors as their mean, of length 1 where each has it."""
+        merged = super().merge(rows, sample, fixed)
+        if len(rows) > 1 and self.settings.normalise:
+            merged[EMBEDDING] = unit(merged[EMBEDDING]).astype(merged[EMBEDDING].dtype)
+        return merged
+
+    def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Embedding]:
+        """Vectors [batch, dimensions] to one answer each. Raises `InputError` when a value is not finite."""
+        vectors = finite(outputs, EMBEDDING, (None, None)).astype(np.float32)
+        return [
+            Embedding(row, lost) for row, lost in zip(vectors, lost_of(samples, len(vectors)), strict=True)
+        ]
+
+    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+        """None: a vector alone decides nothing. `neighbours` says which texts are near one another."""
+        return [[] for _ in outputs[EMBEDDING]]
+
+    def plain(self, answer: Embedding, top: int = 5) -> dict[str, Any]:
+        """The vector."""
+        plain: dict[str, Any] = {"embedding": [float(value) for value in answer.vector]}
+        if answer.lost:
+            plain["lost"] = answer.lost
+        return plain
+
+    def show(self, answer: Embedding, top: int = 1) -> str:
+        """How many numbers there are, and the first of them."""
+        first = " ".join(f"{value:.4f}" for value in answer.vector[:4])
+        return f"{len(answer.vector)} numbers: {first} ...{lost_note(answer.lost)}"
+
+
+def unit(vectors: NDArray[Any]) -> NDArray[np.float64]:
+    """Vectors [..., dimensions] with length 1, in float64; a zero vector stays one."""
+    values = vectors.astype(np.float64)
+    length = np.sqrt((values * values).sum(axis=-1, keepdims=True))
+    result: NDArray[np.float64] = values / np.where(length == 0.0, 1.0, length)
+    return result
+
+
+def neighbours(vectors: NDArray[Any], count: int, queries: NDArray[Any] | None = None) -> NDArray[np.int64]:
+    """The `count` nearest of `vectors` [texts, dimensions] by cosine, the nearest first, of equal ones the first.
+
+    Args:
+        vectors: What is searched.
+        count: How many, at most as many as there are.
+        queries: For whom, [queries, dimensions]; None means each of `vectors`, which is then not its own neighbour.
+
+    Returns:
+        int64 [queries, count], places in `vectors`.
+    """
+    pool = unit(vectors)
+    own = queries is None
+    wanted = pool if queries is None else unit(queries)
+    count = min(count, len(pool) - own)
+    found = np.empty((len(wanted), max(count, 0)), np.int64)
+    for start in range(0, len(wanted), 1024):  # a million texts would need a matrix of a million squared
+        cosines = wanted[start : start + 1024] @ pool.T
+        if own:
+            np.fill_diagonal(cosines[:, start:], -np.inf)
+        found[start : start + 1024] = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+    return found

@@ -1,0 +1,192 @@
+"""Token classification on the device: a text in, its words with labels and the entities they make out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.runtime.encoder_text import Tokens
+from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.manifest import TensorSpec
+from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.classification import LOGITS
+from edgewright.runtime.tasks.encoder_task import EncoderTask, lost_note
+from edgewright.runtime.tasks.label_answers import finite, softmax
+from edgewright.runtime.text_inputs import raw_json, read_words
+from edgewright.runtime.words import OUTSIDE, place_words, spans_of, split_words, word_tokens
+
+__all__ = ["Entity", "TaggedText", "TaggedWord", "TokenClassification"]
+
+
+@dataclass(frozen=True)
+class TaggedWord:
+    """One word: its characters `start` to `end` (behind the last) of the text, its label and that one's probability."""
+
+    text: str
+    start: int
+    end: int
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Entity:
+    """Words that belong together: characters `start` to `end` of the text, what they are, the mean probability."""
+
+    label: str
+    text: str
+    start: int
+    end: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class TaggedText:
+    """The answer to one text. Words that no token shows are left out; `lost` is the number of tokens not read."""
+
+    entities: tuple[Entity, ...]
+    words: tuple[TaggedWord, ...]
+    lost: int = 0
+
+
+class TokenClassification(EncoderTask):
+    """The device half of token classification: entities by BIO labels, or a label for every word."""
+
+    name = "token-classification"
+    kind = "token classifier"
+    places = True
+    every_token = frozenset({LOGITS})
+
+    def __init__(
+        self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
+    ) -> None:
+        self._labels = tuple(labels)
+        if not self._labels:
+            raise BundleError(
+                f"a {self.kind} needs labels, and the bundle has none: get a fresh copy of the bundle"
+            )
+        self._spans = OUTSIDE in self._labels or any(label[:2] in ("B-", "I-") for label in self._labels)
+        super().__init__(processor, assets)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the labels, in the order of the logits."""
+        return self._labels
+
+    def check_settings(self) -> None:
+        """One text at a time, with one label for each word."""
+        if self.settings.pair or self.settings.multi_label:
+            raise BundleError("token classification reads one text and gives one label: get a fresh bundle")
+
+    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+        """Raise `BundleError` unless the graph takes tokens and gives a logit per label for each."""
+        self.check_inputs(inputs)
+        self.check_output(outputs, LOGITS, ("batch", "time", len(self._labels)))
+
+    def raw_file(self, raw: Any) -> tuple[bytes, str]:
+        """The text as UTF-8, words as JSON."""
+        words = read_words(raw)
+        return super().raw_file(raw) if words is None else (raw_json({"tokens": words}), ".json")
+
+    def encode_all(self, raws: Sequence[Any]) -> list[Feeds]:
+        """What `encode` makes of each: with `words` int32 [words, 2], the characters of each word."""
+        texts: list[str] = []
+        words: list[NDArray[np.int32]] = []
+        for raw in raws:
+            given = read_words(raw)
+            text, places = place_words(given) if given is not None else (self.read(raw)[0], None)
+            texts.append(text)
+            words.append(split_words(text) if places is None else places)
+        tokens: list[Tokens] = self.tokenizer.tokens(texts, offsets=True)
+        samples = [self.arrange([one], [text]) for one, text in zip(tokens, texts, strict=True)]
+        for sample, places in zip(samples, words, strict=True):
+            sample["words"] = places
+        return samples
+
+    def word_rows(self, sample: Feeds) -> NDArray[np.int64]:
+        """The token of the sample that speaks for each word, int64 [words]; -1 where none does."""
+        return word_tokens(sample["words"], sample["offsets"], sample["windows"].tolist())
+
+    def tags(self, outputs: Feeds, samples: Sequence[Feeds]) -> list[list[str]]:
+        """The label of every word of each sample; that of a word without a token is "O", or the first one."""
+        default = OUTSIDE if OUTSIDE in self._labels else self._labels[0]
+        found = []
+        for rows, logits in self._rows(outputs, samples):
+            best = logits.argmax(axis=1)
+            found.append([self._labels[best[row]] if row >= 0 else default for row in rows.tolist()])
+        return found
+
+    def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[TaggedText]:
+        """Logits [batch, time, labels] to one answer each. Raises `InputError` when a logit is not finite."""
+        if samples is None:
+            raise InputError("the answer of a token classifier points into its text: give decode the samples")
+        return [
+            self._answer(rows, logits, sample)
+            for (rows, logits), sample in zip(self._rows(outputs, samples), samples, strict=True)
+        ]
+
+    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+        """The entities of each sample as [start, end, label], in characters; a label per word where none are made of
+        them. Without the samples, the index of the best label of every token that is not padding.
+        """
+        if samples is None:
+            logits = finite(outputs, LOGITS, (None, None, len(self._labels)))
+            kept = [row[: np.flatnonzero(row.any(axis=1)).max(initial=-1) + 1] for row in logits]
+            return [row.argmax(axis=1).tolist() for row in kept]
+        if not self._spans:
+            return list(self.tags(outputs, samples))
+        return [
+            [[entity.start, entity.end, entity.label] for entity in answer.entities]
+            for answer in self.decode(outputs, samples)
+        ]
+
+    def plain(self, answer: TaggedText, top: int = 5) -> dict[str, Any]:
+        """The entities and the words."""
+        plain: dict[str, Any] = {
+            "entities": [dict(vars(entity)) for entity in answer.entities],
+            "words": [dict(vars(word)) for word in answer.words],
+        }
+        if answer.lost:
+            plain["lost"] = answer.lost
+        return plain
+
+    def show(self, answer: TaggedText, top: int = 1) -> str:
+        """The entities as "PER Ada Lovelace 98.1%", or every word with its label."""
+        if self._spans:
+            shown = [
+                f"{one.label} {' '.join(one.text.split())} {one.probability:.1%}" for one in answer.entities
+            ]
+        else:
+            shown = [f"{word.text}/{word.label}" for word in answer.words]
+        return ("  ".join(shown) or "no entity") + lost_note(answer.lost)
+
+    def _rows(self, outputs: Feeds, samples: Sequence[Feeds]) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
+        """The token of each word, and the logits of the sample's tokens."""
+        logits = finite(outputs, LOGITS, (len(samples), None, len(self._labels)))
+        return [
+            (self.word_rows(sample), row[: int(sample["lengths"])])
+            for row, sample in zip(logits, samples, strict=True)
+        ]
+
+    def _answer(self, rows: NDArray[np.int64], logits: NDArray[Any], sample: Feeds) -> TaggedText:
+        text = sample["text"].tobytes().decode("utf-8")
+        shown = np.flatnonzero(rows >= 0)
+        if not len(shown):
+            return TaggedText((), (), int(sample["lost"]))
+        chosen = logits[rows[shown]]
+        best = chosen.argmax(axis=1)
+        odds = softmax(chosen)[np.arange(len(best)), best].tolist()
+        places = sample["words"][shown].tolist()
+        names = [self._labels[index] for index in best]
+        words = tuple(
+            TaggedWord(text[start:end], start, end, name, odd)
+            for (start, end), name, odd in zip(places, names, odds, strict=True)
+        )
+        spans = spans_of(names) if self._spans else []
+        entities = []
+        for first, behind, label in spans:
+            start, end = places[first][0], places[behind - 1][1]
+            entities.append(Entity(label, text[start:end], start, end, float(np.mean(odds[first:behind]))))
+        return TaggedText(tuple(entities), words, int(sample["lost"]))

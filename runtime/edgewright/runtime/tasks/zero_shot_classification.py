@@ -1,0 +1,224 @@
+"""Zero-shot classification on the device: a text and labels in, the label that fits best out."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.runtime.encoder_settings import ZeroShotSettings
+from edgewright.runtime.encoder_text import Tokens, joined, shown
+from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.manifest import TensorSpec
+from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.classification import LOGITS
+from edgewright.runtime.tasks.encoder_task import EncoderTask, weighted_mean
+from edgewright.runtime.tasks.label_answers import (
+    LabelledText,
+    MultiLabelText,
+    chosen_labels,
+    finite,
+    label_answers,
+    lost_of,
+    plain_labels,
+    show_labels,
+    sigmoid,
+)
+from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, unit
+
+__all__ = ["MOST_LABELS", "MOST_NLI_LABELS", "ZeroShotClassification"]
+
+MOST_NLI_LABELS = 1000
+"""More would read each text more than a thousand times."""
+
+MOST_LABELS = 100_000
+
+
+class ZeroShotClassification(EncoderTask):
+    """The device half of zero-shot classification, by an NLI model or by embeddings.
+
+    The labels of the bundle are those that count where none are given with the text; `with_labels` makes a task for
+    others.
+    """
+
+    name = "zero-shot-classification"
+    kind = "zero-shot classifier"
+    cut = 0
+
+    def __init__(
+        self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
+    ) -> None:
+        super().__init__(processor, assets)
+        self._labels: tuple[str, ...] = ()
+        self._hypotheses: list[tuple[Tokens, str]] = []
+        self._fixed: list[Feeds] = []
+        if labels:
+            try:
+                self._prepare(labels)
+            except InputError as error:
+                raise BundleError(f"the labels of the bundle cannot be used: {error}") from None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a text may be; empty where labels are only given with it."""
+        return self._labels
+
+    @property
+    def fixed(self) -> Sequence[Feeds]:
+        """By embeddings, the labels."""
+        return self._fixed
+
+    @property
+    def texts(self) -> int:
+        """By NLI, the text and the hypothesis."""
+        return 2 if self._way.by == "nli" else 1
+
+    def with_labels(self, labels: Sequence[str]) -> "ZeroShotClassification":
+        """The same task for other labels. Raises `InputError` for none, and for labels that cannot be told apart."""
+        other = copy.copy(self)
+        other._prepare(labels)
+        return other
+
+    def check_settings(self) -> None:
+        """There must be a way to score labels."""
+        if self.settings.zero_shot is None:
+            raise BundleError("zero-shot classification needs the settings zero_shot: get a fresh bundle")
+        self._way: ZeroShotSettings = self.settings.zero_shot
+
+    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
+        """Raise `BundleError` unless the graph takes tokens and gives logits, or a vector."""
+        self.check_inputs(inputs)
+        if self._way.by == "nli":
+            self.check_output(outputs, LOGITS, ("batch", "classes"))
+        else:
+            self.check_output(outputs, EMBEDDING, ("batch", "dimensions"))
+
+    def read(self, raw: Any) -> tuple[str, ...]:
+        """The text. Raises `InputError` where there are no labels."""
+        if not self._labels:
+            raise InputError("there are no labels: give some, engine(text, labels=[...]) or --labels a,b")
+        return super().read(raw)
+
+    def arrange(self, tokens: list[Tokens], texts: Sequence[str]) -> Feeds:
+        """A text to a sample: by NLI with a row for each label (`groups` int32 [labels]: how many windows each has)."""
+        if self._way.by != "nli":
+            return super().arrange(tokens, texts)
+        if not len(tokens[0]):
+            raise InputError(f"the text {shown(texts[0])} holds no token: give at least one word")
+        rows = [
+            self.tokenizer.sample([tokens[0], hypothesis], [texts[0], text])
+            for hypothesis, text in self._hypotheses
+        ]
+        sample: Feeds = joined(rows)
+        sample["lost"] = max((row["lost"] for row in rows), key=int)
+        return sample
+
+    def merge(self, rows: Sequence[Feeds], sample: Feeds, fixed: Sequence[Feeds]) -> Feeds:
+        """By NLI the logits of each label, [labels, classes]; by embeddings the text's vector and those of the labels,
+        [1 + labels, dimensions].
+        """
+        if self._way.by == "nli":
+            values, weights = np.stack([row[LOGITS] for row in rows]), sample["windows"]
+            groups = sample["groups"]
+            if len(rows) == len(groups):
+                return {LOGITS: values}
+            ends = np.cumsum(groups).tolist()
+            parts = [slice(end - size, end) for size, end in zip(groups.tolist(), ends, strict=True)]
+            return {LOGITS: np.stack([weighted_mean(values[part], weights[part]) for part in parts])}
+        vector = super().merge(rows, sample, fixed)[EMBEDDING]
+        if len(rows) > 1 and self.settings.normalise:
+            vector = unit(vector).astype(vector.dtype)
+        return {EMBEDDING: np.stack([vector, *(row[EMBEDDING] for row in fixed)])}
+
+    def decode(
+        self, outputs: Feeds, samples: Sequence[Feeds] | None = None
+    ) -> list[LabelledText | MultiLabelText]:
+        """Merged outputs, see `merge`, to one answer each. Raises `InputError` when a value is not finite."""
+        scores = self._scores(outputs)
+        lost = lost_of(samples, len(scores))
+        if scores.shape[1] == 1 and self._odds:  # a single label is not certain because it has no rival
+            odds = sigmoid(scores)
+            return [
+                LabelledText(self._labels, (float(row[0]),), 0, cut)
+                for row, cut in zip(odds, lost, strict=True)
+            ]
+        return label_answers(scores, self._labels, self._threshold, lost)
+
+    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+        """The index of the best label of each sample; of several labels, the indices of the chosen ones."""
+        return chosen_labels(self._scores(outputs), self._threshold)
+
+    def plain(self, answer: LabelledText | MultiLabelText, top: int = 5) -> dict[str, Any]:
+        """The `top` best labels, each with its index and probability."""
+        return plain_labels(answer, top)
+
+    def show(self, answer: LabelledText | MultiLabelText, top: int = 1) -> str:
+        """The `top` best labels, or all that are chosen, with their probabilities."""
+        return show_labels(answer, top)
+
+    @property
+    def _threshold(self) -> float | None:
+        return self.settings.threshold if self.settings.multi_label else None
+
+    @property
+    def _odds(self) -> bool:
+        """Whether each label is weighed against its own contradiction, not against the other labels."""
+        alone = len(self._labels) == 1 and self._way.contradiction is not None
+        return self.settings.multi_label or alone
+
+    def _scores(self, outputs: Feeds) -> NDArray[np.float64]:
+        """The logit of each label, [batch, labels]."""
+        way = self._way
+        if way.by != "nli":
+            vectors = unit(finite(outputs, EMBEDDING, (None, 1 + len(self._labels), None)))
+            cosines: NDArray[np.float64] = np.einsum("bd,bld->bl", vectors[:, 0], vectors[:, 1:])
+            return way.scale * cosines
+        logits = finite(outputs, LOGITS, (None, len(self._labels), None)).astype(np.float64)
+        if logits.shape[2] <= max(way.entailment, way.contradiction or 0):
+            raise BundleError(
+                f"the graph tells {logits.shape[2]} classes apart, entailment is said to be number {way.entailment}: "
+                "get a fresh copy of the bundle"
+            )
+        if self._odds and way.contradiction is not None:
+            return logits[:, :, way.entailment] - logits[:, :, way.contradiction]
+        return logits[:, :, way.entailment]
+
+    def _prepare(self, labels: Sequence[str]) -> None:
+        names = _checked(labels, MOST_NLI_LABELS if self._way.by == "nli" else MOST_LABELS)
+        texts = [self._way.template.replace("{}", label) for label in names]
+        tokens = self.tokenizer.tokens(texts)
+        if self._way.by == "nli":
+            self._hypotheses = list(zip(tokens, texts, strict=True))
+        else:
+            fixed = []
+            for label, one, text in zip(names, tokens, texts, strict=True):
+                if not len(one):
+                    raise InputError(f"the label {shown(label)} holds no token: name it in words")
+                rows = self.rows(self.tokenizer.sample([one], [text]))
+                if len(rows) > 1:
+                    raise InputError(f"the label {shown(label)} is longer than the model reads: shorten it")
+                fixed += rows
+            self._fixed = fixed
+        self._labels = names
+
+
+def _checked(labels: Any, most: int) -> tuple[str, ...]:
+    if isinstance(labels, (str, bytes)) or not isinstance(labels, Sequence):
+        raise InputError(f"the labels are {type(labels).__name__}: give a list of them")
+    names = []
+    for label in labels:
+        if not isinstance(label, str) or not label.strip():
+            raise InputError(f"the label {label!r} is empty or no text: name each one")
+        names.append(label.strip())
+    if not names:
+        raise InputError("there are no labels: give at least one")
+    if len(names) > most:
+        way = "a model by embeddings takes more" if most == MOST_NLI_LABELS else "ask in several parts"
+        raise InputError(f"{len(names)} labels are more than the {most} that one question may have: {way}")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"the label {name!r} is given twice: leave one out")
+        seen.add(name)
+    return tuple(names)
