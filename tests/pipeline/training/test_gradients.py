@@ -21,6 +21,7 @@ from edgewright.pipeline.training.gradients import GradientReport, gradient_curv
 from edgewright.runtime.errors import TrainingError
 from edgewright.runtime.series import SeriesSettings
 from edgewright.runtime.structure import to_plain
+from tests.pipeline.models.recurrent.sequences import batch, build
 
 LABELS = ("a", "b", "c")
 _LABELLED = SeriesSettings(("x", "y"), (0.0, 0.0), (1.0, 1.0))
@@ -164,6 +165,35 @@ def test_verdicts(network: Network, verdict: str, advice: str) -> None:
     assert layer.ratio is not None and f"{len(layer.norms)} steps" in layer.reason
     assert any(line.startswith(advice) for line in layer.advice) if advice else layer.advice == ()
     assert not [line for line in layer.advice if line.startswith(f"network.init: {network.init}")]
+
+
+@pytest.mark.parametrize(
+    ("name", "shorter"),
+    [
+        ("sequence-classification", "data.window"),
+        ("sequence-regression", "data.window"),
+        ("forecasting", "forecast.context"),
+        ("text-classification", "text.max_tokens"),
+        ("audio-classification", "audio.hop_ms"),
+    ],
+)
+def test_every_task_has_curves_and_advice_that_its_recipe_knows(name: str, shorter: str) -> None:
+    built = build(name, Network("gru", layers=2, hidden=8, bidirectional=True, embedding=6))
+    count = 60
+    if name.endswith("classification"):
+        task = make_training_task(name, ("a", "b", "c", "d"))
+        targets = torch.tensor([0, 3])
+    else:
+        task = make_training_task(name, (), processor=to_plain(built.settings))
+        shape = (2, 4, 2, 5) if name == "forecasting" else (2, count, 2)
+        targets = torch.rand(shape, dtype=torch.float64) + 0.5
+    report = gradient_curves(built, batch(built, [count, count - 7]), targets, task)
+    assert [layer.name for layer in report.layers] == [
+        "layers.0", "layers.0 backward", "layers.1", "layers.1 backward",
+    ]  # fmt: skip
+    assert all(len(layer.norms) == count and max(layer.norms) > 0 for layer in report.layers)
+    last = report.layers[2]
+    assert last.verdict == "vanishes" and any(line.startswith(shorter) for line in last.advice)
 
 
 def test_a_layer_that_no_gradient_reaches_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,9 @@ _VANISHED = 1e-3
 """Share of the gradient that must be left at the far end, or in the first layer, for it to learn from there."""
 
 _EXPLODED = 1e3
+_SHORTER = {"forecasting": "forecast.context", "text-classification": "text.max_tokens"}
+"""Key of a recipe that shortens what is read, where it is not data.window."""
+
 _LARGEST = 1e300  # what stands for a norm that is not finite: JSON has no infinity
 
 
@@ -106,7 +109,7 @@ def gradient_curves(
     curves = {name: curves[name] for name in states}
     top = max(float(curve.max()) for name, curve in curves.items() if name.startswith(_last_layer(model)))
     per_step = model.dimensions.per_step
-    layers = [_judge(name, curve, top, model.network, per_step) for name, curve in curves.items()]
+    layers = [_judge(name, curve, top, model.network, task.name, per_step) for name, curve in curves.items()]
     return GradientReport(len(lengths), int(lengths.max()), "end", tuple(layers))
 
 
@@ -223,7 +226,7 @@ def _norms(
 
 
 def _judge(
-    name: str, norms: NDArray[np.float64], top: float, network: Network, per_step: bool
+    name: str, norms: NDArray[np.float64], top: float, network: Network, task: str, per_step: bool
 ) -> LayerGradient:
     width = max(1, len(norms) // 20)
     far, near = float(norms[:width].mean()), float(norms[-width:].mean())
@@ -239,12 +242,12 @@ def _judge(
         advice = ("network.residual: true, a way around each layer", "network.layer_norm: true")
         reason = f"of the gradient in the last layer only {float(norms.max()) / top:.1e} reaches this one"
     elif ratio is None or ratio < _VANISHED:
-        verdict, advice = "vanishes", _against_vanishing(network, per_step)
+        verdict, advice = "vanishes", _against_vanishing(network, task, per_step)
         reason = f"only {ratio or 0:.1e} of the gradient reaches the first of {steps} steps"
     return LayerGradient(name, _direction(name), tuple(norms.tolist()), ratio, verdict, reason, advice)
 
 
-def _against_vanishing(network: Network, per_step: bool) -> tuple[str, ...]:
+def _against_vanishing(network: Network, task: str, per_step: bool) -> tuple[str, ...]:
     advice = []
     if network.cell == "rnn":
         advice.append("model: lstm or gru, whose gates carry gradients further")
@@ -254,7 +257,13 @@ def _against_vanishing(network: Network, per_step: bool) -> tuple[str, ...]:
         advice.append("network.readout: mean or max, which every step feels directly")
     if network.cell != "rnn":
         advice.append("training.epochs: more, gates learn to stay open")
-    advice.append("data.window: shorter, or nothing at all if what was so long ago does not matter")
+    if task == "audio-classification":
+        advice.append(
+            "audio.hop_ms: longer, for fewer steps, or nothing if what was so long ago does not matter"
+        )
+    else:
+        shorter = _SHORTER.get(task, "data.window")
+        advice.append(f"{shorter}: shorter, or nothing if what was so long ago does not matter")
     return tuple(advice)
 
 

@@ -50,7 +50,10 @@ def readout_states(network: Network, first: int) -> tuple[StateSpec, ...]:
 def read_out_step(
     network: Network, step: Tensor, states: tuple[Tensor, ...]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """One more step, float32 [batch, width]: the readout of all steps so far, and the states after it."""
+    """One more step, float32 [batch, width]: the readout of all steps so far, and the states after it.
+
+    A mean of more than some millions of steps no longer moves in float32: such a stream is reset now and then.
+    """
     if network.readout == "mean":
         total, count = states[0] + step, states[1] + 1.0
         return total / count, (total, count)
