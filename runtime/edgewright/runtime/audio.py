@@ -254,7 +254,7 @@ def _check_whole(file: BinaryIO, name: str) -> None:
 @functools.cache
 def mel_filters(settings: AudioSettings) -> NDArray[np.float64]:
     """The mel bands [mels, fft // 2 + 1]: triangles of equal area on Slaney's scale, as librosa makes them."""
-    bins = np.linspace(0, settings.sample_rate / 2, settings.fft // 2 + 1)
+    bins = np.arange(settings.fft // 2 + 1) * (settings.sample_rate / settings.fft)
     low, high = _mel(settings.low_hz), _mel(settings.high_hz)
     edges = _hertz(np.linspace(low, high, settings.mels + 2))
     slopes = edges[:, np.newaxis] - bins
