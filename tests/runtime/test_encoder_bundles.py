@@ -1,0 +1,180 @@
+"""Bundles of encoders through the engine: one and many, windows, labels given at run time, the self-test."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgewright.runtime import Engine, selftest
+from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.manifest import Manifest
+from edgewright.runtime.tasks import TASKS
+from edgewright.runtime.tasks.rows import run_samples
+from tests.runtime.encoder_bundle import CASES, DEVICE_TASKS, case, make_encoder_bundle
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, place in DEVICE_TASKS.items():
+        monkeypatch.setitem(TASKS, name, place)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_engine_answers_as_encode_graph_and_decode_do(name: str, tmp_path: Path) -> None:
+    example = case(name)
+    task = example.device_task()
+    samples = [task.encode(raw) for raw in example.raws]
+    outputs = run_samples(task, samples, example.net.run)
+    expected = task.decode(outputs, samples)
+    with Engine(make_encoder_bundle(tmp_path / "bundle", example)) as engine:
+        several = engine(list(example.raws) * 9)
+        assert len(several) == 9 * len(example.raws)
+        for index, (raw, wanted) in enumerate(zip(example.raws, expected, strict=True)):
+            alone = engine(raw)
+            for answer in (alone, several[index], several[index - len(example.raws)]):
+                assert near(answer, wanted), f"{answer} instead of {wanted}"
+            assert engine.task.show(alone) == task.show(wanted)
+            assert near(engine.task.plain(alone), task.plain(wanted))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_self_test_replays_the_golden_samples(name: str, tmp_path: Path) -> None:
+    (row,) = selftest(make_encoder_bundle(tmp_path / "bundle", case(name)))
+    assert row.passed and row.reason == ""
+    assert row.relative is not None and row.relative < 1e-5 and row.decisions == 1.0
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_batches_of_any_size_answer_alike(name: str, tmp_path: Path) -> None:
+    example = case(name)
+    bundle = make_encoder_bundle(tmp_path / "bundle", example)
+    raws = list(example.raws) * 3
+    answers = [Engine(bundle, batch_size=size)(raws) for size in (1, 2, 64)]
+    for other in answers[1:]:
+        assert all(near(one, two) for one, two in zip(answers[0], other, strict=True))
+
+
+def test_a_bad_text_of_a_list_is_named(tmp_path: Path) -> None:
+    engine = Engine(make_encoder_bundle(tmp_path / "bundle", case("one label")))
+    with pytest.raises(InputError, match="empty"):
+        engine(["good", "  "])
+
+
+@pytest.mark.parametrize("name", ["nli", "nearest label"])
+def test_labels_come_with_the_text(name: str, tmp_path: Path) -> None:
+    example = case(name)
+    engine = Engine(make_encoder_bundle(tmp_path / "bundle", example))
+    labels = ["boring", "good", "very", "Berlin"]
+    answer = engine(example.raws[0], labels=labels)
+    assert answer.names == tuple(labels) and sum(answer.probabilities) == pytest.approx(1)
+    again = engine(list(example.raws), labels=labels)
+    assert near(again[0], answer)
+    # The order of the labels changes nothing but the order of the answer.
+    turned = engine(example.raws[0], labels=labels[::-1])
+    assert turned.label == answer.label
+    assert turned.probabilities[::-1] == pytest.approx(answer.probabilities)
+    assert engine(example.raws[0]).names == example.labels, "the bundle's own labels are still there"
+
+
+def test_labels_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine(make_encoder_bundle(tmp_path / "bundle", case("nearest label")))
+    rows = []
+    session = engine._open()
+    run = session.run
+
+    def counted(feeds: Any) -> Any:
+        rows.append(len(feeds["input_ids"]))
+        return run(feeds)
+
+    monkeypatch.setattr(session, "run", counted)
+    engine("good film", labels=["music", "sport"])
+    assert sum(rows) == 3
+    engine(["good film", "bad"], labels=["music", "sport"])
+    assert sum(rows) == 5, "the labels' vectors are kept"
+    for number in range(20):
+        engine("good", labels=[f"{number}", "sport"])
+    assert len(engine._known) <= 8
+    engine.close()
+    with pytest.raises(InputError, match="closed"):
+        engine("good", labels=["music"])
+
+
+def without_labels(manifest: Manifest) -> Manifest:
+    return dataclasses.replace(
+        manifest,
+        labels=(),
+        golden=dataclasses.replace(manifest.golden, samples=(), decisions=()),
+    )
+
+
+@pytest.mark.parametrize("name", ["nli", "nearest label"])
+def test_bad_labels(name: str, tmp_path: Path) -> None:
+    engine = Engine(make_encoder_bundle(tmp_path / "bundle", case(name), without_labels))
+    with pytest.raises(InputError, match=r"no labels: give some, engine\(text, labels="):
+        engine("good")
+    bad: list[tuple[Any, str]] = [
+        ([], "no labels: give at least one"),
+        ("music,sport", "give a list"),
+        (["music", " "], "empty"),
+        (["music", 3], "no text"),
+        (["music", "sport", "music"], "'music' is given twice"),
+    ]
+    for labels, words in bad:
+        with pytest.raises(InputError, match=words):
+            engine("good", labels=labels)
+
+
+def test_thousands_of_labels(tmp_path: Path) -> None:
+    many = [f"{one} {two}" for one in ("good", "bad", "film") for two in range(1000)]
+    by_vectors = Engine(make_encoder_bundle(tmp_path / "vectors", case("nearest label")))
+    answer = by_vectors("good film", labels=many)
+    assert len(answer.names) == 3000 and len(by_vectors.task.plain(answer, 3)["labels"]) == 3
+    by_nli = Engine(make_encoder_bundle(tmp_path / "nli", case("nli")))
+    with pytest.raises(InputError, match="3000 labels are more than the 1000"):
+        by_nli("good film", labels=many)
+
+
+def test_labels_where_they_are_in_the_model(tmp_path: Path) -> None:
+    engine = Engine(make_encoder_bundle(tmp_path / "bundle", case("one label")))
+    with pytest.raises(InputError, match="leave labels out"):
+        engine("good", labels=["music"])
+
+
+def test_one_label_alone_is_not_certain(tmp_path: Path) -> None:
+    engine = Engine(make_encoder_bundle(tmp_path / "bundle", case("nli")))
+    answer = engine("good film", labels=["music"])
+    assert answer.label == "music" and 0.0 < answer.probability < 1.0
+
+
+def test_a_tokenizer_that_does_not_match_the_model(tmp_path: Path) -> None:
+    def smaller(manifest: Manifest) -> Manifest:
+        return dataclasses.replace(manifest, processor={**manifest.processor, "vocabulary": 10})
+
+    with pytest.raises(BundleError, match="the tokenizer knows 33 tokens, the model 10"):
+        Engine(make_encoder_bundle(tmp_path / "bundle", case("one label"), smaller))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_graph_that_does_not_fit_is_refused(name: str, tmp_path: Path) -> None:
+    def other(manifest: Manifest) -> Manifest:
+        spec = manifest.outputs[0]
+        return dataclasses.replace(manifest, outputs=(dataclasses.replace(spec, name="scores"),))
+
+    with pytest.raises(BundleError, match="the graph must give an output"):
+        Engine(make_encoder_bundle(tmp_path / "bundle", case(name), other))
+
+
+def near(one: Any, two: Any) -> bool:
+    """Equal but for the last digits of numbers."""
+    if dataclasses.is_dataclass(one) and not isinstance(one, type):
+        fields = [field.name for field in dataclasses.fields(one)]
+        return type(one) is type(two) and all(near(getattr(one, name), getattr(two, name)) for name in fields)
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(near(value, two[key]) for key, value in one.items())
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(two) and all(near(a, b) for a, b in zip(one, two, strict=True))
+    if isinstance(one, (float, np.ndarray)):
+        return bool(np.allclose(one, two, rtol=0, atol=1e-5))
+    return bool(one == two)
