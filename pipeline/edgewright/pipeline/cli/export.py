@@ -30,4 +30,4 @@ def command(
     wanted = None if variants is None else tuple(name.strip() for name in variants.split(",") if name.strip())
     with progress_bars() as progress:
         outcome = export_run(run, out, wanted, provider=provider, progress=progress, overrides=overrides)
-    conclude(outcome, as_json)
+    conclude(outcome, run, as_json)

@@ -50,4 +50,4 @@ def command(
         run_dir = named.with_name(f"{named.name}.run")
     with progress_bars() as progress:
         outcome = ship(recipe, out, run_dir, overrides, provider=provider, restart=restart, progress=progress)
-    conclude(outcome, as_json)
+    conclude(outcome, run_dir, as_json)

@@ -1,19 +1,21 @@
 """How a verdict reads on the terminal, and the exit status that follows from it."""
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import click
 
 from edgewright.exporters.verdict import VariantRow, Verdict
 from edgewright.pipeline.cli.output import emit, message, table
+from edgewright.pipeline.cli.training_text import baseline_of, training_lines
 from edgewright.pipeline.shipping import Outcome
 
 __all__ = ["conclude", "verdict_table"]
 
 
-def conclude(outcome: Outcome, as_json: bool) -> None:
-    """Print the verdict and leave with status 1 when nothing ships or a variant that was demanded failed."""
+def conclude(outcome: Outcome, run_dir: Path, as_json: bool) -> None:
+    """Print the verdict on a run and leave with status 1 when nothing ships or a variant that was demanded failed."""
     verdict = outcome.verdict
     report: dict[str, Any] = {
         "bundle": None if outcome.bundle is None else str(outcome.bundle),
@@ -21,7 +23,10 @@ def conclude(outcome: Outcome, as_json: bool) -> None:
         "failed_demands": outcome.failed_demands,
         "verdict": verdict.summary(),
     }
-    emit(report, as_json, verdict_table(verdict))
+    if (baseline := baseline_of(run_dir)) is not None:
+        report["baseline"] = baseline
+    told = training_lines(run_dir)
+    emit(report, as_json, "\n".join([verdict_table(verdict), *(("", *told) if told else ())]))
     if outcome.bundle is None:
         message(f"edgewright: nothing ships: {verdict.reason}")
     elif not as_json:
