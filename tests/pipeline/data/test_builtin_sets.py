@@ -101,7 +101,7 @@ def test_docstrings_are_those_of_the_library() -> None:
 
 def test_sounds_are_made_differ_and_are_the_same_every_time() -> None:
     classes, rows = tones(4000)
-    assert classes == SOUND_CLASSES and len(rows) == 80 * len(classes)
+    assert classes == SOUND_CLASSES and len(rows) == 200 * len(classes)
     assert len({sound.tobytes() for _, sound, _ in rows}) == len(rows)
     assert all(sound.dtype == np.float32 and 0.001 < np.abs(sound).max() <= 1 for _, sound, _ in rows)
     assert {2000 <= len(sound) <= 4000 for _, sound, _ in rows} == {True}

@@ -15,11 +15,11 @@ SoundSet = tuple[tuple[str, ...], list[tuple[str, NDArray[np.float32], int]]]
 
 SOUND_CLASSES = ("falling", "noise", "rising", "steady", "warble")
 
-_OF_EACH = 80
+_OF_EACH = 200
 
 
 def tones(sample_rate: int) -> SoundSet:
-    """80 sounds of each class, 0.5 to 1.0 seconds long, at `sample_rate` Hz; always the same."""
+    """200 sounds of each class, 0.5 to 1.0 seconds long, at `sample_rate` Hz; always the same."""
     rows = []
     for target, kind in enumerate(SOUND_CLASSES):
         for number in range(_OF_EACH):
@@ -33,12 +33,12 @@ def _sound(kind: str, sample_rate: int, draws: np.random.Generator) -> NDArray[n
     time = np.arange(count) / sample_rate
     pitch = draws.uniform(110.0, 330.0)
     share = time / time[-1]
-    bend = draws.uniform(0.5, 1.0)  # octaves
+    bend = draws.uniform(0.8, 1.6)  # octaves
     pitches: Mapping[str, Callable[[], NDArray[np.float64]]] = {
         "steady": lambda: np.full(count, pitch),
         "rising": lambda: pitch * 2.0 ** (bend * share),
         "falling": lambda: pitch * 2.0 ** (bend * (1.0 - share)),
-        "warble": lambda: pitch * 2.0 ** (0.25 * np.sin(2 * np.pi * draws.uniform(4.0, 8.0) * time)),
+        "warble": lambda: pitch * 2.0 ** (0.3 * np.sin(2 * np.pi * draws.uniform(4.0, 8.0) * time)),
     }
     if kind == "noise":
         wave = np.convolve(draws.normal(size=count + 7), np.full(8, 1 / 8), "valid") * 4.0

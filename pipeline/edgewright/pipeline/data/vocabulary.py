@@ -9,7 +9,8 @@ from edgewright.runtime.errors import DataError
 
 __all__ = ["PADDING", "UNKNOWN", "one_thread", "train_tokenizer"]
 
-PADDING, UNKNOWN = "[PAD]", "[UNK]"
+PADDING = "[PAD]"
+UNKNOWN = "[UNK]"
 """The first two entries of every vocabulary: batches are padded with 0."""
 
 
