@@ -157,6 +157,16 @@ def test_a_step_graph_of_other_weights_lets_nothing_ship(regression: Recurrent, 
     assert found.ladder.first_failed.worst_sample in regression.samples.ids
 
 
+def test_a_whole_graph_of_other_weights_is_blamed_on_its_layer(regression: Recurrent, tmp_path: Path) -> None:
+    graphs = {**regression.candidate.graphs}
+    graphs["fp32"] = altered(graphs["fp32"], tmp_path / "model.onnx")
+    candidate = dataclasses.replace(regression.candidate, graphs=graphs)
+    found = judge(regression.reference, candidate, regression.samples, BUDGET, seconds=0.1)
+    assert found.ships is None and found.ladder is not None and found.ladder.first_failed is not None
+    assert found.ladder.first_failed.name == "export"
+    assert found.ladder.first_failed.node.endswith("of layers.0")
+
+
 def test_a_step_graph_of_another_variant_fails_that_variant_alone(
     regression: Recurrent, tmp_path: Path
 ) -> None:

@@ -1,7 +1,7 @@
 """Names the first node at which two models part: an ONNX graph from torch, or one graph from another."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +26,19 @@ def first_apart_from_torch(reference: Reference, graph: Path, feeds: Feeds, tole
     """The first node of `graph` whose tensor is further than `tolerance` (relative) from the torch module it
     came from.
 
-    Torch's side is the output of every leaf module; the graph's is the last node that the exporter marked as
-    part of it (of a convolution with its BatchNorm folded in, that is the BatchNorm). Empty where no marked
-    node differs.
+    Torch's side is the output of every module with no other inside it (a layer that became one operator, such as an
+    LSTM, counts as one); the graph's is the last node that the exporter marked as part of it (of a convolution with its
+    BatchNorm folded in, that is the BatchNorm). Empty where no marked node differs.
     """
-    captured = _leaf_outputs(reference, feeds)
     model = onnx.load(graph)
-    by_module: dict[str, list[onnx.NodeProto]] = {}
+    marked: dict[str, list[onnx.NodeProto]] = {}
     for node in model.graph.node:
         scopes = name_scopes(node)
-        if scopes and scopes[-1] in captured:
-            by_module.setdefault(scopes[-1], []).append(node)
+        if scopes:
+            marked.setdefault(scopes[-1], []).append(node)
+    innermost = {name for name in marked if not any(other.startswith(f"{name}.") for other in marked)}
+    captured = _outputs_of(reference, innermost, feeds)
+    by_module = {name: marked[name] for name in captured}
     pairs: dict[str, tuple[str, NDArray[Any]]] = {}
     for module, nodes in by_module.items():
         calls = captured[module]
@@ -95,11 +97,12 @@ def _relative(wanted: NDArray[Any], found: NDArray[Any]) -> float:
     return float(np.abs(found.astype(np.float64) - wanted).max(initial=0.0)) / scale
 
 
-def _leaf_outputs(reference: Reference, feeds: Feeds) -> dict[str, list[NDArray[Any]]]:
+def _outputs_of(reference: Reference, names: Collection[str], feeds: Feeds) -> dict[str, list[NDArray[Any]]]:
+    """What the torch modules called `names` give, call by call; those that give no plain tensor are left out."""
     captured: dict[str, list[NDArray[Any]]] = {}
     handles = []
     for name, module in reference.module.named_modules():
-        if next(module.children(), None) is None:
+        if name in names:
 
             def keep(module: torch.nn.Module, inputs: Any, output: Any, name: str = name) -> None:
                 if isinstance(output, torch.Tensor):
