@@ -181,12 +181,18 @@ def test_bad_archives(tmp_path: Path) -> None:
     np.savez(tmp_path / "deep.npz", values=np.zeros((1, 2, 3)))
     np.savez(tmp_path / "more.npz", values=np.zeros((1, 3)), label=np.zeros(1))
     write(tmp_path / "text.npz", "no archive")
+    with (tmp_path / "single.npz").open("wb") as file:
+        np.save(file, np.zeros((2, 3)))
+    np.savez(tmp_path / "whole.npz", values=np.zeros((2, 3)))
+    write(tmp_path / "cut.npz", (tmp_path / "whole.npz").read_bytes()[:-30])
     for name, message in (
         ("objects", "no .npz archive of plain arrays"),
         ("ragged", "'load' has 3 values where 2 are needed"),
         ("deep", "the array is 1x2x3"),
         ("more", "'label' beside 'values' means nothing"),
         ("text", "no .npz archive"),
+        ("single", "no .npz archive"),
+        ("cut", "no .npz archive"),
     ):
         with pytest.raises(InputError, match=message) as caught:
             as_series(tmp_path / f"{name}.npz", SETTINGS)
