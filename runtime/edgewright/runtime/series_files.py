@@ -114,7 +114,7 @@ def _read_csv(path: Path) -> Table:
         raise InputError(f"{path}: the first line holds numbers: write the names of the columns above it")
     rows: list[list[str]] = []
     places: list[int] = []
-    reader = csv.reader(lines, delimiter=delimiter)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)  # a quote that is never closed is an error
     try:
         for row in reader:
             if not row:

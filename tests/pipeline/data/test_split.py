@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -197,3 +198,25 @@ def test_data_that_cannot_be_divided(given_rows: dict[str, list[Row]], classes: 
 def test_counts_are_plain_numbers() -> None:
     counts = split({"train": rows([20, 20])}, 2).counts()
     assert all(type(count) is int for row in counts.values() for count in row)
+
+
+def test_without_classes_everything_is_divided_as_one() -> None:
+    source = found({"train": rows([40])}, 0)
+    splits = divide(source, Data(source="x", calibration=0.0), 0)
+    assert splits.counts() == {
+        "train": (28,),
+        "validation": (4,),
+        "calibration": (0,),
+        "evaluation": (8,),
+    }
+    with pytest.raises(
+        DataError, match=r"the data has 2 different images to divide, one each for train.*: add images"
+    ):
+        divide(found({"train": rows([2])}, 0), Data(source="x", calibration=0.0), 0)
+
+
+def test_samples_are_equal_by_what_they_are() -> None:
+    one = Sample("a", None, np.array([1.0, np.nan]), "c")
+    assert one == Sample("a", "other", np.array([2.0]), "c") and hash(one) == hash(Sample("a", None, 3, "c"))
+    assert one != Sample("a", None, 0, "c") and one != Sample("a", None, np.zeros(1), "d") and one != "a"
+    assert one.label is None and Sample("a", None, 4, "c").label == 4

@@ -67,6 +67,15 @@ def test_targets_of_a_forecast_stand_first_and_known_columns_last() -> None:
     assert alone.columns.features == ("y",), "a single number column is what is forecast"
 
 
+def test_a_column_of_dates_that_nobody_named_is_told() -> None:
+    cells: dict[str, list[Any]] = {"month": ["2024-01-01", "2024-02-01"], "word": ["a", "b"], "y": [1, 2]}
+    assert recordings(FORECAST, cells).notes == (
+        "month: dates, but not used: data.time names the column of the times",
+        "word: text, and no feature (data.features names others)",
+    )
+    assert recordings(FORECAST, cells, time="month").notes[0].startswith("word")
+
+
 @pytest.mark.parametrize("name", ["label", "class", "target"])
 def test_the_column_of_the_classes_is_found(name: str) -> None:
     found = recordings(CLASSIFY, {"x": [1, 2], name: ["a", "a"]})

@@ -86,6 +86,7 @@ def test_what_the_reader_of_large_files_stumbles_over_is_explained_all_the_same(
         ("a,b,a\n1,2,3\n", "the column 'a' occurs twice"),
         ("a,,b\n1,2,3\n", "column 2 has no name"),
         ("1,2\n3,4\n", "the first line holds numbers"),
+        ('a,b\n1,"2\n3,4\n', "cannot be read (unexpected end of data)"),
     ],
 )
 def test_a_broken_csv(tmp_path: Path, text: str, expected: str) -> None:

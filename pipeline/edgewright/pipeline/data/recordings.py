@@ -6,6 +6,7 @@ value is infinite, and nothing is missing unless the policy says what to do.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,7 +162,9 @@ def _check_missing(series: Sequence[Recording], columns: Columns, policy: str, w
 
 
 def _called(one: Recording, where: str) -> str:
-    return f"{where}, series {one.name!r}" if one.name and one.name not in where else where
+    # A table of one series gives it its own name, which says nothing new.
+    same = one.name in (Path(where).stem, where.rpartition(":")[2])
+    return where if same or not one.name else f"{where}, series {one.name!r}"
 
 
 def _steps(count: int) -> str:

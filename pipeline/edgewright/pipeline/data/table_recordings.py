@@ -19,7 +19,7 @@ from edgewright.pipeline.data.tables import Table
 from edgewright.pipeline.recipe import Recipe
 from edgewright.pipeline.recipe_tasks import TASK_RULES
 from edgewright.runtime.errors import DataError, InputError
-from edgewright.runtime.series_values import numbers
+from edgewright.runtime.series_values import numbers, time_numbers
 
 __all__ = ["table_recordings"]
 
@@ -107,8 +107,19 @@ def _features(table: Table, roles: _Roles, recipe: Recipe) -> tuple[tuple[str, .
     others = roles.others(table)
     numeric = tuple(column for column in others if table.is_numeric(column))
     text = [column for column in others if column not in numeric]
-    notes = [f"{', '.join(text[:5])}: text, and no feature (data.features names others)"] if text else []
+    dates = [column for column in text if roles.time is None and _holds_dates(table, column)]
+    notes = [f"{dates[0]}: dates, but not used: data.time names the column of the times"] if dates else []
+    text = [column for column in text if column not in dates[:1]]
+    notes += [f"{', '.join(text[:5])}: text, and no feature (data.features names others)"] if text else []
     return numeric, notes
+
+
+def _holds_dates(table: Table, column: str) -> bool:
+    cell = next((cell for cell in table.cells[column] if cell is not None and cell != ""), None)
+    try:
+        return len(time_numbers([cell], "")) == 1
+    except InputError:
+        return False
 
 
 def _long(table: Table, recipe: Recipe, name: str, label: str | None) -> Recordings:
