@@ -175,7 +175,8 @@ class QuestionAnswering(EncoderTask):
         nothing = float((start[firsts_of] + end[firsts_of]).min())
         none = self._question.no_answer and nothing - scores[0] > self._question.null_threshold
         if none or not spans:
-            odds = float(np.exp(nothing - scale)) if self._question.no_answer else 0.0
+            odds = _log_sum(start[firsts_of]) + _log_sum(end[firsts_of]) - scale
+            odds = float(np.exp(odds)) if self._question.no_answer else 0.0
             return QuestionAnswer("", -1, -1, odds, spans, lost)
         best = spans[0]
         return QuestionAnswer(best.text, best.start, best.end, best.probability, spans, lost)
