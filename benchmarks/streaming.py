@@ -1,6 +1,7 @@
 """Streaming and recurrent graphs against torch and bare ONNX Runtime: each pair alternated, one thread."""
 
 import tempfile
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,17 @@ def pushes(push: Callable[[Any], Any], steps: np.ndarray) -> Callable[[], None]:
     def run() -> None:
         for row in rows:
             push(row)
+
+    return run
+
+
+def pushes_and_looks(push: Callable[[Any], Any], steps: np.ndarray) -> Callable[[], None]:
+    """The same, and every answer is looked at: an answer is made from the graph's output when somebody looks."""
+    rows = list(steps)
+
+    def run() -> None:
+        for row in rows:
+            push(row).last[0]
 
     return run
 
@@ -91,25 +103,43 @@ def _us(found: Ratio, count: int = BURST) -> str:
 
 
 def step_against_torch(cell: str, least: float, subject: RecurrentSubject) -> Claim:
-    """One `stream.push` against the same step in torch, which gets a ready tensor and hands out one."""
-    with Engine(subject.bundle, "fp32", "cpu") as engine, engine.stream() as stream:
+    """One `stream.push` against the same step in torch, which gets a ready tensor; both read the answer's number.
+
+    Torch runs without oneDNN: a single step of an LSTM takes it twice as long or more with it.
+    """
+    with (
+        Engine(subject.bundle, "fp32", "cpu") as engine,
+        engine.stream() as stream,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # torch remarks on the GPU that is not there
         plain = PlainStep(cell, 128)
-        found = alternate(burst(plain), pushes(stream.push, _steps()), ROUNDS)
+        with torch.backends.mkldnn.flags(enabled=False):
+            found = alternate(burst(lambda: plain().item()), pushes_and_looks(stream.push, _steps()), ROUNDS)
     return Claim(
-        f"one streaming step, {cell.upper()} 128, `stream.push` against torch", f">= {least} x faster",
+        f"one streaming step, {cell.upper()} 128, `stream.push` and its answer against torch", f">= {least} x faster",
         f"{found.ratio:.2f} x ({_us(found)})", found.ratio >= least,
     )  # fmt: skip
 
 
-def step_against_bare(subject: RecurrentSubject) -> Claim:
-    """What `push` adds to the run itself: checks, scaling, the handing over of states, the answer."""
+def step_against_bare(subject: RecurrentSubject) -> list[Claim]:
+    """What `push` adds to the run itself: checks, scaling, the handing over of states; and a look at each answer."""
     bare = BareStep(subject.bundle)
+    claims = []
     with Engine(subject.bundle, "fp32", "cpu") as engine, engine.stream() as stream:
-        found = alternate(pushes(stream.push, _steps()), bare.burst, ROUNDS)
-    return Claim(
-        "`stream.push` / bare `session.run_with_iobinding` with bound buffers, LSTM 128", "<= 1.15 x",
-        f"{found.ratio:.3f} x ({_us(found)})", found.ratio <= 1.15,
-    )  # fmt: skip
+        for what, run, most in (
+            ("", pushes(stream.push, _steps()), 1.15),
+            (" and a look at every answer", pushes_and_looks(stream.push, _steps()), None),
+        ):
+            found = alternate(run, bare.burst, ROUNDS)
+            claims.append(
+                Claim(
+                    f"`stream.push`{what} / bare `session.run_with_iobinding` with bound buffers, LSTM 128",
+                    "(beside)" if most is None else f"<= {most} x", f"{found.ratio:.3f} x ({_us(found)})",
+                    most is None or found.ratio <= most,
+                )
+            )  # fmt: skip
+    return claims
 
 
 def whole_int8(folder: Path) -> Claim:
@@ -131,8 +161,8 @@ def whole_int8(folder: Path) -> Claim:
     )  # fmt: skip
 
 
-def many_streams(subject: RecurrentSubject, variant: str) -> Claim:
-    """A step of 64 independent streams: one batched run against 64 pushes."""
+def many_streams(subject: RecurrentSubject, variant: str, look: bool = False) -> Claim:
+    """A step of 64 independent streams: one batched run against 64 pushes; with `look` every answer is read."""
     block = _steps(STREAMS)
     with Engine(subject.bundle, variant, "cpu") as engine:
         streams = [engine.stream() for _ in range(STREAMS)]
@@ -140,13 +170,22 @@ def many_streams(subject: RecurrentSubject, variant: str) -> Claim:
 
         def one_by_one() -> None:
             for stream, row in zip(streams, block, strict=True):
-                stream.push(row)
+                answer = stream.push(row)
+                if look:
+                    answer.last[0]
 
-        found = alternate(one_by_one, partial(group.push, block), ROUNDS)
+        def batched() -> None:
+            answers = group.push(block)
+            if look:
+                for answer in answers:
+                    answer.last[0]
+
+        found = alternate(one_by_one, batched, ROUNDS)
     rates = " / ".join(f"{STREAMS / seconds:,.0f}" for seconds in (found.second_s, found.first_s))
     return Claim(
-        f"64 streams batched against 64 one by one, LSTM 128 {variant}", ">= 7 x more steps per second",
-        f"{found.ratio:.2f} x ({rates} steps/s)", found.ratio >= 7.0,
+        f"64 streams batched against 64 one by one, LSTM 128 {variant}{', every answer read' if look else ''}",
+        "(beside)" if look else ">= 7 x more steps per second", f"{found.ratio:.2f} x ({rates} steps/s)",
+        look or found.ratio >= 7.0,
     )  # fmt: skip
 
 
@@ -160,10 +199,11 @@ def measure() -> list[Claim]:
         return [
             step_against_torch("lstm", 4.8, lstm),
             step_against_torch("gru", 2.3, gru),
-            step_against_bare(lstm),
+            *step_against_bare(lstm),
             whole_int8(folder),
             many_streams(lstm, "fp32"),
             many_streams(lstm, "int8-dynamic"),
+            many_streams(lstm, "int8-dynamic", look=True),
             memory_claim(folder),
         ]
 
