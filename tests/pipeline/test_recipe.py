@@ -326,6 +326,11 @@ def test_overrides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_recipe(path, ["data=builtin:digits"]).data.source == "builtin:digits"
 
 
+def test_a_section_without_keys_can_be_overridden(tmp_path: Path) -> None:
+    changed = load_recipe(write(tmp_path, RECIPE + "training:\n"), ["training.epochs=2"])
+    assert changed.training.epochs == 2
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [

@@ -316,7 +316,9 @@ def _override(document: dict[str, Any], override: str) -> None:
         keys = ["data", "source"]  # another folder, the same way of dividing it
     section = document
     for key in keys[:-1]:
-        inner = section.setdefault(key, {})
+        if section.get(key) is None:  # missing, or "training:" alone
+            section[key] = {}
+        inner = section[key]
         if not isinstance(inner, dict):
             raise RecipeError(f"--set {override}: {key} holds no keys")
         section = inner
