@@ -42,11 +42,12 @@ def choose_golden(
     Each variant's tolerance is what was measured on the chosen samples, widened for other machines.
     """
     found = {name: measured.variants[name] for name in variants}
-    decided = task.decisions(measured.torch)
+    decided = task.decisions(measured.torch, measured.samples)
     margin = margins(measured.torch)
     agreed = np.ones(len(samples), bool)
     for outputs in found.values():
-        agreed &= np.array([a == b for a, b in zip(task.decisions(outputs), decided, strict=True)])
+        found_decisions = task.decisions(outputs, measured.samples)
+        agreed &= np.array([a == b for a, b in zip(found_decisions, decided, strict=True)])
         margin = np.minimum(margin, margins(outputs))
     if decides(decided):
         rows = _spread([str(decision) for decision in decided], margin, agreed)
@@ -55,8 +56,11 @@ def choose_golden(
     decisions: list[Any] = [decided[row] for row in rows]
     kept = {name: value[rows] for name, value in measured.torch.items()}
     if measured.lengths is not None and rows:
-        longest = int(measured.lengths[rows].max())
-        kept = {name: value[:, :longest] if name in every_step else value for name, value in kept.items()}
+        longest, all_steps = int(measured.lengths[rows].max()), int(measured.lengths.max())
+        kept = {
+            name: value[:, :longest] if name in every_step and value.shape[1] == all_steps else value
+            for name, value in kept.items()
+        }
     apart = stream_apart or {}
     return GoldenAnswers(
         tuple(samples.ids[row] for row in rows),

@@ -149,9 +149,9 @@ def _judge_variant(
             row, reason="its outputs are not finite (NaN or infinity): leave this precision out"
         )
     agreement = agreement_clear = None
-    wanted = reference.task.decisions(torch_outputs)
+    wanted = reference.task.decisions(torch_outputs, measured.samples)
     if decides(wanted):
-        pairs = zip(wanted, reference.task.decisions(outputs), strict=True)
+        pairs = zip(wanted, reference.task.decisions(outputs, measured.samples), strict=True)
         same = np.array([ours == theirs for ours, theirs in pairs])
         clear = clear_rows(torch_outputs, FP32_RELATIVE)
         agreement = float(same.mean())

@@ -160,8 +160,8 @@ class _Climber:
         if not apart.finite:
             return Rung(name, variant, "failed", None, tolerance, "the outputs are not finite", worst)
         clear = clear_rows(wanted, tolerance)
-        pairs = zip(self.reference.task.decisions(wanted), self.reference.task.decisions(found), strict=True)
-        wrong = np.array([ours != theirs for ours, theirs in pairs]) & clear
+        ours, theirs = (self.reference.task.decisions(outputs, self.feeds) for outputs in (wanted, found))
+        wrong = np.array([one != two for one, two in zip(ours, theirs, strict=True)]) & clear
         reasons = []
         if not apart.relative <= tolerance:
             reasons.append(f"outputs differ from torch's by {apart.relative:.2g} of their scale")

@@ -13,6 +13,7 @@ from edgewright.exporters.statistics import stack
 from edgewright.runtime.errors import EdgewrightError
 from edgewright.runtime.session import Session
 from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.rows import as_rows_task, run_fixed, run_samples
 
 __all__ = ["Measured", "Opener", "clear_rows", "decides", "encode_all", "margins", "measure", "run_each"]
 
@@ -25,11 +26,13 @@ _BATCH = 32
 @dataclass
 class Measured:
     """Outputs on all samples, in their order. A variant that did not run is in `errors` instead of
-    `variants`. `lengths` are those of the samples where they have any, int64 [samples].
+    `variants`. `lengths` are those of the samples where they have any, int64 [samples]; `samples` what they were
+    encoded to, of tasks whose samples may be several rows of the graph: these need it to read the outputs.
     """
 
     torch: Feeds
     lengths: NDArray[np.int64] | None = None
+    samples: list[Feeds] | None = None
     variants: dict[str, Feeds] = field(default_factory=dict)
     providers: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
@@ -53,13 +56,18 @@ def measure(
             measured.providers[name] = sessions[name].provider
         except EdgewrightError as error:
             measured.errors[name] = str(error)
+    if as_rows_task(reference.task) is not None:
+        measured.samples = []
+    fixed = run_fixed(reference.task, reference.run)
     torch_parts: list[Feeds] = []
     parts: dict[str, list[Feeds]] = {name: [] for name in sessions}
     lengths: list[int] = []
     for start in range(0, len(samples), _BATCH):
         feeds = [reference.encode(raw) for raw in samples.raws[start : start + _BATCH]]
         lengths += [int(sample["lengths"]) for sample in feeds if "lengths" in sample]
-        torch_parts.append(reference.run(reference.task.collate(feeds)))
+        if measured.samples is not None:
+            measured.samples += feeds
+        torch_parts.append(run_samples(reference.task, feeds, reference.run, fixed=fixed))
         for name in [name for name in sessions if name not in measured.errors]:
             try:
                 parts[name].append(run_each(reference, sessions[name], feeds))
@@ -75,7 +83,10 @@ def measure(
 
 def run_each(reference: Reference, session: Session, feeds: list[Feeds]) -> Feeds:
     """One sample at a time, as a device meets them: int8-dynamic takes its scales from the whole batch."""
-    return stack([session.run(reference.task.collate([sample])) for sample in feeds])
+    fixed = run_fixed(reference.task, session.run)
+    return stack(
+        [run_samples(reference.task, [sample], session.run, batch_size=1, fixed=fixed) for sample in feeds]
+    )
 
 
 def encode_all(reference: Reference, samples: Samples) -> list[Feeds]:

@@ -164,12 +164,13 @@ def sqnr_db(reference: Feeds, found: Feeds) -> float | None:
 def stack(parts: Sequence[Feeds]) -> Feeds:
     """Batches of outputs, one after the other.
 
-    Answers for every step [samples, time, ...] are padded with zeros to the longest batch.
+    Answers for every step [samples, time, ...] are padded with zeros to the longest batch; of any other output all
+    batches have one shape.
     """
     stacked: Feeds = {}
     for name, first in parts[0].items():
         values = [part[name] for part in parts]
-        if first.ndim > 2:
+        if first.ndim > 1:
             longest = max(value.shape[1] for value in values)
             values = [padded(value, longest) for value in values]
         stacked[name] = np.concatenate(values)
@@ -186,7 +187,7 @@ def padded(value: NDArray[Any], length: int) -> NDArray[Any]:
 def _as_long_as_each_other(
     first: NDArray[np.float64], second: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    if first.ndim < 3 or first.shape == second.shape or first.ndim != second.ndim:
+    if first.ndim < 2 or first.shape == second.shape or first.ndim != second.ndim:
         return first, second
     longest = max(first.shape[1], second.shape[1])
     return padded(first, longest), padded(second, longest)
