@@ -23,12 +23,14 @@ import torch
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.recipe import Recipe
-from edgewright.pipeline.training import feature_cache
+from edgewright.pipeline.training import feature_cache, gradients
 from edgewright.pipeline.training.fit import fit
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
 from tests.pipeline.training.small_sequences import sequence_model, sequence_recipe, sequence_splits
 
 __all__ = ["SCENARIOS", "main"]
+
+_LOADED_LATE = gradients  # by a training; the children find it loaded, whatever is edited meanwhile
 
 SCENARIOS: dict[str, dict[str, Any]] = {
     "fine-tuning": {

@@ -1,5 +1,7 @@
 """The range test finds a rate and leaves no trace."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.recipe import Recipe
 from edgewright.pipeline.training.distributed import World
+from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import named_tensors
 from edgewright.pipeline.training.lr_range import find_rate, range_test, suggest_rate
 from edgewright.pipeline.training.phases import plan_phases
@@ -14,6 +17,7 @@ from edgewright.pipeline.training.sources import SampleSource
 from edgewright.pipeline.training.stepping import Job, model_outputs
 from edgewright.pipeline.training.task_options import task_of
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
+from tests.pipeline.training.small_sequences import sequence_model, sequence_recipe, sequence_splits
 
 
 def job_of(built: BuiltModel, wanted: Recipe) -> Job:
@@ -58,3 +62,22 @@ def test_the_middle_of_the_descent() -> None:
 )
 def test_no_descent_no_suggestion(losses: list[float]) -> None:
     assert suggest_rate(np.geomspace(1e-5, 1, max(1, len(losses))).tolist(), losses) is None
+
+
+def test_a_descent_without_noise_begins_where_it_is_noticed() -> None:
+    rates = [1e-5 * 1.8**step for step in range(20)]
+    losses = [1.0 - min(0.9, 5 * rate) - 1e-9 * step for step, rate in enumerate(rates)]
+    whole, noticed = suggest_rate(rates, losses), suggest_rate(rates, losses, 0.02)
+    assert whole is not None and noticed is not None
+    assert whole < 5e-3 < 2e-2 < noticed < rates[-1]
+    assert suggest_rate(rates, losses[::-1], 0.02) is None
+
+
+def test_a_short_training_on_few_sequences_still_learns(tmp_path: Path) -> None:
+    """One step for each epoch: at the rate from the middle of the whole descent nothing would be learnt."""
+    name = "sequence-regression"
+    wanted = sequence_recipe(name, epochs=30, lr="auto", batch_size=64)
+    splits = sequence_splits(name)
+    few = type(splits)(**{**vars(splits), "train": splits.train[:32]})
+    trained = fit(sequence_model(name), few, wanted, tmp_path)
+    assert trained.metrics["evaluation"]["r2"] > 0.5

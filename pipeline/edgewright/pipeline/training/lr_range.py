@@ -22,6 +22,7 @@ __all__ = ["find_rate", "range_test", "suggest_rate"]
 _LOWEST, _HIGHEST = {"adamw": 1e-5, "sgd": 1e-4}, {"adamw": 1.0, "sgd": 10.0}
 _FALLBACK = {"adamw": 1e-3, "sgd": 1e-2}
 _MOST_STEPS, _FEWEST_STEPS = 100, 20
+_NOTICEABLE = 0.02
 _SMOOTHING = 0.8
 _EXPLODED = 4.0
 
@@ -30,8 +31,12 @@ def find_rate(job: Job, phase: Phase, number: int, steps: int) -> float:
     """The peak rate for `phase` (the `number`th), which has `steps` steps to come. Leaves the model bit for
     bit as it was.
     """
-    rates, losses = range_test(job, phase, number, min(_MOST_STEPS, max(_FEWEST_STEPS, steps // 4)))
-    found = suggest_rate(rates, losses)
+    length = min(_MOST_STEPS, max(_FEWEST_STEPS, steps // 4))
+    rates, losses = range_test(job, phase, number, length)
+    # Of few sequences every batch is nearly the whole data: the loss falls without noise from the first, far too
+    # small, rate on. A short training has no steps to make up for that.
+    short = job.task.sequences and length == _FEWEST_STEPS
+    found = suggest_rate(rates, losses, _NOTICEABLE if short else 0.0)
     return _FALLBACK[job.training.optimizer] if found is None else found
 
 
@@ -88,9 +93,9 @@ def _batches(job: Job, number: int, steps: int) -> Iterator[tuple[NDArray[np.int
         turn += 1
 
 
-def suggest_rate(rates: Sequence[float], losses: Sequence[float]) -> float | None:
+def suggest_rate(rates: Sequence[float], losses: Sequence[float], least: float = 0.0) -> float | None:
     """The rate in the middle of the longest descent of the losses, on a logarithmic scale; None where nothing
-    descends.
+    descends. The descent begins where the share `least` of the whole fall has happened.
     """
     count = len(losses)
     length = [1] * count
@@ -104,4 +109,8 @@ def suggest_rate(rates: Sequence[float], losses: Sequence[float]) -> float | Non
     start = end - (length[end] - 1)
     if losses[end] > 0.98 * max(losses[: end + 1]):
         return None  # the loss wavers but does not fall
+    if least:
+        top = max(losses[: end + 1])
+        fallen = top - least * (top - losses[end])
+        start = max(start, next(i for i in range(losses.index(top), end + 1) if losses[i] <= fallen))
     return math.sqrt(rates[max(0, start)] * rates[end])
