@@ -32,7 +32,7 @@ def additions(random: np.random.Generator, count: int) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize(
     ("cell", "init", "updates", "learns"),
-    [("rnn", "orthogonal", 300, False), ("lstm", "default", 1000, True), ("gru", "orthogonal", 600, True)],
+    [("rnn", "orthogonal", 450, False), ("lstm", "default", 1000, True), ("gru", "orthogonal", 600, True)],
 )
 def test_gates_carry_what_a_plain_cell_forgets(cell: str, init: str, updates: int, learns: bool) -> None:
     built = build_recurrent("sequence-regression", Network(cell, hidden=32, init=init), SETTINGS)
@@ -62,7 +62,7 @@ def test_gates_carry_what_a_plain_cell_forgets(cell: str, init: str, updates: in
     assert len(layer.norms) == STEPS
     if learns:
         assert error() < 0.1
-        assert layer.verdict != "vanishes", layer.reason
+        assert layer.verdict == "healthy", layer.reason
     else:
         assert error() > 0.7
         assert layer.verdict == "vanishes" and layer.ratio is not None and layer.ratio < 1e-6
