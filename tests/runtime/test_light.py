@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import edgewright.runtime
+from tests.runtime.recurrent_bundle import RECURRENT, case, make_recurrent_bundle
 
 TRAINING = (
     "torch", "torchvision", "transformers", "onnx", "onnxscript", "optimum", "accelerate", "datasets", "timm",
-    "sklearn", "scipy", "pandas", "pydantic", "yaml", "rich", "click",
+    "sklearn", "scipy", "pandas", "pyarrow", "librosa", "pydantic", "yaml", "rich", "click",
 )  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def modules_after(program: str, *arguments: str) -> set[str]:
 
 def test_the_import_loads_neither_training_libraries_nor_onnxruntime() -> None:
     loaded = modules_after("import edgewright.runtime")
-    assert loaded.isdisjoint({*TRAINING, "onnxruntime", "safetensors"})
+    assert loaded.isdisjoint({*TRAINING, "onnxruntime", "safetensors", "soundfile", "tokenizers"})
     assert "numpy" in loaded
 
 
@@ -49,6 +50,25 @@ def test_answering_and_the_self_test_load_no_training_library(bundle: Path) -> N
     loaded = modules_after(program, str(bundle))
     assert loaded.isdisjoint(TRAINING)
     assert "onnxruntime" in loaded
+
+
+@pytest.mark.parametrize("task", RECURRENT)
+def test_recurrent_bundles_load_no_training_library(tmp_path: Path, task: str) -> None:
+    example = case(task)
+    bundle = make_recurrent_bundle(tmp_path / "b", example)
+    golden = sorted((bundle / "golden").glob("0.*"))[0]
+    program = (
+        "import sys, pathlib\nfrom edgewright.runtime import Engine, selftest\n"
+        "engine = Engine(sys.argv[1])\nraw = pathlib.Path(sys.argv[2])\nengine(raw)\n"
+        "assert all(row.passed for row in selftest(sys.argv[1]))\n"
+        "if engine.manifest.streaming is not None:\n"
+        "    stream = engine.stream()\n"
+        "    for piece in engine.task.pieces(raw): stream.push(piece)"
+    )
+    loaded = modules_after(program, str(bundle), str(golden))
+    assert loaded.isdisjoint(TRAINING)
+    assert ("soundfile" in loaded) == (task == "audio-classification")
+    assert ("tokenizers" in loaded) == (task == "text-classification")
 
 
 def test_answering_needs_no_network(bundle: Path) -> None:

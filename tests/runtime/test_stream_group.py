@@ -72,6 +72,23 @@ def test_answers_of_a_group_are_like_a_list(engine: Engine) -> None:
         _ = kept[COUNT]
 
 
+def test_one_stream_without_an_answer(tmp_path: Path) -> None:
+    """An output that is not finite is the business of its own stream."""
+    engine = engine_of(tmp_path, case("sequence-regression"))
+    group = engine.streams(COUNT)
+    (block,) = blocks(1)
+    group.push(block)
+    expected = last(group.push(block))
+    group.reset()
+    group.push(block)
+    answers = group.push(block)
+    answers._output[2] = np.nan  # type: ignore[attr-defined]
+    for found in (list(answers), answers):
+        with pytest.raises(InputError, match="answer is not finite"):
+            _ = found[2].values
+        np.testing.assert_allclose(found[3].values[0], expected[3], rtol=1e-5)
+
+
 def test_some_streams_at_a_time(engine: Engine) -> None:
     steps = blocks(20)
     streams = [engine.stream() for _ in range(COUNT)]

@@ -108,7 +108,7 @@ class AudioClassification(Classifier):
 
     def stream_front(self, series: str = "") -> AudioFront:
         """The raw half of a new stream."""
-        return AudioFront(self.settings, LateAnswer(_Late, self._one))
+        return AudioFront(self.settings, LateAnswer(_Late, self._one, self._all))
 
     def block_writer(self, fronts: Sequence[StreamFront], feeds: Feeds) -> Callable[[Any], bool]:
         """Never: a piece of sound is not a step."""
@@ -122,4 +122,7 @@ class AudioClassification(Classifier):
             yield samples[start : start + size]
 
     def _one(self, outputs: NDArray[Any]) -> Classification:
-        return self.decode({LOGITS: outputs})[0]
+        return self._all(outputs)[0]
+
+    def _all(self, outputs: NDArray[Any]) -> list[Classification]:
+        return self.decode({LOGITS: outputs})

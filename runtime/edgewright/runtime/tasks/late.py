@@ -56,10 +56,16 @@ def late(kind: type[T]) -> type[T]:
 
 
 class LateAnswer:
-    """Makes answers of `kind`, a class that `late` has made; `make` turns the output of a step into the real one."""
+    """Makes answers of `kind`, a class that `late` has made.
 
-    def __init__(self, kind: type[Any], make: Callable[[Any], Any]) -> None:
-        self.kind, self.make = kind, make
+    `make` turns the output [1, ...] of a step into the real one, `make_all` that of many streams [streams, ...] into
+    one for each; it raises `InputError` where any of them is not finite.
+    """
+
+    def __init__(
+        self, kind: type[Any], make: Callable[[Any], Any], make_all: Callable[[Any], list[Any]]
+    ) -> None:
+        self.kind, self.make, self.make_all = kind, make, make_all
 
     def __call__(self, outputs: NDArray[Any], time: float | None = None) -> Any:
         """The answer to a step, made when it is first looked at."""

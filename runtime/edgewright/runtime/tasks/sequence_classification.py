@@ -41,7 +41,10 @@ class SequenceClassification(Classifier, SeriesTask):
 
     def stream_front(self, series: str = "") -> SeriesFront:
         """The raw half of a new stream."""
-        return SeriesFront(self.settings, series, lambda front: LateAnswer(_Late, self._one))
+        return SeriesFront(self.settings, series, lambda front: LateAnswer(_Late, self._one, self._all))
 
     def _one(self, outputs: NDArray[Any]) -> Classification:
-        return self.decode({LOGITS: outputs})[0]
+        return self._all(outputs)[0]
+
+    def _all(self, outputs: NDArray[Any]) -> list[Classification]:
+        return self.decode({LOGITS: outputs})

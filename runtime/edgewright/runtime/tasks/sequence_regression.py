@@ -117,7 +117,12 @@ class SequenceRegression(SeriesTask):
         names, one = self.settings.targets, self._one
         if self.settings.per_series is None:
             mean, std = front.target_mean, front.target_std
-            return LateAnswer(_Late, lambda outputs: one(outputs, names, mean, std))
+
+            def every(outputs: NDArray[Any]) -> list[Prediction]:
+                values = to_units(predicted({PREDICTION: outputs}, names, axes=2), mean, std)
+                return [Prediction(names, row) for row in values[:, np.newaxis]]
+
+            return LateAnswer(_Late, lambda outputs: one(outputs, names, mean, std), every)
 
         def answer(outputs: NDArray[Any], time: float | None = None) -> Prediction:
             # A stream may become one of another series: the scale of now counts, not that of the first look.
