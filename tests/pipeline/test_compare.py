@@ -328,7 +328,7 @@ def test_the_command_prints_the_table_and_exits_1_for_a_failed_cell(
     answer = cli(*words)
     assert answer.code == 1
     assert answer.out.splitlines()[0].split()[:2] == ["training.lr", "transfer.mode"]
-    assert answer.out.count("FAILED") == 2
+    assert answer.out.count("  FAILED") == 2
     assert "best accuracy over 2 seeds: training.lr=2e-3 transfer.mode=fine-tuning" in answer.out
     assert "[4/4] training.lr=1e-5 transfer.mode=feature-extraction" in answer.err
     answer = cli(*words, "--json")

@@ -31,14 +31,14 @@ def comparison_text(found: Comparison, out: Path) -> str:
     streams = any(row.step_us is not None for row in found.rows)
     headers = [
         *found.keys, found.metric_name, *(["95 % interval"] if seeds > 1 else []), "parameters", "train s", "ships",
-        "MB", "p50 ms", *(["step us"] if streams else []), "",
+        "MB", "p50 ms", *(["step us"] if streams else []), *(["status"] if found.failed else []),
     ]  # fmt: skip
     texts = len(found.keys)
-    words = {*range(texts), headers.index("ships"), len(headers) - 1}
+    words = {*range(texts), headers.index("ships")} | ({len(headers) - 1} if found.failed else set())
     lines = [
         table(
             headers,
-            [_cells(row, seeds, streams) for row in found.rows],
+            [_cells(row, found, streams) for row in found.rows],
             right=[column for column in range(len(headers)) if column not in words],
         )
     ]
@@ -53,7 +53,7 @@ def comparison_text(found: Comparison, out: Path) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: Row, seeds: int, streams: bool) -> Sequence[str]:
+def _cells(row: Row, found: Comparison, streams: bool) -> Sequence[str]:
     def number(value: float | None, form: str) -> str:
         return "-" if value is None else format(value, form)
 
@@ -63,14 +63,14 @@ def _cells(row: Row, seeds: int, streams: bool) -> Sequence[str]:
     return (
         *row.choice.values(),
         number(metric.mean if metric else None, ".4f"),
-        *([spread] if seeds > 1 else []),
+        *([spread] if len(found.seeds) > 1 else []),
         number(row.parameters, ",d"),
         number(row.seconds, ".1f"),
         row.ships or "-",
         number(None if row.size_bytes is None else row.size_bytes / 1e6, ".2f"),
         number(row.p50_ms, ".2f"),
         *([number(row.step_us, ".1f")] if streams else []),
-        "FAILED" if row.failed else "",
+        *((["FAILED"] if row.failed else ["ok"]) if found.failed else []),
     )
 
 
