@@ -12,8 +12,9 @@ __all__ = ["Audio", "Forecast", "Network", "Text"]
 class Network(Section):
     """The shape of a recurrent model: `layers` of `hidden` units, whose readout feeds the head.
 
-    `dropout` lies between the layers and before the head; `residual` adds the input of a layer to its output. `activation` is that of an
-    rnn. `readout` is the last step, or the mean or maximum over all steps. `embedding` is the width of a token.
+    `dropout` lies between the layers and before the head; `residual` adds the input of a layer to its output.
+    `activation` is that of an rnn. `readout` is the last step, or the mean or maximum over all steps. `embedding` is
+    the width of a token.
     """
 
     layers: int = Field(default=1, ge=1, le=64)
