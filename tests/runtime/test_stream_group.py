@@ -230,6 +230,8 @@ def test_clocks_in_a_group(tmp_path: Path) -> None:
     engine = engine_of(tmp_path, changed(step=10.0))
     group = engine.streams(2)
     values = series_values(2)
+    with pytest.raises(InputError, match=r"stream 1: .* has no value"):
+        group.push(np.array([[1, 2, 3], [np.nan] * 3]))  # and this does not make them streams without times
     pieces = [Series(row[np.newaxis], FEATURES, np.array([100.0])) for row in values]
     group.push(pieces)
     with pytest.raises(InputError, match=r"stream 0: the series: the time 100\.0 in row 1 occurs twice"):

@@ -203,3 +203,19 @@ def test_known_columns_by_name(tmp_path: Path) -> None:
                 }
             )
     assert answer == engine(series)
+
+
+def test_values_beyond_every_scale(tmp_path: Path) -> None:
+    engine = regression_with(tmp_path, std=(1e-3, 1e-3, 1e-3))
+    values = series_values(3) / 1000
+    expected = engine(values).values
+    huge = np.array([1.0, 1.7e308, 1.0])
+    group = engine.streams(2)
+    with engine.stream() as stream:
+        for row, whole in zip(values, expected, strict=True):
+            np.testing.assert_allclose(stream.push(row).last, whole, rtol=1e-5)
+            np.testing.assert_allclose(group.push(np.array([row, row]))[1].last, whole, rtol=1e-5)
+            with pytest.raises(InputError, match="too large for the scale"):
+                stream.push(huge)
+            with pytest.raises(InputError, match=r"stream 1: .*too large for the scale"):
+                group.push(np.array([row, huge]))

@@ -2,7 +2,7 @@
 
 import copy
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,7 @@ from edgewright.runtime.series_values import Resampler, check_times, fill_forwar
 from edgewright.runtime.tasks.base import Answer, BoundStep, Feeds, Steps
 from edgewright.runtime.tasks.late import LateAnswer
 
-__all__ = ["SeriesFront", "anchors", "block_writer"]
-
-_LARGEST = 1e76
-"""Where the sum of the squares of normalised values is less, none is beyond float32, infinite, or NaN."""
+__all__ = ["SeriesFront", "anchors"]
 
 _TOP_BYTES = slice(3 if sys.byteorder == "little" else 0, None, 4)
 """Of float32 values as bytes, those with the sign and the upper exponent: 0x7F or 0xFF for NaN, infinity, and what is
@@ -111,12 +108,13 @@ class SeriesFront:
         return self._mean, self._factor
 
     def accepts_rows(self) -> bool:
-        """Whether rows of plain numbers, without a time, can follow; the stream is then one of those."""
-        if self._timed or not self._scaled:
-            return False
+        """Whether rows of plain numbers, without a time, can follow."""
+        return not self._timed and self._scaled
+
+    def took_row(self) -> None:
+        """Say that such a row has come: from now on none of the others may."""
         self._clock(False)
         self.steps = max(self.steps, 1)
-        return True
 
     def push(self, piece: Any) -> Steps:
         """The steps of a row [features], of rows [steps, features], of columns by name, or of a `Series`."""
@@ -235,9 +233,9 @@ class SeriesFront:
                 piece = raw
             elif dtype is not _FLOAT64:
                 return slow(piece)
-            subtract(piece, mean, scaled)
-            multiply(scaled, factor, scaled)
             try:
+                subtract(piece, mean, scaled)
+                multiply(scaled, factor, scaled)
                 values[...] = scaled
             except RuntimeWarning:  # warnings are errors here, and the value is beyond float32
                 return slow(piece)
@@ -331,10 +329,6 @@ def _finisher(
     return answer.kind, read, output.tobytes  # bytes are copied in half of the time that an array is
 
 
-def _never(piece: Any) -> bool:
-    return False
-
-
 def _rows(piece: Any, features: int) -> Any:
     """One row as a block of one; everything else as it is."""
     if isinstance(piece, (int, float, np.integer, np.floating)):
@@ -362,46 +356,3 @@ def _rows(piece: Any, features: int) -> Any:
 
 def _cell(cells: Any) -> Any:
     return [cells] if not hasattr(cells, "__len__") and cells is not None else cells
-
-
-def block_writer(fronts: Sequence[SeriesFront], feeds: Feeds) -> Callable[[Any], bool]:
-    """One step of many series at once, [streams, features] of float32 or float64; `feeds` are the graph's inputs.
-
-    It looks at the fronts once: after anything else has happened to one of them, a new one is needed.
-    """
-    settings = fronts[0].settings
-    if settings.forecast is not None or settings.missing == "forward" or settings.irregular == "resample":
-        return _never  # each stream has something of its own to remember
-    values = feeds["values"][0]
-    shape = values.shape
-    raw, scaled = np.empty(shape), np.empty(shape)
-    flat = scaled.ravel()
-    mean, factor = np.empty(shape), np.empty(shape)
-    ready: bool | None = None
-
-    def look() -> bool:
-        for row, front in enumerate(fronts):
-            if not front.accepts_rows():
-                return False
-            mean[row], factor[row] = front.scale
-        return True
-
-    def write(piece: Any) -> bool:
-        nonlocal ready
-        if type(piece) is not np.ndarray or piece.shape != shape:
-            return False
-        if piece.dtype is not _FLOAT64 and piece.dtype is not _FLOAT32:
-            return False
-        if ready is None:
-            ready = look()
-        if not ready:
-            return False
-        raw[...] = piece
-        np.subtract(raw, mean, scaled)
-        np.multiply(scaled, factor, scaled)
-        if not flat.dot(flat) < _LARGEST:
-            return False
-        values[...] = scaled
-        return True
-
-    return write

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.manifest import Streaming, TensorSpec
 from edgewright.runtime.series import Series, series_settings
+from edgewright.runtime.series_block import block_writer
 from edgewright.runtime.series_files import TABLE_SUFFIXES, table_files
-from edgewright.runtime.series_front import SeriesFront, block_writer
+from edgewright.runtime.series_front import SeriesFront
 from edgewright.runtime.series_input import as_series, label_of, read_series, series_csv
 from edgewright.runtime.series_values import check_times, fill_missing, normalise, resample
 from edgewright.runtime.structure import to_plain

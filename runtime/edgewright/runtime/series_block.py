@@ -1,0 +1,70 @@
+"""One step of many series at once: rows of plain numbers into the step graph's inputs, without a look at each."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from edgewright.runtime.series_front import SeriesFront
+from edgewright.runtime.tasks.base import Feeds
+
+__all__ = ["block_writer"]
+
+_LARGEST = 1e76
+"""Where the sum of the squares of normalised values is less, none is beyond float32, infinite, or NaN."""
+
+_FLOAT64 = np.dtype(np.float64)
+_FLOAT32 = np.dtype(np.float32)
+
+
+def block_writer(fronts: Sequence[SeriesFront], feeds: Feeds) -> Callable[[Any], bool]:
+    """One step of many series at once, [streams, features] of float32 or float64; `feeds` are the graph's inputs.
+
+    It looks at the fronts once: after anything else has happened to one of them, a new one is needed.
+    """
+    settings = fronts[0].settings
+    if settings.forecast is not None or settings.missing == "forward" or settings.irregular == "resample":
+        return _never  # each stream has something of its own to remember
+    values = feeds["values"][0]
+    shape = values.shape
+    raw, scaled = np.empty(shape), np.empty(shape)
+    flat = scaled.ravel()
+    mean, factor = np.empty(shape), np.empty(shape)
+    ready: bool | None = None
+    begun = False
+
+    def look() -> bool:
+        for row, front in enumerate(fronts):
+            if not front.accepts_rows():
+                return False
+            mean[row], factor[row] = front.scale
+        return True
+
+    def write(piece: Any) -> bool:
+        nonlocal ready, begun
+        if type(piece) is not np.ndarray or piece.shape != shape:
+            return False
+        if piece.dtype is not _FLOAT64 and piece.dtype is not _FLOAT32:
+            return False
+        if ready is None:
+            ready = look()
+        if not ready:
+            return False
+        raw[...] = piece
+        with np.errstate(over="ignore"):
+            np.subtract(raw, mean, scaled)
+            np.multiply(scaled, factor, scaled)
+        if not flat.dot(flat) < _LARGEST:
+            return False
+        values[...] = scaled
+        if not begun:
+            begun = True
+            for front in fronts:
+                front.took_row()
+        return True
+
+    return write
+
+
+def _never(piece: Any) -> bool:
+    return False
