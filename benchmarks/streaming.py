@@ -68,6 +68,7 @@ class BareStep:
         path = opened.path(opened.manifest.variant(variant).graphs["step"])
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         values = {spec.name: _buffer(spec.shape) for spec in (*streaming.inputs, *streaming.outputs)}
+        self.outputs = {spec.name: values[spec.name] for spec in streaming.outputs}
         turns = [{state.input: _buffer(state.shape) for state in streaming.states} for _ in range(2)]
         self.bindings = []
         for now, after in ((turns[0], turns[1]), (turns[1], turns[0])):
