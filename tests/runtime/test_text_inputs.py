@@ -168,8 +168,10 @@ def test_files_of_many_that_cannot_be_read_at_all(tmp_path: Path) -> None:
 
 
 def test_folders(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no text"):
-        named_inputs(str(tmp_path), ONE)
+    ((name, nothing),) = named_inputs(str(tmp_path), ONE)
+    assert name == str(tmp_path)
+    with pytest.raises(InputError, match="no text in"):
+        read_parts(nothing, ONE)
     with pytest.raises(InputError, match="no text"):
         single_files(tmp_path, pair=False)
     written(tmp_path / "b.txt", "b")

@@ -21,6 +21,7 @@ from edgewright.runtime.series import Series
 from edgewright.runtime.stream import Stream
 from edgewright.runtime.stream_group import StreamGroup
 from edgewright.runtime.stream_state import StreamState
+from edgewright.runtime.text_inputs import Question, TextPair, Words
 
 __all__ = [
     "Bundle",
@@ -30,11 +31,14 @@ __all__ = [
     "InputError",
     "MachineError",
     "ProviderError",
+    "Question",
     "SelfTestRow",
     "Series",
     "Stream",
     "StreamGroup",
     "StreamState",
+    "TextPair",
+    "Words",
     "open_bundle",
     "selftest",
 ]

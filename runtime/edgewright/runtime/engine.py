@@ -141,6 +141,13 @@ class Engine:
             answers += self._sorted(asked, encode_all(task, raw[start : start + size]))
         return answers
 
+    def prepare(self, labels: Sequence[str]) -> None:
+        """Get ready for questions with these labels; a model by embeddings reads them now.
+
+        Raises `InputError` for labels that cannot be used, and where labels are in the model.
+        """
+        self._asked(labels)
+
     def outputs(self, sample: Feeds, labels: Sequence[str] | None = None) -> Feeds:
         """What the graph makes of one sample, as the task's `encode` gave it: by name, for the task's `decode`.
 

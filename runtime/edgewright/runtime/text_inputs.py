@@ -146,9 +146,8 @@ def named_inputs(argument: str, names: Sequence[str]) -> list[tuple[str, Any]]:
         for path in sorted(Path(argument).rglob("*")):
             if path.suffix.lower() in wanted and path.is_file():
                 found += _of_file(path)
-        if not found:
-            raise InputError(f"no text in {argument}: give a folder with {', '.join(sorted(wanted))} files")
-        return found
+        nothing = Unreadable(f"no text in {argument}: give a folder with {', '.join(sorted(wanted))} files")
+        return found or [(argument, nothing)]
     path = Path(argument)
     one_word = not any(character.isspace() for character in argument)
     if (one_word and path.suffix.lower() in _LINES | {".txt", ".json"}) or _is_file(path):

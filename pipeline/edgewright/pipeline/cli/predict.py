@@ -25,6 +25,11 @@ from edgewright.pipeline.cli.options import (
     is_flag=True,
     help="Push each series step by step, sound in tenths of a second, and print the answer after each.",
 )
+@click.option(
+    "--labels",
+    metavar="A,B",
+    help="What a text may be, separated by commas, for a bundle whose labels come with the question.",
+)
 @json_option
 def command(
     bundle: Path,
@@ -34,6 +39,7 @@ def command(
     threads: int | None,
     top: int,
     stream: bool,
+    labels: str | None,
     as_json: bool,
 ) -> None:
     """Answer INPUTS with BUNDLE: files, folders of files, or the text itself where the bundle reads text.
@@ -43,8 +49,13 @@ def command(
     from edgewright.pipeline.cli.predicting import predict_inputs, stream_inputs
     from edgewright.runtime import Engine
 
-    answer = stream_inputs if stream else predict_inputs
+    if stream and labels is not None:
+        raise click.UsageError("--labels belongs to texts, and --stream to series and sound: leave one out")
+    names = None if labels is None else [name for name in labels.split(",") if name.strip()]
     with Engine(bundle, variant=variant, provider=provider, threads=threads) as engine:
-        failed = answer(engine, inputs, top=top, as_json=as_json)
+        if stream:
+            failed = stream_inputs(engine, inputs, top=top, as_json=as_json)
+        else:
+            failed = predict_inputs(engine, inputs, top=top, as_json=as_json, labels=names)
     if failed:
         click.get_current_context().exit(1)

@@ -1,6 +1,7 @@
 """The work of `edgewright predict`: which inputs, answers in order, one bad input never hides the others."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import click
@@ -24,17 +25,21 @@ def expand_inputs(task: DeviceTask, words: Sequence[str]) -> list[tuple[str, Any
         try:
             found += task.inputs(word)
         except InputError:
-            found.append((word, word))
+            found.append((word, Path(word) if task.reads_text else word))  # not the name as a text
     return found
 
 
-def predict_inputs(engine: Engine, words: Sequence[str], top: int, as_json: bool) -> int:
-    """Print an answer for each input and return how many could not be answered."""
+def predict_inputs(
+    engine: Engine, words: Sequence[str], top: int, as_json: bool, labels: Sequence[str] | None = None
+) -> int:
+    """Print an answer for each input and return how many could not be answered; `labels` are what a text may be."""
+    if labels is not None:
+        engine.prepare(labels)
     out = _Output(engine, top, as_json)
     named = expand_inputs(engine.task, words)
     size = engine.batch_size
     for start in range(0, len(named), size):
-        for name, answer, error in _answers(engine, named[start : start + size]):
+        for name, answer, error in _answers(engine, named[start : start + size], labels):
             if error is None:
                 out.answer(name, answer)
             else:
@@ -69,14 +74,16 @@ def stream_inputs(engine: Engine, words: Sequence[str], top: int, as_json: bool)
     return out.failed
 
 
-def _answers(engine: Engine, named: Sequence[tuple[str, Any]]) -> Iterator[tuple[str, Any, str | None]]:
+def _answers(
+    engine: Engine, named: Sequence[tuple[str, Any]], labels: Sequence[str] | None
+) -> Iterator[tuple[str, Any, str | None]]:
     try:
-        answers = engine([raw for _, raw in named])
+        answers = engine([raw for _, raw in named], labels)
     except InputError:
         # Some input of this chunk is bad: find it by answering one at a time.
         for name, raw in named:
             try:
-                yield name, engine(raw), None
+                yield name, engine(raw, labels), None
             except InputError as error:
                 yield name, None, str(error)
         return

@@ -1,0 +1,96 @@
+"""`edgewright predict` with bundles of encoders: words, files with many texts, labels given with the question."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from edgewright.pipeline.cli.predict import command
+from edgewright.runtime import Engine
+from edgewright.runtime.tasks import TASKS
+from tests.runtime.encoder_bundle import DEVICE_TASKS, case, make_encoder_bundle
+from tests.runtime.recurrent_bundle import case as recurrent_case
+from tests.runtime.recurrent_bundle import make_recurrent_bundle
+
+
+@pytest.fixture(autouse=True)
+def _known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EDGEWRIGHT_CACHE", str(tmp_path / "graph-cache"))
+    for name, place in DEVICE_TASKS.items():
+        monkeypatch.setitem(TASKS, name, place)
+
+
+def predict(*arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def test_texts_files_and_lines(tmp_path: Path) -> None:
+    bundle = make_encoder_bundle(tmp_path / "bundle", case("one label"))
+    (tmp_path / "a.txt").write_text("good film")
+    lines = tmp_path / "b.jsonl"
+    lines.write_bytes(b'{"text": "bad"}\n{"text": ""}\n{"text": "caf\xe9"}\n{"text": "good film"}\n')
+    result = predict(bundle, "good film", tmp_path / "a.txt", lines)
+    assert result.exit_code == 1
+    engine = Engine(bundle)
+    shown = engine.task.show(engine("good film"))
+    assert result.stdout.splitlines() == [
+        f"good film  {shown}",
+        f"{tmp_path / 'a.txt'}  {shown}",
+        f"{lines}:1  {engine.task.show(engine('bad'))}",
+        f"{lines}:4  {shown}",
+    ]
+    assert "is empty: give at least one word" in result.stderr and "line 3: not UTF-8" in result.stderr
+
+
+def test_pairs_and_questions(tmp_path: Path) -> None:
+    bundle = make_encoder_bundle(tmp_path / "pairs", case("pair"))
+    result = predict(bundle, '{"premise": "good film", "hypothesis": "bad film"}', "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["answers"][0]["labels"][0]["label"] in ("yes", "no")
+    table = tmp_path / "c.csv"
+    table.write_text('question,context\nwho,"Ada Lovelace lives in Berlin"\n')
+    result = predict(make_encoder_bundle(tmp_path / "asked", case("answers")), table, "--json")
+    (answer,) = json.loads(result.stdout)["answers"]
+    assert answer["input"] == f"{table}:2" and {"answer", "start", "end", "candidates"} <= answer.keys()
+
+
+def test_entities_and_vectors_as_json(tmp_path: Path) -> None:
+    result = predict(
+        make_encoder_bundle(tmp_path / "entities", case("entities")), "Ada lives in Berlin", "--json"
+    )
+    (answer,) = json.loads(result.stdout)["answers"]
+    assert [word["text"] for word in answer["words"]] == ["Ada", "lives", "in", "Berlin"]
+    result = predict(
+        make_encoder_bundle(tmp_path / "vectors", case("vectors")), "Ada lives in Berlin", "--json"
+    )
+    (answer,) = json.loads(result.stdout)["answers"]
+    assert len(answer["embedding"]) == 6
+
+
+@pytest.mark.parametrize("name", ["nli", "nearest label"])
+def test_labels_come_with_the_question(name: str, tmp_path: Path) -> None:
+    bundle = make_encoder_bundle(tmp_path / "bundle", case(name))
+    result = predict(bundle, "good film", "--labels", "boring, good ,very", "--top", "3")
+    assert result.exit_code == 0, result.output
+    assert sorted(result.stdout.split()[2::2]) == ["boring", "good", "very"]
+    assert predict(bundle, "good film", "--top", "9").stdout.count("%") == 3, "else those of the bundle"
+
+
+def test_labels_that_cannot_be_used(tmp_path: Path) -> None:
+    bundle = make_encoder_bundle(tmp_path / "bundle", case("nli"))
+    for labels, words in [(",", "there are no labels"), ("a,a", "given twice")]:
+        result = predict(bundle, "good film", "bad film", "--labels", labels)
+        assert result.exit_code != 0 and words in str(result.exception) and result.stdout == ""
+    result = predict(make_encoder_bundle(tmp_path / "other", case("one label")), "good", "--labels", "a")
+    assert "leave labels out" in str(result.exception)
+    assert predict(bundle, "good", "--labels", "a", "--stream").exit_code == 2
+
+
+def test_an_empty_folder_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    recurrent = make_recurrent_bundle(tmp_path / "recurrent", recurrent_case("text-classification"))
+    result = predict(recurrent, tmp_path / "nothing")
+    assert result.exit_code == 1 and "is a folder" in result.stderr and result.stdout == ""
+    result = predict(make_encoder_bundle(tmp_path / "bundle", case("one label")), tmp_path / "nothing")
+    assert result.exit_code == 1 and "no text in" in result.stderr and result.stdout == ""
