@@ -91,6 +91,6 @@ def test_an_empty_folder_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     recurrent = make_recurrent_bundle(tmp_path / "recurrent", recurrent_case("text-classification"))
     result = predict(recurrent, tmp_path / "nothing")
-    assert result.exit_code == 1 and "is a folder" in result.stderr and result.stdout == ""
+    assert result.exit_code == 1 and "no text in" in result.stderr and result.stdout == ""
     result = predict(make_encoder_bundle(tmp_path / "bundle", case("one label")), tmp_path / "nothing")
     assert result.exit_code == 1 and "no text in" in result.stderr and result.stdout == ""
