@@ -25,8 +25,8 @@ from edgewright.runtime.tasks import load_task
 
 __all__ = ["FEATURES", "PlainStep", "RecurrentSubject", "make_audio_subject", "make_sensor_subject"]
 
-FEATURES = 8
-"""Columns of the sensor series."""
+FEATURES = 64
+"""Columns of the sensor series: as in the measurements that the promises come from."""
 
 
 @dataclass(frozen=True)
