@@ -95,7 +95,7 @@ def test_a_route_that_freezes_time_is_not_taken(
     graph = export_graph(
         module, (torch.randn(2, 5, 4),), tmp_path / "model.onnx", ("steps",), dynamic_axes=axes
     )
-    assert graph.route == route
+    assert graph.route == route, graph.note
     assert ("took TorchScript" in graph.note) == (route == "torchscript")
     steps = torch.randn(1, 17, 4)
     assert np.allclose(run(graph.path, steps=steps.numpy()), module(steps).detach().numpy(), atol=1e-5)
