@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edgewright.pipeline.recipe import AUTO_RECURRENT, Recipe, load_recipe, override_export, recipe_from_plain
-from edgewright.pipeline.recipe_tasks import RECURRENT_MODELS, TASK_RULES
+from edgewright.pipeline.recipe_tasks import LEAST_STEPS, RECURRENT_MODELS, TASK_RULES
 from edgewright.pipeline.tasks.metric_names import TASK_METRICS
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.tasks import TASKS
@@ -35,6 +35,17 @@ def test_three_lines_are_a_recipe(task: str, model: str) -> None:
     assert found.wanted_variants == AUTO_RECURRENT and found.data.calibration == 0
     again = recipe_from_plain(found.to_plain())
     assert again == found and again.digest() == found.digest()
+
+
+def test_an_epoch_count_of_the_users_own_is_kept_to() -> None:
+    assert recipe("sequence-classification").training.least_steps == LEAST_STEPS
+    assert recipe("sequence-classification", training={"epochs": 3}).training.least_steps == 0
+    assert recipe("sequence-classification", training={"lr": 0.1}).training.least_steps == LEAST_STEPS
+    found = recipe("sequence-classification", training={"epochs": 3, "least_steps": 50})
+    assert (found.training.epochs, found.training.least_steps) == (3, 50)
+    assert refusal("image-classification", model="resnet18", training={"least_steps": 50}) == (
+        "training.least_steps: image-classification goes by epochs alone: remove the key, or raise training.epochs"
+    )
 
 
 def test_every_task_has_rules_and_metrics() -> None:

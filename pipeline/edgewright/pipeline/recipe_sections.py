@@ -111,13 +111,15 @@ class Training(Section):
     """The loop. `lr: auto` finds the rate by a range test; `early_stopping` is the patience in epochs.
 
     `augment` defaults to light for a folder of images and to none for built-in data, for feature extraction and for
-    what is not an image; `epochs` to more where a recurrent net starts from random weights; `metric` to that of the
-    task: r2 (the share of the variance explained) for regression, skill (the share of the seasonal-naive forecast's
-    error that is saved) for forecasting, accuracy for the rest. `loss` is that of regression and forecasting; None is
-    mse for the one and mae for the other.
+    what is not an image; `epochs` to more where a recurrent net starts from random weights, and `least_steps` there to
+    600: few samples are gone through more often than `epochs` says, until there were so many updates. `metric` defaults
+    to that of the task: r2 (the share of the variance explained) for regression, skill (the share of the seasonal-naive
+    forecast's error that is saved) for forecasting, accuracy for the rest. `loss` is that of regression and
+    forecasting; None is mse for the one and mae for the other.
     """
 
     epochs: int = Field(default=5, ge=1)
+    least_steps: int = Field(default=0, ge=0)
     batch_size: int = Field(default=32, ge=1)
     lr: Annotated[Literal["auto"] | float, BeforeValidator(_rate)] = "auto"
     optimizer: Literal["adamw", "sgd"] = "adamw"

@@ -86,6 +86,9 @@ BUILTIN_DATA: Mapping[str, Mapping[str, Any]] = {
 }
 """What a recipe need not say about the columns of a built-in set."""
 
+LEAST_STEPS = 600
+"""Updates that a recurrent net gets from random weights, however few its samples, unless a recipe counts its epochs."""
+
 _REGRESSIONS = tuple(task for task, rules in TASK_RULES.items() if not rules.classifies)
 _OPTIONAL_SECTIONS = frozenset().union(*(rules.sections for rules in TASK_RULES.values()))
 
@@ -119,6 +122,8 @@ def fill_defaults(document: Mapping[str, Any], builtin: bool) -> dict[str, Any]:
         defaults["metric"] = TASK_METRICS[str(result["task"])][0]
         if rules.recurrent and result.get("weights") == "none":
             defaults["epochs"] = rules.epochs
+            if "epochs" not in training:
+                defaults["least_steps"] = LEAST_STEPS
     result["training"] = {**defaults, **training}
     if recurrent and data is not None:
         # Nothing that is made of a recurrent net by itself is calibrated: its samples would be lost to the training.
@@ -160,8 +165,9 @@ def only_own_keys(plain: dict[str, Any]) -> dict[str, Any]:
         key: value for key, value in plain.items() if key not in _OPTIONAL_SECTIONS or key in rules.sections
     }
     result["data"] = {key: value for key, value in plain["data"].items() if key in rules.data}
-    if rules.classifies:
-        result["training"] = {key: value for key, value in plain["training"].items() if key != "loss"}
+    foreign = {"loss"} if rules.classifies else set()
+    foreign |= set() if rules.recurrent else {"least_steps"}
+    result["training"] = {key: value for key, value in plain["training"].items() if key not in foreign}
     return result
 
 
@@ -183,6 +189,10 @@ def check_task(recipe: "Recipe") -> None:
         raise ValueError(
             f"training.metric: expected {_either(metrics)} for {task}, found {training.metric!r}"
             f"{did_you_mean(training.metric, metrics)}"
+        )
+    if not rules.recurrent and training.least_steps:
+        raise ValueError(
+            f"training.least_steps: {task} goes by epochs alone: remove the key, or raise training.epochs"
         )
     if rules.recurrent and training.augment != "none":
         raise ValueError(f"training.augment: only images are augmented, {task} has none: remove the key")

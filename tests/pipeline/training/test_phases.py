@@ -5,11 +5,21 @@ import itertools
 import pytest
 
 from edgewright.pipeline.training.optimizers import make_optimizer, set_rates
-from edgewright.pipeline.training.phases import block_scales, plan_phases, unlock_plan
+from edgewright.pipeline.training.phases import block_scales, plan_feature_phase, plan_phases, unlock_plan
 from edgewright.runtime.errors import RecipeError
 from tests.pipeline.training.small_net import recipe, small_model
 
 HEAD = frozenset({"fc.weight", "fc.bias"})
+
+
+def test_few_samples_are_gone_through_more_often() -> None:
+    wanted = recipe({"unfreeze": "all", "head_epochs": 0}, epochs=3)
+    training = wanted.training.model_copy(update={"least_steps": 100})
+    wanted = wanted.model_copy(update={"training": training})
+    assert [phase.epochs for phase in plan_phases(small_model(), wanted, 7)] == [15]
+    assert [phase.epochs for phase in plan_phases(small_model(), wanted, 50)] == [3]
+    assert [phase.epochs for phase in plan_feature_phase(HEAD, wanted, 99)] == [3]
+    assert [phase.epochs for phase in plan_feature_phase(HEAD, wanted, 9)] == [12]
 
 
 def test_the_head_learns_first_then_blocks_at_their_own_rate() -> None:

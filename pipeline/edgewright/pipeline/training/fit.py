@@ -13,6 +13,7 @@ from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.models.features import feature_module, head_module
 from edgewright.pipeline.recipe import Recipe
 from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.training.batching import epoch_batches
 from edgewright.pipeline.training.checkpoint import State
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.extraction import FEATURES, extract_features
@@ -153,7 +154,7 @@ class _Training:
 
     def fine_tune(self) -> Trained:
         """Train the module itself on encoded samples."""
-        phases = plan_phases(self.built, self.recipe)
+        phases = plan_phases(self.built, self.recipe, self._steps_per_epoch(len(self.splits.train)))
         trainable = frozenset().union(*(phase.trainable for phase in phases))
         frozen = frozenset(named_tensors(self.built.module)) - moving_names(self.built.module, trainable)
         before = digest_tensors(self.built.module, frozen)
@@ -162,6 +163,9 @@ class _Training:
         state = run_phases(job, phases, self.run_dir / _CHECKPOINTS, self.fingerprint, self.report)
         check_frozen(self.built.module, frozen, before, "training")
         return self._outcome(self.built.module, sources, state, before)
+
+    def _steps_per_epoch(self, samples: int) -> int:
+        return len(epoch_batches(max(1, samples), self.recipe.training.batch_size, "count"))
 
     def extract_and_train(self) -> Trained:
         """Send every sample through the frozen backbone once, then train the head on the features."""
@@ -182,7 +186,7 @@ class _Training:
             parameter.requires_grad_(True)
         names = frozenset(name for name, _ in head.named_parameters())
         job = self._job(head, head_outputs, sources, self._observer(encoded["train"]))
-        phases = plan_feature_phase(names, self.recipe)
+        phases = plan_feature_phase(names, self.recipe, self._steps_per_epoch(len(sources["train"].targets)))
         state = run_phases(job, phases, self.run_dir / _CHECKPOINTS, self.fingerprint, self.report)
         check_frozen(self.built.module, frozen, before, "training")
         return self._outcome(head, sources, state, before)

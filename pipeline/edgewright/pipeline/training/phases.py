@@ -1,5 +1,6 @@
 """The phases of a training: what may learn when, and how fast each block learns."""
 
+import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
@@ -29,14 +30,14 @@ class Phase:
         return self.unlocks[min(epoch, len(self.unlocks) - 1)] if self.unlocks else self.trainable
 
 
-def plan_feature_phase(parameters: Set[str], recipe: Recipe) -> tuple[Phase, ...]:
+def plan_feature_phase(parameters: Set[str], recipe: Recipe, steps_per_epoch: int) -> tuple[Phase, ...]:
     """The one phase that trains a head on cached features."""
-    return (Phase("head", recipe.training.epochs, frozenset(parameters)),)
+    return (Phase("head", _epochs(recipe, steps_per_epoch), frozenset(parameters)),)
 
 
-def plan_phases(built: BuiltModel, recipe: Recipe) -> tuple[Phase, ...]:
+def plan_phases(built: BuiltModel, recipe: Recipe, steps_per_epoch: int = 1) -> tuple[Phase, ...]:
     """The phases of fine-tuning: the new head alone, then all that the recipe unfreezes with a rate for each
-    block.
+    block, for so many epochs that `training.least_steps` is reached.
 
     Raises `RecipeError` when the recipe unfreezes something that the model does not have.
     """
@@ -52,10 +53,15 @@ def plan_phases(built: BuiltModel, recipe: Recipe) -> tuple[Phase, ...]:
     phases = []
     if head_first:
         phases.append(Phase("head", transfer.head_epochs, head))
-    unlocks = unlock_plan(groups, recipe.training.epochs, 2 if head_first else 1) if transfer.gradual else ()
+    epochs = _epochs(recipe, steps_per_epoch)
+    unlocks = unlock_plan(groups, epochs, 2 if head_first else 1) if transfer.gradual else ()
     scales = block_scales(groups, transfer.rate_divisor)
-    phases.append(Phase("fine-tuning", recipe.training.epochs, trainable, scales, unlocks))
+    phases.append(Phase("fine-tuning", epochs, trainable, scales, unlocks))
     return tuple(phases)
+
+
+def _epochs(recipe: Recipe, steps_per_epoch: int) -> int:
+    return max(recipe.training.epochs, math.ceil(recipe.training.least_steps / steps_per_epoch))
 
 
 def _by_block(built: BuiltModel, names: Sequence[str]) -> list[list[str]]:
