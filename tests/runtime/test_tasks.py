@@ -11,7 +11,9 @@ from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks import TASKS, load_task
 from edgewright.runtime.tasks.base import DeviceTask
 from edgewright.runtime.tasks.image_classification import Classification, ImageClassification, LabelScore
-from tests.runtime.recurrent_bundle import case
+from tests.runtime.encoder_bundle import CASES as ENCODERS
+from tests.runtime.encoder_bundle import DEVICE_TASKS
+from tests.runtime.recurrent_bundle import RECURRENT, case
 from tests.runtime.small_bundle import LABELS, SETTINGS, colour_image
 
 
@@ -29,13 +31,17 @@ def test_every_registered_task_loads(name: str) -> None:
     if name == "image-classification":
         task: DeviceTask = load_task(name, to_plain(SETTINGS), LABELS)
         assert task.labels == LABELS
-    else:
+    elif name in RECURRENT:
         task = case(name).device_task()
         assert task.labels == case(name).labels
+    else:
+        example = next(example for example in ENCODERS.values() if example.task == name)
+        task = example.device_task()
+        assert task.labels == example.labels
     assets = {role: content for role, (_, content) in task.assets.items()}
     again = load_task(name, task.processor, task.labels, assets)
     assert again.processor == task.processor and again.assets == task.assets
-    assert task.reads_text == (name == "text-classification")
+    assert task.reads_text == (name in DEVICE_TASKS)
 
 
 def test_the_two_halves_of_encode_make_the_whole(task: ImageClassification) -> None:

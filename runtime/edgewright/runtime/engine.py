@@ -20,7 +20,7 @@ from edgewright.runtime.stream_group import StreamGroup
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask, Feeds, StreamingTask
 from edgewright.runtime.tasks.inputs import is_directory
-from edgewright.runtime.tasks.rows import as_rows_task, encode_all, run_fixed, run_samples
+from edgewright.runtime.tasks.rows import as_rows_task, chunks, encode_all, run_fixed, run_samples
 
 __all__ = ["Engine"]
 
@@ -137,8 +137,8 @@ class Engine:
         # What has no length is encoded when its batch is due, what has one with its neighbours, to sort them by it.
         size = self.batch_size * (_SORTED if self._ragged else 1)
         answers: list[Any] = []
-        for start in range(0, len(raw), size):
-            answers += self._sorted(asked, encode_all(task, raw[start : start + size]))
+        for some in chunks(task, raw, size):
+            answers += self._sorted(asked, encode_all(task, some))
         return answers
 
     def prepare(self, labels: Sequence[str]) -> None:

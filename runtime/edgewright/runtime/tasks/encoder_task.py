@@ -85,6 +85,11 @@ class EncoderTask:
         """None."""
         return ()
 
+    @property
+    def rows_each(self) -> int:
+        """One."""
+        return 1
+
     def check_inputs(self, inputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` unless the graph takes what `encode` makes."""
         check_tensors("input", inputs, self._tensors)

@@ -1,6 +1,8 @@
 """Samples that are several rows of a graph: the windows of a long text, a text with each of its labels."""
 
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -8,7 +10,10 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
-__all__ = ["RowsTask", "as_rows_task", "encode_all", "run_fixed", "run_samples"]
+__all__ = ["RowsTask", "as_rows_task", "chunks", "encode_all", "run_fixed", "run_samples"]
+
+_LARGEST = 16 << 20
+"""Characters or bytes of raw input that are encoded at once: their tokens take some ten times as much."""
 
 
 class RowsTask(DeviceTask, Protocol):
@@ -17,6 +22,10 @@ class RowsTask(DeviceTask, Protocol):
     @property
     def fixed(self) -> Sequence[Feeds]:
         """Rows that belong to every sample; whoever runs many samples runs these once."""
+
+    @property
+    def rows_each(self) -> int:
+        """How many rows even the shortest sample is."""
 
     def encode_all(self, raws: Sequence[Any]) -> list[Feeds]:
         """What `encode` makes of each, on all cores."""
@@ -52,6 +61,27 @@ def encode_all(task: DeviceTask, raws: Sequence[Any]) -> list[Feeds]:
     if rows_task is None:
         return [task.encode(raw) for raw in raws]
     return rows_task.encode_all(raws)
+
+
+def chunks(task: DeviceTask, raws: Sequence[Any], count: int) -> Iterator[Sequence[Any]]:
+    """Raw inputs in parts of at most `count` rows, and smaller ones where they are long: what is encoded at once has to
+    fit into memory.
+    """
+    rows_task = as_rows_task(task)
+    if rows_task is None:
+        for start in range(0, len(raws), count):
+            yield raws[start : start + count]
+        return
+    count = max(1, count // rows_task.rows_each)
+    start = total = 0
+    for place, raw in enumerate(raws):
+        size = _size(raw) * rows_task.rows_each
+        if place > start and (place - start >= count or total + size > _LARGEST):
+            yield raws[start:place]
+            start, total = place, 0
+        total += size
+    if start < len(raws):
+        yield raws[start:]
 
 
 def run_samples(
@@ -98,6 +128,19 @@ def _run_rows(task: RowsTask, rows: Sequence[Feeds], run: Run, batch_size: int) 
                 name: task.trim(name, value[place], lengths[index]) for name, value in outputs.items()
             }
     return found
+
+
+def _size(raw: Any) -> int:
+    if isinstance(raw, Path):
+        try:
+            return raw.stat().st_size
+        except (OSError, ValueError):  # answering it says what is wrong
+            return 0
+    if isinstance(raw, Mapping):
+        return sum(len(value) for value in raw.values() if isinstance(value, (str, bytes)))
+    if dataclasses.is_dataclass(raw) and not isinstance(raw, type):
+        return sum(len(value) for value in vars(raw).values() if isinstance(value, (str, bytes)))
+    return len(raw) if isinstance(raw, (str, bytes)) else 0
 
 
 def _stack(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:

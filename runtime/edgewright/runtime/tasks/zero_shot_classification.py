@@ -70,6 +70,11 @@ class ZeroShotClassification(EncoderTask):
         return self._fixed
 
     @property
+    def rows_each(self) -> int:
+        """By NLI, one for each label."""
+        return max(1, len(self._labels)) if self._way.by == "nli" else 1
+
+    @property
     def texts(self) -> int:
         """By NLI, the text and the hypothesis."""
         return 2 if self._way.by == "nli" else 1
