@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import edgewright.runtime
+from tests.runtime.encoder_bundle import CASES, make_encoder_bundle
 from tests.runtime.recurrent_bundle import RECURRENT, case, make_recurrent_bundle
 
 TRAINING = (
@@ -69,6 +70,15 @@ def test_recurrent_bundles_load_no_training_library(tmp_path: Path, task: str) -
     assert loaded.isdisjoint(TRAINING)
     assert ("soundfile" in loaded) == (task == "audio-classification")
     assert ("tokenizers" in loaded) == (task == "text-classification")
+
+
+def test_an_encoder_answers_without_transformers(tmp_path: Path) -> None:
+    bundle = make_encoder_bundle(tmp_path / "encoder", CASES["one label"])
+    loaded = modules_after(
+        "import sys\nfrom edgewright.runtime import Engine\nEngine(sys.argv[1])('good film')", str(bundle)
+    )
+    assert loaded.isdisjoint({*TRAINING, "huggingface_hub"})
+    assert "tokenizers" in loaded
 
 
 def test_answering_needs_no_network(bundle: Path) -> None:

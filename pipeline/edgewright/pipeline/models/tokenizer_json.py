@@ -6,7 +6,6 @@ from typing import Any
 __all__ = ["tokenizer_json"]
 
 _DIGITS = (17, 18, 19, 20, 16)
-_MARK = "scores of the pieces"
 
 
 def tokenizer_json(tokenizer: Any) -> bytes:
@@ -22,12 +21,15 @@ def tokenizer_json(tokenizer: Any) -> bytes:
     if model.get("type") != "Unigram":
         return text.encode("utf-8")
     pieces = model["vocab"]
-    model["vocab"] = _MARK
+    mark = "vocab"
+    while f'"{mark}"' in text:
+        mark += "_"
+    model["vocab"] = mark
     rows = ",".join(
         f"[{json.dumps(piece, ensure_ascii=False)},{_exactly(float(score))}]" for piece, score in pieces
     )
     written = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    before, after = written.split(f'"{_MARK}"')
+    before, after = written.split(f'"{mark}"')
     return f"{before}[{rows}]{after}".encode()
 
 
