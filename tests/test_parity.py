@@ -98,7 +98,7 @@ def encoded_for_training(built: BuiltModel, raws: list[Any]) -> NDArray[np.float
     task = ImageClassification(LABELS)
     samples = [Sample(f"{index}", raw, 0, "") for index, raw in enumerate(raws)]
     source = SampleSource(samples, task, task.device_task(built.settings, LABELS))
-    (batch,) = source.batches([np.arange(len(raws))], epoch=0)
+    ((batch,),) = source.batches([np.arange(len(raws))], epoch=0)
     values: NDArray[np.float32] = batch.numpy()
     return values
 
