@@ -259,6 +259,8 @@ def test_the_interval_is_student_s() -> None:
     assert found.interval[1] - 2.0 == pytest.approx(4.302653 / math.sqrt(3), rel=1e-5)
     assert 2.0 - found.interval[0] == pytest.approx(found.interval[1] - 2.0)
     assert spread_of([0.5]).interval is None
+    found = spread_of([0.9, 0.99, 0.98], most=1.0)
+    assert found.interval is not None and found.interval[0] < 0.9 and found.interval[1] == 1.0
 
 
 def test_cells_are_compared_seed_by_seed() -> None:

@@ -192,7 +192,7 @@ class _Cell:
         return Row(
             choice=self.choice,
             scores=tuple(scores),
-            metric=spread_of(scores) if scores else None,
+            metric=spread_of(scores, most=1.0) if scores else None,  # no metric of any task goes higher
             seconds=sum(seconds) / len(seconds) if seconds else None,
             reason=reason,
             notes=tuple(notes),
