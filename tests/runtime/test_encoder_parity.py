@@ -69,9 +69,10 @@ def assert_same(found: list[dict[str, Any]], expected: Any, texts: Texts, cut: i
 def test_every_string_of_the_corpus(name: str) -> None:
     texts = [(text,) for text in corpus()]
     assert len(texts) >= 10_000
-    expected = theirs(name, texts)
-    assert_same(samples(device(name), texts), expected, texts)
-    assert_same(samples(device(name), texts, offsets=False), expected, texts)
+    found = samples(device(name), texts)
+    assert_same(found, theirs(name, texts), texts)
+    for one, two in zip(found, samples(device(name), texts, offsets=False), strict=True):
+        assert all(np.array_equal(one[key], two[key]) for key in two) and "offsets" not in two
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -83,7 +84,13 @@ def test_one_at_a_time(name: str) -> None:
         assert_same(one_by_one, expected, texts)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+_SLOW = ("bert-cased", "modernbert", "deberta-v3")
+"""Of whose kind another family is, whose long strings are always compared."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in _SLOW else []) for name in FAMILIES]
+)
 def test_strings_of_a_megabyte(name: str) -> None:
     texts = [(text,) for kind, text in long_strings().items() if kind in ("prose", "scripts")]
     assert all(len(text.encode()) >= (1 << 20) - 4 for (text,) in texts)
@@ -101,10 +108,10 @@ def test_other_strings_of_a_megabyte(name: str) -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_truncation(name: str, side: str) -> None:
     tokenizer, _ = family(name)
-    texts = [(text,) for text in [*strange()[:1200], *prose()[:200]]]
+    texts = [(text,) for text in [*strange()[:600], *prose()[:100]]]
     tokenizer.truncation_side = side
     try:
-        for limit in (5, 16, 64):
+        for limit in (5, 48):
             ours = device(name, max_tokens=limit, truncation_side=side)
             expected = theirs(name, texts, truncation=True, max_length=limit)
             found = samples(ours, texts)
@@ -118,10 +125,10 @@ def test_truncation(name: str, side: str) -> None:
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_pairs(name: str) -> None:
-    some = [*strange()[:700], *prose()[:100]]
+    some = [*strange()[:400], *prose()[:30]]
     texts = list(zip(some, reversed(some), strict=True))
     assert_same(samples(device(name, 2), texts, offsets=False), theirs(name, texts), texts)
-    for limit in (8, 17, 48):
+    for limit in (8, 33):
         ours = device(name, 2, max_tokens=limit)
         expected = theirs(name, texts, truncation=True, max_length=limit)
         assert_same(samples(ours, texts, offsets=False), expected, texts)
