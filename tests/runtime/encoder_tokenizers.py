@@ -44,7 +44,8 @@ def _bytes(specials: list[str]) -> tuple[dict[str, int], Any]:
     return model["vocab"], [tuple(pair) for pair in model["merges"]]
 
 
-def _pieces(specials: list[str], unknown: str) -> list[tuple[str, float]]:
+@functools.cache
+def _trained_pieces() -> tuple[tuple[str, float], ...]:
     import json
 
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -52,10 +53,15 @@ def _pieces(specials: list[str], unknown: str) -> list[tuple[str, float]]:
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     trainer = trainers.UnigramTrainer(
-        vocab_size=_WORDS, special_tokens=specials, unk_token=unknown, show_progress=False
+        vocab_size=_WORDS, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False
     )
     tokenizer.train_from_iterator(ordinary(), trainer)
-    return [(piece, score) for piece, score in json.loads(tokenizer.to_str())["model"]["vocab"]]
+    found = json.loads(tokenizer.to_str())["model"]["vocab"]
+    return tuple((piece, score) for piece, score in found if piece != "<unk>")
+
+
+def _pieces(specials: list[str]) -> list[tuple[str, float]]:
+    return [*((special, 0.0) for special in specials), *_trained_pieces()]
 
 
 def _bert() -> Any:
@@ -107,13 +113,13 @@ def _modern_bert() -> Any:
 def _xlm_roberta() -> Any:
     from transformers import XLMRobertaTokenizer
 
-    return XLMRobertaTokenizer(vocab=_pieces(["<s>", "<pad>", "</s>", "<unk>"], "<unk>"))
+    return XLMRobertaTokenizer(vocab=_pieces(["<s>", "<pad>", "</s>", "<unk>"]))
 
 
 def _deberta() -> Any:
     from transformers import DebertaV2Tokenizer
 
-    return DebertaV2Tokenizer(vocab=_pieces(["[PAD]", "[CLS]", "[SEP]", "[UNK]"], "[UNK]"), unk_id=3)
+    return DebertaV2Tokenizer(vocab=_pieces(["[PAD]", "[CLS]", "[SEP]", "[UNK]"]), unk_id=3)
 
 
 FAMILIES: dict[str, Callable[[], Any]] = {
