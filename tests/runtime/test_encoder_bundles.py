@@ -138,6 +138,9 @@ def test_bad_labels(name: str, tmp_path: Path) -> None:
         ("music,sport", "give a list"),
         (["music", " "], "empty"),
         (["music", 3], "no text"),
+        (["music", ["sport"]], "no text"),
+        (3, "the labels are int"),
+        ({"music": 1}, "the labels are dict"),
         (["music", "sport", "music"], "'music' is given twice"),
     ]
     for labels, words in bad:

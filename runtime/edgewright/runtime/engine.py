@@ -94,7 +94,7 @@ class Engine:
         self._inputs = self.manifest.inputs
         self._ragged = any("time" in spec.shape for spec in self._inputs)
         self._threads, self._cache = threads, cache
-        self._known: dict[tuple[str, ...] | None, _Asked] = {}
+        self._known: dict[Sequence[str] | None, _Asked] = {}
         self._step_model: StepModel | None = None
         self._opening = threading.Lock()
 
@@ -213,9 +213,12 @@ class Engine:
 
     def _asked(self, labels: Sequence[str] | None) -> "_Asked":
         """The task for these labels, and what its fixed rows give; the last few are kept."""
-        key = None if labels is None else tuple(map(str, labels))
-        asked = self._known.get(key)
-        if asked is not None and (labels is None or not isinstance(labels, str)):
+        key = tuple(labels) if isinstance(labels, (list, tuple)) else labels
+        try:
+            asked = self._known.get(key)
+        except TypeError:  # a label that is no text and has no hash: refused below
+            asked = None
+        if asked is not None:
             return asked
         task = self.task
         if labels is not None:
