@@ -180,6 +180,31 @@ def test_no_answer() -> None:
     assert asked(always, LIVES, {0: (4.0, 4.0)}, null=50.0).text == "Ada"
 
 
+def test_the_best_span_is_that_of_trying_every_one() -> None:
+    task, random = (
+        case("answers").device_task(question=QuestionSettings(max_answer_tokens=3)),
+        np.random.default_rng(1),
+    )
+    for length in (1, 2, 9, 30, 31, 200):
+        context = " ".join(WORDS[place] for place in random.integers(4, len(WORDS), length))
+        sample = task.encode(Question("who", context))
+        start, end = random.normal(size=(2, 1, len(sample["input_ids"]))).astype(np.float32)
+        best, place = -np.inf, (-1, -1)
+        ends = np.cumsum(sample["windows"])
+        for stop, size in zip(ends, sample["windows"], strict=True):
+            for first in range(stop - size, stop):
+                for last in range(first, min(first + 3, stop)):
+                    score = float(start[0, first]) + float(end[0, last])
+                    inside = sample["offsets"][first, 0] >= 0 and sample["offsets"][last, 0] >= 0
+                    if inside and score > best:
+                        best, place = (
+                            score,
+                            (int(sample["offsets"][first, 0]), int(sample["offsets"][last, 1])),
+                        )
+        (answer,) = task.decode({"start_logits": start, "end_logits": end}, [sample])
+        assert (answer.start, answer.end) == place and context[slice(*place)] == answer.text
+
+
 def test_an_answer_far_down_a_long_text() -> None:
     task = case("answers").device_task()
     context = (
