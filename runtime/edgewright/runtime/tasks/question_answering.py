@@ -11,7 +11,7 @@ from edgewright.runtime.encoder_settings import QuestionSettings
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.manifest import TensorSpec
 from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.encoder_task import EncoderTask, lost_note
+from edgewright.runtime.tasks.encoder_task import EncoderTask, lost_note, one_line
 from edgewright.runtime.tasks.label_answers import finite
 
 __all__ = ["END", "START", "AnswerSpan", "QuestionAnswer", "QuestionAnswering"]
@@ -146,7 +146,7 @@ class QuestionAnswering(EncoderTask):
         else:
             shown = []
             spans = answer.candidates[:top]
-        shown += [f"{' '.join(span.text.split())} {span.probability:.1%}" for span in spans]
+        shown += [f"{one_line(span.text)} {span.probability:.1%}" for span in spans]
         return "  ".join(shown) + lost_note(answer.lost)
 
     def _answer(self, start: NDArray[np.float64], end: NDArray[np.float64], sample: Feeds) -> QuestionAnswer:

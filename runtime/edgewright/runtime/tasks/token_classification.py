@@ -12,7 +12,7 @@ from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.manifest import TensorSpec
 from edgewright.runtime.tasks.base import Feeds
 from edgewright.runtime.tasks.classification import LOGITS
-from edgewright.runtime.tasks.encoder_task import EncoderTask, lost_note
+from edgewright.runtime.tasks.encoder_task import EncoderTask, lost_note, one_line
 from edgewright.runtime.tasks.label_answers import finite, softmax
 from edgewright.runtime.text_inputs import raw_json, read_words
 from edgewright.runtime.words import OUTSIDE, place_words, spans_of, split_words, word_tokens
@@ -155,11 +155,9 @@ class TokenClassification(EncoderTask):
     def show(self, answer: TaggedText, top: int = 1) -> str:
         """The entities as "PER Ada Lovelace 98.1%", or every word with its label."""
         if self._spans:
-            shown = [
-                f"{one.label} {' '.join(one.text.split())} {one.probability:.1%}" for one in answer.entities
-            ]
+            shown = [f"{one.label} {one_line(one.text)} {one.probability:.1%}" for one in answer.entities]
         else:
-            shown = [f"{word.text}/{word.label}" for word in answer.words]
+            shown = [f"{one_line(word.text)}/{word.label}" for word in answer.words]
         return ("  ".join(shown) or "no entity") + lost_note(answer.lost)
 
     def _rows(self, outputs: Feeds, samples: Sequence[Feeds]) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
