@@ -213,6 +213,7 @@ def test_files_that_end_too_early() -> None:
         (np.zeros(0, np.float32), "the sound is empty"),
         (np.array([0.0, np.nan], np.float32), "holds NaN or infinity"),
         (np.array([0.0, np.inf]), "holds NaN or infinity"),
+        (np.array([3e38, np.inf], np.float32), "holds NaN or infinity"),
         (np.zeros(10, np.uint8), "the samples are uint8"),
         (np.zeros((2, 2, 2)), "have 3 axes"),
         (np.zeros((10, 0)), "has 0 channels"),

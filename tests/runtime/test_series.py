@@ -164,7 +164,7 @@ def test_bad_csv(tmp_path: Path, text: str | bytes, message: str) -> None:
         ("{", "line 1: broken JSON"),
         ('{"heat": 1}\n[1]', r"line 2 is no object"),
         ('{"heat": NaN}', "line 1: NaN is not JSON: write a missing value as null"),
-        ('{"heat": 1, "heat": 2}', "line 1: a key occurs twice"),
+        ('{"heat": 1, "heat": 2}', "line 1: a key occurs twice: mend the line"),
         ('{"heat": "x", "load": 1, "speed": 1}', "line 1: the column 'heat' holds text"),
         ('{"heat": [1], "load": 1, "speed": 1}', "line 1: the column 'heat' holds list"),
         ("\n", "holds no rows"),

@@ -145,6 +145,7 @@ def test_sound_in_a_group(tmp_path: Path) -> None:
             "stream 0: the series: the column 'heat' has no value",
         ),
         ([[0.0] * 3] * 4 + [[np.inf] * 3] + [[0.0] * 3] * 2, None, "stream 4: .* is infinite"),
+        (np.full((COUNT, 3), 1e300), None, "stream 0: the series: a value is too large for the scale"),
         (5, None, "1 pieces for 7 streams"),
         ("abcdefg", None, "7 pieces for 7 streams"),
     ],

@@ -174,7 +174,7 @@ def to_mono(array: Any, settings: AudioSettings, name: str = "the sound") -> NDA
         array = array[:, 0] if array.shape[1] == 1 else array.mean(axis=1, dtype=np.float64)
     samples: NDArray[np.float32] = np.ascontiguousarray(array, dtype=np.float32)
     # A product with itself is finite only if all are, and is faster than looking at each.
-    if not math.isfinite(samples.dot(samples)) and not np.isfinite(samples).all():
+    if not math.isfinite(np.vdot(samples, samples)) and not np.isfinite(samples).all():
         raise InputError(f"{name} holds NaN or infinity: clean it first")
     return samples
 

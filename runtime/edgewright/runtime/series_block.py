@@ -54,7 +54,7 @@ def block_writer(fronts: Sequence[SeriesFront], feeds: Feeds) -> Callable[[Any],
         with np.errstate(over="ignore"):
             np.subtract(raw, mean, scaled)
             np.multiply(scaled, factor, scaled)
-        if not flat.dot(flat) < _LARGEST:
+        if not np.vdot(flat, flat) < _LARGEST:  # which, unlike dot, never warns of an overflow
             return False
         values[...] = scaled
         if not begun:

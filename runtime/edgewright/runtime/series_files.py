@@ -149,7 +149,8 @@ def _read_jsonl(path: Path) -> Table:
         try:
             row = parse_json(line)
         except StructureError as error:
-            raise InputError(f"{path}, line {number}: {error}: write a missing value as null") from None
+            out = "write a missing value as null" if "is not JSON" in str(error) else "mend the line"
+            raise InputError(f"{path}, line {number}: {error}: {out}") from None
         if not isinstance(row, dict):
             raise InputError(f"{path}, line {number} is no object: write {{column: value}} on each line")
         rows.append(row)

@@ -243,6 +243,9 @@ def test_series_shorter_than_a_window_are_skipped_or_too_many(tmp_path: Path) ->
     assert "no series can be used" in error_of(CLASSIFY, path, series="id", window=100)
     short = open_table(CLASSIFY, path, series="id", min_length=2)
     assert short.skipped[0].reason == "has 1 step, data.min_length asks for 2"
+    few = write_csv(tmp_path / "few.csv", sensors())
+    message = error_of(REGRESS, few, target="flow", split="time", min_length=2000, max_bad=1.0, **SENSOR)
+    assert "First: s0 has 120 steps, data.min_length asks for 2000" in message
 
 
 def test_series_of_no_steps_are_not_used(tmp_path: Path) -> None:

@@ -109,6 +109,14 @@ def test_a_column_without_any_value_in_the_training_part(tmp_path: Path) -> None
     assert message.startswith("the column 'heat' has no value in the training part")
 
 
+@pytest.mark.parametrize(("column", "value"), [("heat", 1e300), ("heat", 1e200), ("flow", -1e300)])
+def test_numbers_that_are_too_large_to_scale(tmp_path: Path, column: str, value: float) -> None:
+    columns = sensors(1, 200)
+    columns[column][3] = value
+    message = refusal(REGRESS, write_csv(tmp_path / "t.csv", columns), target="flow", window=10, **SENSOR)
+    assert message.startswith(f"the column '{column}' has numbers in the training part that are too large")
+
+
 def test_settings_of_a_forecast(tmp_path: Path) -> None:
     columns = sensors(2, 200)
     columns["promo"] = [step % 2 for step in range(400)]

@@ -236,3 +236,5 @@ def test_a_perfect_baseline_and_a_flat_history() -> None:
     assert (figures["skill"], figures["mae"], figures["mase"]) == (0.0, 0.0, None)
     assert task.metrics(np.ones((1, 3, 2), np.float32), targets)["skill"] == -1.0
     assert math.isfinite(task.metrics(np.ones((1, 3, 2), np.float32), targets)["loss"])
+    targets[..., :2] = 0.0, 1e-320  # the error of the baseline is a number that nothing can be divided by
+    assert task.metrics(np.ones((1, 3, 2), np.float32), targets)["skill"] == -1.0

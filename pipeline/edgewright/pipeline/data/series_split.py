@@ -130,6 +130,7 @@ class _Division:
         least = self._least
         later = self.recipe.forecast.horizon if self.forecasts and self.recipe.forecast.reach_back else least
         longest = 0
+        self._refuse_none(self.found.given["train"])
         for one in self.found.given["train"]:
             parts = parts_in_time(len(one), shares, least, later)
             longest = max(longest, len(one))

@@ -213,25 +213,38 @@ class _Moments:
         there = ~np.isnan(values)
         count = there.sum(axis=0)
         some = np.maximum(count, 1)
-        mean = np.where(there, values, 0.0).sum(axis=0) / some
-        squares = (np.where(there, values - mean, 0.0) ** 2).sum(axis=0)
         total = self.count + count
         share = count / np.maximum(total, 1)
-        difference = mean - self.mean
-        self.squares += squares + difference**2 * self.count * share
-        self.mean += difference * share
+        with np.errstate(over="ignore", invalid="ignore"):  # `result` refuses what is not finite
+            mean = np.where(there, values, 0.0).sum(axis=0) / some
+            squares = (np.where(there, values - mean, 0.0) ** 2).sum(axis=0)
+            difference = mean - self.mean
+            self.squares += squares + difference**2 * self.count * share
+            self.mean += difference * share
         self.count = total
 
     def result(
         self, names: Sequence[str] = (), of_what: str = "the training part"
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """mean and std; 1 is the std of a column that does not vary. Raises `DataError` for one without any value."""
+        """mean and std; 1 is the std of a column that does not vary.
+
+        Raises `DataError` for one without any value, and for one with numbers whose squares no float64 holds.
+        """
+
+        def name(column: int) -> str:
+            return f"the column {names[column]!r}" if names else f"band {column}"
+
         empty = self.count == 0
         if empty.any():
-            column = int(empty.argmax())
-            name = f"the column {names[column]!r}" if names else f"band {column}"
             raise DataError(
-                f"{name} has no value in {of_what}: leave it out of data.features, or give more data"
+                f"{name(int(empty.argmax()))} has no value in {of_what}: leave it out of data.features, or give more "
+                "data"
+            )
+        endless = ~(np.isfinite(self.mean) & np.isfinite(self.squares))
+        if endless.any():
+            raise DataError(
+                f"{name(int(endless.argmax()))} has numbers in {of_what} that are too large to scale: correct them, or "
+                "give it in another unit"
             )
         std = np.sqrt(self.squares / self.count)
         still = std <= 1e-9 * np.maximum(np.abs(self.mean), 1e-300)

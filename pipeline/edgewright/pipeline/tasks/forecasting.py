@@ -18,6 +18,9 @@ __all__ = ["Forecasting", "seasonal_naive", "seasonal_scale"]
 
 _TRUTH, _NAIVE, _SCALE, _MEAN, _STD = range(5)
 
+_NOTHING = 1e-300
+"""An error that is this small is none: it may be a number that nothing can be divided by."""
+
 
 def seasonal_naive(history: NDArray[np.float64], season: int, horizon: int) -> NDArray[np.float64]:
     """The last season of `history` [T, K], repeated to [horizon, K]; the last value where T is shorter than that."""
@@ -136,6 +139,6 @@ class Forecasting(Numbers):
 
 def _skill(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
     """The mean over the targets of 1 - MAE / MAE of the baseline; 0 where both are perfect."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        skill = np.where(theirs > 0, 1.0 - ours / theirs, np.where(ours > 0, -1.0, 0.0))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        skill = np.where(theirs > _NOTHING, 1.0 - ours / theirs, np.where(ours > _NOTHING, -1.0, 0.0))
     return mean_over_targets(np.where(np.isnan(ours), np.nan, skill))
