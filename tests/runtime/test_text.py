@@ -108,6 +108,26 @@ def test_what_a_word_stands_for(tmp_path: Path) -> None:
     assert task.inputs("x" * 5000) == [("x" * 5000, "x" * 5000)]
 
 
+def test_each_row_of_a_table_is_a_text_and_the_table_is_none(tmp_path: Path) -> None:
+    task, table, lines = task_of(), tmp_path / "a.csv", tmp_path / "b.jsonl"
+    table.write_text("label,text\n1,a good film\n0,bad\n")
+    lines.write_text('{"text": "good"}\n{"words": "bad"}\n"bad"\n')
+    wanted = [task.encode(text)["tokens"].tolist() for text in ("a good film", "bad", "good")]
+    found = task.inputs(str(tmp_path))
+    assert [name for name, _ in found] == [
+        *(f"{table}:{line}" for line in (2, 3)),
+        *(f"{lines}:{line}" for line in (1, 2, 3)),
+    ]
+    assert [task.encode(raw)["tokens"].tolist() for _, raw in found[:3]] == wanted
+    assert [task.raw_file(raw) for _, raw in found[:2]] == [(b"a good film", ".txt"), (b"bad", ".txt")]
+    with pytest.raises(InputError, match="the input has no 'text', it has words"):
+        task.encode(found[3][1])
+    with pytest.raises(InputError, match=r"a\.csv holds many inputs: give its lines"):
+        task.encode(table)
+    with pytest.raises(InputError, match=r"nowhere\.csv does not exist"):
+        task.encode(task.inputs("nowhere.csv")[0][1])
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"version": "1.0"}', b"[1, 2]"])
 def test_tokenizers_that_are_none(content: bytes) -> None:
     with pytest.raises(BundleError, match=r"tokenizer\.json cannot be used \(.*\): get a fresh copy"):

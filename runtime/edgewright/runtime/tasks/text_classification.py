@@ -12,16 +12,9 @@ from edgewright.runtime.manifest import TensorSpec
 from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
 from edgewright.runtime.tasks.classification import Classifier
-from edgewright.runtime.tasks.inputs import is_directory
 from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
-from edgewright.runtime.text import (
-    TEXT_SUFFIXES,
-    encode_text,
-    load_text,
-    load_tokenizer,
-    text_files,
-    text_settings,
-)
+from edgewright.runtime.text import encode_text, load_text, load_tokenizer, text_files, text_settings
+from edgewright.runtime.text_inputs import Unreadable, named_inputs, read_parts
 
 __all__ = ["LENGTHS", "TOKENS", "TextClassification", "text_classification"]
 
@@ -29,6 +22,7 @@ TOKENS = "tokens"
 LENGTHS = "lengths"
 
 _ROLE = "tokenizer"
+_PARTS = ("text",)
 _TENSORS = (TensorSpec(TOKENS, "int64", ("batch", "time")), TensorSpec(LENGTHS, "int32", ("batch",)))
 
 
@@ -75,22 +69,16 @@ class TextClassification(Classifier):
         return text_files(directory)
 
     def inputs(self, argument: str) -> list[tuple[str, Any]]:
-        """A .txt file, every one of a folder, or the words themselves."""
-        if is_directory(argument):
-            return [(str(path), path) for path in self.files(Path(argument))]
-        path = Path(argument)
-        one_word = not any(character.isspace() for character in argument)
-        if (one_word and path.suffix.lower() in TEXT_SUFFIXES) or _is_file(path):
-            return [(argument, path)]
-        return [(argument, argument)]
+        """The text itself, a file with one text or with one on each line (its column `text`), or all of a folder."""
+        return named_inputs(argument, _PARTS)
 
     def raw_file(self, raw: Any) -> tuple[bytes, str]:
         """The text as UTF-8; a file as it is."""
-        return load_text(raw).encode("utf-8"), ".txt"
+        return _text(raw).encode("utf-8"), ".txt"
 
     def encode(self, raw: Any) -> Feeds:
         """One raw text to `tokens` int64 [tokens] and `lengths` int32, their number. Raises `InputError`."""
-        tokens = encode_text(load_text(raw), self._tokenizer, self.settings)
+        tokens = encode_text(_text(raw), self._tokenizer, self.settings)
         return {TOKENS: tokens, LENGTHS: np.array(len(tokens), np.int32)}
 
     def collate(self, samples: Sequence[Feeds]) -> Feeds:
@@ -109,8 +97,5 @@ def text_classification(
     return TextClassification(processor, labels, assets)
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a text that is no name of a file
-        return False
+def _text(raw: Any) -> str:
+    return load_text(read_parts(raw, _PARTS)[0] if isinstance(raw, (Mapping, Path, Unreadable)) else raw)
