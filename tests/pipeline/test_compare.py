@@ -261,6 +261,7 @@ def test_the_interval_is_student_s() -> None:
     assert spread_of([0.5]).interval is None
     found = spread_of([0.9, 0.99, 0.98], most=1.0)
     assert found.interval is not None and found.interval[0] < 0.9 and found.interval[1] == 1.0
+    assert spread_of([0.3, 0.6], most=1.0, least=0.0).interval == (0.0, 1.0)
 
 
 def test_cells_are_compared_seed_by_seed() -> None:

@@ -15,8 +15,10 @@ from edgewright.pipeline.training.results import load_trained
 from edgewright.runtime import Engine, open_bundle
 from edgewright.runtime.bundle import Bundle
 from edgewright.runtime.errors import BundleError
+from edgewright.runtime.files import canonical_json
 from edgewright.runtime.session import open_session
-from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.structure import to_plain
+from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
 __all__ = ["ratios_to_torch"]
 
@@ -38,6 +40,12 @@ def ratios_to_torch(
         )
     engines = {name: Engine(opened, name, provider, threads) for name in variants}
     task = engines[variants[0]].task
+    device_task = loaded.task.device_task(loaded.built.settings, loaded.classes, loaded.built.assets)
+    if _raw_side(device_task) != _raw_side(task):
+        raise BundleError(
+            f"{bundle} prepares its input in another way or has other labels than {run_dir}: "
+            "name the run that it was exported from"
+        )
     raw = next(
         raw
         for sample in opened.manifest.golden.samples
@@ -53,6 +61,11 @@ def ratios_to_torch(
         )
         for name in variants
     }
+
+
+def _raw_side(task: DeviceTask) -> str:
+    """What a device task does before and after the graph, to be compared."""
+    return canonical_json(to_plain([task.processor, task.labels]))
 
 
 def _whole(

@@ -7,6 +7,7 @@ What cannot be done in one cell of the grid is a row with its reason; the other 
 import functools
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from edgewright.pipeline.compare_grid import folder_name, parse_choices
 from edgewright.pipeline.compare_statistics import Spread, spread_of
 from edgewright.pipeline.fitting import check_outside_data, fit_run, many_processes
 from edgewright.pipeline.recipe import Recipe, load_recipe
+from edgewright.pipeline.recipe_tasks import TASK_RULES
 from edgewright.pipeline.run_dir import Progress, lock_run
 from edgewright.pipeline.shipping import export_run
 from edgewright.pipeline.training.results import MARKER, load_trained
@@ -189,10 +191,12 @@ class _Cell:
             found = self._tried(functools.partial(self._measure, first), reasons) or {}
         notes |= dict.fromkeys(found.pop("notes", ()))
         reason = found.pop("reason", "") or (reasons[0] if reasons else "")
+        # No metric of any task goes higher than 1, and none of a classifier below 0.
+        least = 0.0 if TASK_RULES[self.recipes[0].task].classifies else -math.inf
         return Row(
             choice=self.choice,
             scores=tuple(scores),
-            metric=spread_of(scores, most=1.0) if scores else None,  # no metric of any task goes higher
+            metric=spread_of(scores, most=1.0, least=least) if scores else None,
             seconds=sum(seconds) / len(seconds) if seconds else None,
             reason=reason,
             notes=tuple(notes),

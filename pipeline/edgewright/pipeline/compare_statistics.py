@@ -17,8 +17,10 @@ class Spread:
     interval: tuple[float, float] | None
 
 
-def spread_of(values: Sequence[float], most: float = math.inf) -> Spread:
-    """The mean of `values`, one for each seed, and its 95 % interval, cut off at `most`, the best that can be."""
+def spread_of(values: Sequence[float], most: float = math.inf, least: float = -math.inf) -> Spread:
+    """The mean of `values`, one for each seed, and its 95 % interval, cut off at `least` and `most`, which no value
+    can pass.
+    """
     count = len(values)
     mean = math.fsum(values) / count
     if count < 2 or not all(map(math.isfinite, values)):
@@ -27,7 +29,7 @@ def spread_of(values: Sequence[float], most: float = math.inf) -> Spread:
 
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     reach = float(t.ppf(0.5 + _CONFIDENCE / 2, count - 1)) * deviation / math.sqrt(count)
-    return Spread(mean, (mean - reach, min(mean + reach, most)))
+    return Spread(mean, (max(mean - reach, least), min(mean + reach, most)))
 
 
 def cannot_tell_apart(best: Sequence[float], other: Sequence[float]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgewright.runtime.errors import MachineError, RecipeError
 from edgewright.runtime.files import explain_os_error, sha256_of_file, write_json
+from edgewright.runtime.manifest import MANIFEST_NAME
 from edgewright.runtime.structure import StructureError, parse_json
 
 __all__ = ["RUN_FILES", "Progress", "finished_stage", "lock_run", "mark_stage", "read_run_json"]
@@ -31,8 +32,11 @@ def lock_run(run_dir: Path) -> Iterator[None]:
 
     Files that a killed process left half written are removed: nobody else can be writing them.
 
-    Raises `MachineError` when another process holds it or the folder cannot be written.
+    Raises `MachineError` when another process holds it or the folder cannot be written, `RecipeError` when it is a
+    bundle, which would not open with files of a run in it.
     """
+    if (run_dir / MANIFEST_NAME).exists():
+        raise RecipeError(f"{run_dir} is a bundle, not a run directory: name another folder")
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(run_dir / ".lock", os.O_RDWR | os.O_CREAT, 0o644)

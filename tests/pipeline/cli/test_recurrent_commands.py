@@ -63,6 +63,27 @@ def test_bench_of_another_task_s_run_is_one_line(cli: Call, made: Path, shipped:
     assert "name the run that it was exported from" in line
 
 
+def test_bench_of_a_run_with_other_columns_is_one_line(cli: Call, made: Path, tmp_path: Path) -> None:
+    rows = [f"{row},{row + 0.5},{row % 2}" for row in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,x,label", *rows]), encoding="utf-8")
+    recipe = RECIPE.replace(
+        '{source: "builtin:digits-rows", train_per_class: 20,', "{source: t.csv, series: id,"
+    )
+    (tmp_path / "recipe.yaml").write_text(recipe.replace("epochs: 3", "epochs: 1"), encoding="utf-8")
+    assert cli("fit", tmp_path / "recipe.yaml", "--out", tmp_path / "run").code == 0
+    line = cli("bench", made / "bundle", "--against", tmp_path / "run", "--seconds", 0.1).error()
+    assert "name the run that it was exported from" in line
+
+
+def test_a_bundle_is_no_place_for_a_run(cli: Call, made: Path) -> None:
+    before = sorted(made.rglob("*"))
+    for words in (("fit",), ("fit", "--restart"), ("compare", "--vary", "model=gru")):
+        line = cli(*words, made / "recipe.yaml", "--out", made / "bundle").error()
+        assert "is a bundle, not a run directory: name another folder" in line
+    assert sorted(made.rglob("*")) == before
+    assert cli("verify", made / "bundle").code == 0
+
+
 def test_gradients_and_layers_of_the_run(cli: Call, made: Path) -> None:
     answer = cli("gradients", made / "bundle.run")
     assert (answer.code, answer.err) == (0, "")
