@@ -168,6 +168,11 @@ def test_wide_form_of_a_classification(tmp_path: Path) -> None:
         )
 
 
+def test_numbered_columns_may_count_down() -> None:
+    found = recordings(CLASSIFY, {"w9": [1.0], "w5": [2.0], "w1": [3.0], "label": ["a"]}, layout="wide")
+    np.testing.assert_array_equal(found.series[0].values[:, 0], [1.0, 2.0, 3.0])
+
+
 def test_wide_form_with_several_features_and_targets() -> None:
     cells: dict[str, list[Any]] = {
         "x_1": [1, 10], "x_2": [2, 20], "y_1": [3, 30], "y_2": [4, 40], "out_1": [5, 50], "out_2": [6, None]
@@ -207,6 +212,12 @@ def test_wide_form_with_lists_of_any_length(tmp_path: Path) -> None:
         (CLASSIFY, {"n": ["a", "a"], "x": [1, 2], "label": ["u", "v"]}, {"series": "n"}, "names 'a' twice"),
         (REGRESS, {"x_1": [1], "y_1": [2]}, {"features": "x"}, "name what the columns of each begin with"),
         (CLASSIFY, {"when": [1], "x": [1], "label": ["a"]}, {"time": "when"}, "has no column of times"),
+        (
+            CLASSIFY,
+            {"t1": [1], "t10": [2], "t2": [3], "label": ["a"]},
+            {},
+            "in order, t2 stands after t10: sort",
+        ),
         (FORECAST, {"word": ["a", "b"]}, {}, "no numeric column: with layout: wide every series is one"),
     ],
 )

@@ -229,6 +229,7 @@ def _wide_rows(table: Table, recipe: Recipe, label: str | None) -> Recordings:
             raise DataError(
                 f"{table.name} has no numeric column to learn from: name what they begin with in data.features"
             )
+        _check_order(table, steps)
         columns = Columns((_VALUE,), (), roles.label)
         blocks = _blocks(
             table, [np.column_stack([table.numbers(column) for column in steps])], columns.features
@@ -258,6 +259,22 @@ def _wide_rows(table: Table, recipe: Recipe, label: str | None) -> Recordings:
             target = targets[row] if targets is not None else None
             series.append(Recording(names[row], block, None, target, None if own is None else (own,)))
     return Recordings(columns, tuple(series), tuple(skipped), tuple(notes))
+
+
+def _check_order(table: Table, steps: Sequence[str]) -> None:
+    """Raise `DataError` when numbered columns of one name stand in no order, neither up nor down."""
+    matches = [re.fullmatch(r"(.*?)(\d+)\D?", column) for column in steps]
+    numbered = [(match[1], int(match[2])) for match in matches if match is not None]
+    if len(numbered) < len(steps) or len({name for name, _ in numbered}) > 1:
+        return
+    if all(number <= before for (_, before), (_, number) in itertools.pairwise(numbered)):
+        return
+    for (_, before), (name, number) in itertools.pairwise(numbered):
+        if number < before:
+            raise DataError(
+                f"{table.name}: the columns are no steps in order, {name}{number} stands after {name}{before}: sort "
+                f"them, or set data.features: [{name.rstrip(' _.[-') or 'NAME'}]"
+            )
 
 
 _Rows = NDArray[np.float64] | list[NDArray[np.float64]]
