@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgewright.exporters import judge as judging
+from edgewright.exporters import latencies as timing
 from edgewright.exporters.onnx_graph import Graph
 from edgewright.exporters.timing import measure_latency
 from edgewright.exporters.verdict import FAIL
@@ -208,7 +208,7 @@ def test_another_budget_judges_again_and_makes_nothing_anew(
 
     monkeypatch.setattr(shipping, "export_graph", refuse)
     monkeypatch.setattr(shipping, "make_variant", refuse)
-    monkeypatch.setattr(judging, "measure_latency", lambda sides, _: measure_latency(sides, 0.05))
+    monkeypatch.setattr(timing, "measure_latency", lambda sides, _: measure_latency(sides, 0.05))
     wanted = ("variants=[fp32, int8-static]", "budget.require=interval", "budget.max_drop=0")
     outcome = export_run(run, tmp_path / "bundle", provider="cpu", overrides=wanted)
     assert (outcome.verdict.budget.max_drop, outcome.verdict.budget.require) == (0.0, "interval")
