@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from edgewright.exporters import judge as judging
+from edgewright.exporters import latencies as timing
 from edgewright.exporters.timing import Latency, measure_latency
 from edgewright.pipeline.shipping import export_run
 
@@ -88,7 +88,7 @@ def _export(run: Path, bundle: Path, event: str, part: str, which: int) -> bool:
 def main(run: Path, bundle: Path) -> list[dict[str, Any]]:
     """See the module."""
     torch.set_num_threads(1)
-    vars(judging)["measure_latency"] = _measure_briefly
+    vars(timing)["measure_latency"] = _measure_briefly
     found = []
     for event, part, which in MOMENTS:
         killed = _export(run, bundle, event, part, which)
