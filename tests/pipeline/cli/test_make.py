@@ -223,7 +223,9 @@ def test_interrupted_training_says_one_line_and_goes_on(cli: Call, shipped: Ship
 def test_interrupted_while_it_starts_there_is_no_traceback(shipped: Shipped, tmp_path: Path) -> None:
     """While torch is being imported: that is when most people notice a typing error."""
     process = start_process("fit", shipped.recipe, "--out", tmp_path / "run")
-    time.sleep(0.9)
+    loaded, deadline = Path(f"/proc/{process.pid}/maps"), time.monotonic() + 60
+    while "libtorch" not in loaded.read_text(encoding="utf-8") and time.monotonic() < deadline:
+        time.sleep(0.02)
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
