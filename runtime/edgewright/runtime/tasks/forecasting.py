@@ -47,8 +47,6 @@ class Forecast:
             and same_numbers(self.times, other.times)
         )
 
-    __hash__ = None  # type: ignore[assignment]
-
 
 class Forecasting(SeriesTask):
     """The device half of forecasting; `processor` holds `SeriesSettings`, with `forecast`, as plain values."""

@@ -42,8 +42,6 @@ class Embedding:
             return NotImplemented
         return self.lost == other.lost and np.array_equal(self.vector, other.vector)
 
-    __hash__ = None  # type: ignore[assignment]
-
 
 class SentenceEmbedding(EncoderTask):
     """The device half of sentence embedding; the graph pools and, where the checkpoint says so, normalises."""

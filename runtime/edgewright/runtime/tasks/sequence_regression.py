@@ -41,8 +41,6 @@ class Prediction:
             return NotImplemented
         return self.names == other.names and same_numbers(self.values, other.values)
 
-    __hash__ = None  # type: ignore[assignment]
-
 
 _Late = late(Prediction)
 
