@@ -15,10 +15,17 @@ GRADIENTS = "gradients.json"
 
 @dataclass(frozen=True)
 class LayerCurve:
-    """One layer in one direction: the norm of the gradient at each time step, from the first to the last.
+    """What reaches one direction of one layer.
 
-    `ratio` is what arrives at the far end over what leaves at the near end; `verdict` is "vanishes", "explodes" or
-    "healthy"; `advice` says what to try.
+    Attributes:
+        name: the layer's path, "layers.0", with " backward" for the direction that reads from the end.
+        direction: "forward" or "backward".
+        norms: norm of the loss's derivative by the layer's state after each step, the mean over the samples, in the
+            order in which the direction reads the steps. Of sequences of different lengths the ends stand together.
+        ratio: what is left at the first steps of what reaches the last ones; None where that is not a number.
+        verdict: "vanishes", "explodes" or "healthy".
+        reason: the verdict as a sentence.
+        advice: what to try, the most promising first; empty where all is well.
     """
 
     name: str

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edgewright.pipeline.gradient_curves import LayerCurve
 from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.models.recurrent.layers import RecurrentLayer, reversed_index, take_steps
 from edgewright.pipeline.models.recurrent.model import RecurrentModel, answer
@@ -17,7 +18,7 @@ from edgewright.pipeline.models.recurrent.readout import read_out
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.runtime.errors import TrainingError
 
-__all__ = ["GradientReport", "LayerGradient", "gradient_curves", "gradient_verdict"]
+__all__ = ["GradientReport", "gradient_curves", "gradient_verdict"]
 
 _SAMPLES = 8
 _STEPS = 1000
@@ -34,37 +35,13 @@ _LARGEST = 1e300  # what stands for a norm that is not finite: JSON has no infin
 
 
 @dataclass(frozen=True)
-class LayerGradient:
-    """What reaches one direction of one layer.
-
-    Attributes:
-        name: the layer's path, "layers.0", with " backward" for the direction that reads from the end.
-        direction: "forward" or "backward".
-        norms: norm of the loss's derivative by the layer's state after each step, the mean over the samples, in the
-            order in which the direction reads the steps. Of sequences of different lengths the ends stand together.
-        ratio: what is left at the first steps of what reaches the last ones; None where that is not a number.
-        verdict: "vanishes", "explodes" or "healthy".
-        reason: the verdict as a sentence.
-        advice: what to try, the most promising first; empty where all is well.
-    """
-
-    name: str
-    direction: str
-    norms: tuple[float, ...]
-    ratio: float | None
-    verdict: str
-    reason: str
-    advice: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class GradientReport:
     """The gradients of one moment of a training: so many `samples`, the longest of so many `steps`."""
 
     samples: int
     steps: int
     aligned: str
-    layers: tuple[LayerGradient, ...]
+    layers: tuple[LayerCurve, ...]
 
 
 def gradient_curves(
@@ -227,7 +204,7 @@ def _norms(
 
 def _judge(
     name: str, norms: NDArray[np.float64], top: float, network: Network, task: str, per_step: bool
-) -> LayerGradient:
+) -> LayerCurve:
     width = max(1, len(norms) // 20)
     far, near = float(norms[:width].mean()), float(norms[-width:].mean())
     ratio = far / near if near > 0 and far < _LARGEST else None
@@ -244,7 +221,7 @@ def _judge(
     elif ratio is None or ratio < _VANISHED:
         verdict, advice = "vanishes", _against_vanishing(network, task, per_step)
         reason = f"only {ratio or 0:.1e} of the gradient reaches the first of {steps} steps"
-    return LayerGradient(name, _direction(name), tuple(norms.tolist()), ratio, verdict, reason, advice)
+    return LayerCurve(name, _direction(name), tuple(norms.tolist()), ratio, verdict, reason, advice)
 
 
 def _against_vanishing(network: Network, task: str, per_step: bool) -> tuple[str, ...]:
