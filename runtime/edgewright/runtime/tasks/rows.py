@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
-__all__ = ["RowsTask", "as_rows_task", "chunks", "encode_all", "run_fixed", "run_samples"]
+__all__ = ["RowsTask", "as_rows_task", "chunks", "encode_all", "merge_rows", "run_fixed", "run_samples"]
 
 _LARGEST = 16 << 20
 """Characters or bytes of raw input that are encoded at once: their tokens take some ten times as much."""
@@ -103,10 +103,17 @@ def run_samples(
         fixed = run_fixed(task, run, batch_size)
     rows = [rows_task.rows(sample) for sample in samples]
     found = iter(_run_rows(rows_task, [row for own in rows for row in own], run, batch_size))
-    merged = [
-        rows_task.merge([next(found) for _ in own], sample, fixed)
-        for own, sample in zip(rows, samples, strict=True)
-    ]
+    return merge_rows(rows_task, samples, [[next(found) for _ in own] for own in rows], fixed)
+
+
+def merge_rows(
+    task: RowsTask, samples: Sequence[Feeds], rows: Sequence[Sequence[Feeds]], fixed: Sequence[Feeds]
+) -> Feeds:
+    """The outputs of each sample's rows, trimmed, as the outputs of the samples: one row of each for every sample.
+
+    Outputs with an entry for every token are padded with zeros to the longest sample.
+    """
+    merged = [task.merge(own, sample, fixed) for own, sample in zip(rows, samples, strict=True)]
     return {name: _stack([one[name] for one in merged]) for name in merged[0]}
 
 
