@@ -49,9 +49,9 @@ class Run:
     peak_mb: float
 
 
-def run(code: str, *arguments: Path) -> Run:
+def run(code: str, *arguments: object, threads: int = 1) -> Run:
     """Run `code` in a fresh interpreter; byte code is cached for both sides, as on an installed machine."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     # The child's own peak: RUSAGE_CHILDREN is the largest of all children, so each one is measured by its own parent.
     parent = (
