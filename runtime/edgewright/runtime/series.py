@@ -20,6 +20,7 @@ __all__ = [
     "Scales",
     "Series",
     "SeriesSettings",
+    "WideTable",
     "series_settings",
 ]
 
@@ -88,13 +89,28 @@ class ForecastSettings:
 
 
 @dataclass(frozen=True)
+class WideTable:
+    """The wide form of the table that training read.
+
+    Of a forecast every column is a series: `columns` names them, () are all that hold numbers. For other tasks every
+    row is one: `columns` are the features, whose steps lie in numbered columns (temp_0, temp_1, ...) or in lists; ()
+    are the steps of the only feature in all columns that hold numbers. `labels` are the names under which there may be
+    a column of classes, the first that a table has.
+    """
+
+    columns: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class SeriesSettings:
     """How a series becomes tensors; it stands in the manifest as `processor`.
 
     `features` are the columns that a graph takes, in its order; each becomes (value - mean) / std. `targets` are the
     columns it answers with, `target_mean` and `target_std` bring them back to the user's units; a forecast's targets
     are its first features. `step` is the trained time between two steps, in seconds or plain numbers. `per_series` maps
-    the name of a series to its own scales. Raises `ValueError` for settings that fit no series.
+    the name of a series to its own scales. `wide` is there where training read a wide table: the device then reads such
+    tables too. Raises `ValueError` for settings that fit no series.
     """
 
     features: tuple[str, ...]
@@ -111,6 +127,7 @@ class SeriesSettings:
     forecast: ForecastSettings | None = None
     per_series: Mapping[str, Scales] | None = field(default=None, repr=False)
     unseen: str = "refuse"
+    wide: WideTable | None = None
 
     def __post_init__(self) -> None:
         if not self.features:
@@ -134,6 +151,10 @@ class SeriesSettings:
                 raise ValueError("a forecast's targets must be its first features")
             if set(self.forecast.known) - set(self.features[count:]):
                 raise ValueError("forecast.known must be features other than the targets")
+        if self.wide is not None:
+            rows = self.forecast is None and bool(self.wide.columns)
+            if self.wide.columns != self.features if rows else len(self.features) != 1:
+                raise ValueError("wide.columns do not fit the features")
         for scales in (self._global(), *(self.per_series or {}).values()):
             _check_scale("features", self.features, scales[0], scales[1])
             _check_scale("targets", self.targets, scales[2], scales[3])

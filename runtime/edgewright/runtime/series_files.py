@@ -1,4 +1,4 @@
-"""Tables on disk to series and back: CSV, JSON lines and .npz in long form, one row for each step."""
+"""Tables on disk by columns, and back: CSV, JSON lines and .npz."""
 
 import csv
 import io
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.series_values import parse_number, parse_time
 from edgewright.runtime.structure import StructureError, parse_json
 
 __all__ = [
@@ -46,6 +47,38 @@ class Table:
     def rows(self) -> int:
         """How many rows there are."""
         return max((len(cells) for cells in self.columns.values()), default=0)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A column of cells as float64 [rows], NaN for a missing one. Raises `InputError` naming the line."""
+        cells = self.columns[name]
+        try:
+            if not any(isinstance(cell, str) and "_" in cell for cell in cells):
+                return np.array([np.nan if cell is None else float(cell) for cell in cells])
+        except (TypeError, ValueError):
+            pass
+        result = np.empty(len(cells))
+        for row, cell in enumerate(cells):
+            where = f"{self.path}, line {self.lines[row]}: the column {name!r}"
+            if isinstance(cell, str):
+                result[row] = parse_number(cell, where)
+            elif cell is None or isinstance(cell, (int, float)):
+                result[row] = np.nan if cell is None else cell
+            else:
+                raise InputError(
+                    f"{where} holds {type(cell).__name__} where a number is needed: give numbers"
+                )
+        return result
+
+    def times(self, name: str) -> NDArray[np.float64]:
+        """A column of cells as times, float64 [rows]. Raises `InputError` naming the line."""
+        return np.array(
+            [
+                parse_time(
+                    "" if cell is None else str(cell), f"{self.path}, line {self.lines[row]}: {name!r}"
+                )
+                for row, cell in enumerate(self.columns[name])
+            ]
+        )
 
 
 def regular_file(path: Path, wanted: str) -> None:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.series import Series, SeriesSettings
-from edgewright.runtime.series_files import Table, read_table, write_csv
-from edgewright.runtime.series_values import check_times, numbers, parse_number, parse_time, time_numbers
+from edgewright.runtime.series_files import read_table, write_csv
+from edgewright.runtime.series_values import check_times, numbers, time_numbers
+from edgewright.runtime.series_wide import is_wide, special_columns, wide_series
 
 __all__ = ["as_series", "columns_series", "label_of", "read_series", "series_csv"]
 
@@ -152,7 +153,7 @@ def columns_series(raw: Mapping[str, Any], settings: SeriesSettings, strict: boo
     named = {str(name): cells for name, cells in raw.items()}
     if "values" in named and "values" not in settings.features:
         return _ordered(_from_parts(named, len(settings.features)), settings)
-    time_name, series_name = _special(settings)
+    time_name, series_name = special_columns(settings)
     name = "" if series_name is None else _one_name(named.pop(series_name, ""), series_name)
     stamps = None if time_name is None else named.pop(time_name, None)
     where = label_of(Series(np.zeros((0, 0)), name=name))
@@ -207,22 +208,10 @@ def _from_parts(named: Mapping[str, Any], features: int) -> Series:
     )
 
 
-def _special(settings: SeriesSettings) -> tuple[str | None, str | None]:
-    """The columns that hold the time and the name of the series; None where the model has no use for them.
-
-    Series that were no table in training may have both without a name for the column.
-    """
-    time = settings.time_column or ("time" if settings.step is not None else None)
-    series = settings.series_column or ("series" if settings.per_series is not None else None)
-    return (
-        None if time in settings.features else time,
-        None if series in settings.features else series,
-    )
-
-
 def read_series(path: Path, settings: SeriesSettings) -> list[Series]:
     """Every series of a table, in the order in which they begin; the file may hold more columns than are used.
 
+    Where training read a wide table, the table is in that form, or a long one as every model takes it.
     Raises `InputError` naming the file and the line.
     """
     table = read_table(path)
@@ -231,11 +220,13 @@ def read_series(path: Path, settings: SeriesSettings) -> list[Series]:
             return [columns_series(table.columns, settings, strict=False)]
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
-    time_name, series_name = _special(settings)
+    if is_wide(table, settings):
+        return wide_series(table, settings)
+    time_name, series_name = special_columns(settings)
     names = [name for name in table.columns if name not in (time_name, series_name)]
     _places(names, settings, str(path), strict=False)
-    values = np.column_stack([_cells(table, feature) for feature in settings.features])
-    times = _times(table, time_name) if time_name is not None and time_name in table.columns else None
+    values = np.column_stack([table.numbers(feature) for feature in settings.features])
+    times = table.times(time_name) if time_name is not None and time_name in table.columns else None
     groups: dict[str, list[int]] = {}
     if series_name is not None and series_name in table.columns:
         for row, cell in enumerate(table.columns[series_name]):
@@ -270,38 +261,10 @@ def _cut(
     return Series(values[:-horizon], settings.features, own, name, future[:, ahead])
 
 
-def _cells(table: Table, name: str) -> NDArray[np.float64]:
-    cells = table.columns[name]
-    try:
-        if not any(isinstance(cell, str) and "_" in cell for cell in cells):
-            return np.array([np.nan if cell is None else float(cell) for cell in cells])
-    except (TypeError, ValueError):
-        pass
-    result = np.empty(len(cells))
-    for row, cell in enumerate(cells):
-        where = f"{table.path}, line {table.lines[row]}: the column {name!r}"
-        if isinstance(cell, str):
-            result[row] = parse_number(cell, where)
-        elif cell is None or isinstance(cell, (int, float)):
-            result[row] = np.nan if cell is None else cell
-        else:
-            raise InputError(f"{where} holds {type(cell).__name__} where a number is needed: give numbers")
-    return result
-
-
-def _times(table: Table, name: str) -> NDArray[np.float64]:
-    return np.array(
-        [
-            parse_time("" if cell is None else str(cell), f"{table.path}, line {table.lines[row]}: {name!r}")
-            for row, cell in enumerate(table.columns[name])
-        ]
-    )
-
-
 def series_csv(series: Series, settings: SeriesSettings) -> bytes:
     """A series as CSV that `read_series` turns into the same one again, to the last bit."""
     ordered = _ordered(series, settings)
-    time_name, series_name = _special(settings)
+    time_name, series_name = special_columns(settings)
     values = ordered.values
     if ordered.known is not None and settings.forecast is not None:
         future = np.full((len(ordered.known), values.shape[1]), np.nan)

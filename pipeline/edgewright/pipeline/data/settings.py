@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from edgewright.pipeline.data.audio_files import audio_settings_of
 from edgewright.pipeline.data.carried import Carried, carried_with
 from edgewright.pipeline.data.samples import SPLITS, Sample, Splits
+from edgewright.pipeline.data.table_recordings import LABEL_COLUMNS
 from edgewright.pipeline.data.vocabulary import one_thread, train_tokenizer
 from edgewright.pipeline.recipe import Recipe
 from edgewright.runtime.audio import AudioSettings, load_audio, log_mel
 from edgewright.runtime.errors import DataError, InputError
-from edgewright.runtime.series import ForecastSettings, Scales, Series, SeriesSettings
+from edgewright.runtime.series import ForecastSettings, Scales, Series, SeriesSettings, WideTable
 from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.text import TextSettings, load_tokenizer
@@ -59,6 +60,7 @@ def fit_settings(recipe: Recipe, splits: Splits) -> Fitted:
 
 def _fit_text(recipe: Recipe, splits: Splits) -> Fitted:
     limit = recipe.text.max_tokens
+    assert limit != "auto", "a recurrent net is told a number"
     carried = carried_with(recipe)
     content = carried.tokenizer or train_tokenizer([sample.raw for sample in splits.train], recipe.text)
     tokenizer = load_tokenizer(content)
@@ -139,11 +141,23 @@ def _fit_series(recipe: Recipe, splits: Splits) -> Fitted:
         forecast=forecast,
         per_series=per_series,
         unseen=data.unseen,
+        wide=_wide(recipe),
     )
     _try(recipe, settings, splits)
     step_note = carried.step_note(step)
     notes = [_carried_note(carried)] if scales != fitted else []
     return Fitted(settings, {}, (*notes, *([step_note] if step_note else [])))
+
+
+def _wide(recipe: Recipe) -> WideTable | None:
+    """How the device reads a table like that of the training, where that was in wide form."""
+    data = recipe.data
+    if data.layout == "long":
+        return None
+    if recipe.task == "forecasting":
+        return WideTable(data.target or ())
+    labels = () if recipe.task == "sequence-regression" else data.target or LABEL_COLUMNS
+    return WideTable(data.features or (), labels)
 
 
 def _carried_note(carried: Carried) -> str:

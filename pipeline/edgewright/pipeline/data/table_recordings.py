@@ -5,8 +5,6 @@ one step of many series, a column each; for the other tasks a row is a whole ser
 ("temp_0", "temp_1", ..., or all numeric columns where there is only one feature), or a list in one cell.
 """
 
-import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,10 +18,13 @@ from edgewright.pipeline.recipe import Recipe
 from edgewright.pipeline.recipe_tasks import TASK_RULES
 from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.series_values import numbers, time_numbers
+from edgewright.runtime.series_wide import check_order, filled_part, numbered_columns, row_block, row_names
 
-__all__ = ["table_recordings"]
+__all__ = ["LABEL_COLUMNS", "table_recordings"]
 
-_LABELS = ("label", "class", "target")
+LABEL_COLUMNS = ("label", "class", "target")
+"""What the column of the classes may be called where the recipe does not name it."""
+
 _VALUE = "value"
 
 
@@ -67,10 +68,10 @@ def _roles(table: Table, recipe: Recipe, has_label: bool) -> _Roles:
             raise DataError(
                 f"data.target: a classifier has one column of classes, not {len(given)}: name one"
             )
-        label = given[0] if given else next((name for name in _LABELS if name in table.cells), None)
+        label = given[0] if given else next((name for name in LABEL_COLUMNS if name in table.cells), None)
         if label is None:
             raise DataError(
-                f"{table.name} has no column called {', '.join(_LABELS[:-1])} or {_LABELS[-1]}: "
+                f"{table.name} has no column called {', '.join(LABEL_COLUMNS[:-1])} or {LABEL_COLUMNS[-1]}: "
                 f"name the column of the classes in data.target; it has {', '.join(table.columns[:20])}"
             )
         return _Roles(series, time, label, (), known)
@@ -199,11 +200,10 @@ def _wide_columns(table: Table, recipe: Recipe) -> Recordings:
     skipped = []
     for name in names:
         values = table.numbers(name)
-        filled = np.flatnonzero(~np.isnan(values))
-        if not len(filled):
+        part = filled_part(values)
+        if not part.stop:
             skipped.append(Skipped(name, "has no value at all"))
             continue
-        part = slice(int(filled[0]), int(filled[-1]) + 1)
         series.append(Recording(name, values[part, np.newaxis], None if times is None else times[part]))
     return Recordings(Columns((_VALUE,), (_VALUE,)), tuple(series), tuple(skipped), tuple(notes))
 
@@ -229,7 +229,10 @@ def _wide_rows(table: Table, recipe: Recipe, label: str | None) -> Recordings:
             raise DataError(
                 f"{table.name} has no numeric column to learn from: name what they begin with in data.features"
             )
-        _check_order(table, steps)
+        try:
+            check_order(steps, "sort them, or set data.features: [{name}]")
+        except InputError as error:
+            raise DataError(f"{table.name}: {error}") from None
         columns = Columns((_VALUE,), (), roles.label)
         blocks = _blocks(
             table, [np.column_stack([table.numbers(column) for column in steps])], columns.features
@@ -261,22 +264,6 @@ def _wide_rows(table: Table, recipe: Recipe, label: str | None) -> Recordings:
     return Recordings(columns, tuple(series), tuple(skipped), tuple(notes))
 
 
-def _check_order(table: Table, steps: Sequence[str]) -> None:
-    """Raise `DataError` when numbered columns of one name stand in no order, neither up nor down."""
-    matches = [re.fullmatch(r"(.*?)(\d+)\D?", column) for column in steps]
-    numbered = [(match[1], int(match[2])) for match in matches if match is not None]
-    if len(numbered) < len(steps) or len({name for name, _ in numbered}) > 1:
-        return
-    if all(number <= before for (_, before), (_, number) in itertools.pairwise(numbered)):
-        return
-    for (_, before), (name, number) in itertools.pairwise(numbered):
-        if number < before:
-            raise DataError(
-                f"{table.name}: the columns are no steps in order, {name}{number} stands after {name}{before}: sort "
-                f"them, or set data.features: [{name.rstrip(' _.[-') or 'NAME'}]"
-            )
-
-
 _Rows = NDArray[np.float64] | list[NDArray[np.float64]]
 """One value column of a wide table: [rows, steps], or an array of any length for each row."""
 
@@ -296,36 +283,26 @@ def _rows_of(table: Table, name: str, key: str) -> _Rows:
             except InputError as error:
                 raise DataError(f"{table.name}: {error}") from None
         return result
-    pattern = re.compile(rf"{re.escape(name)}[ _.\[-]*(\d+)\]?")
-    found = [(int(match[1]), column) for column in table.columns if (match := pattern.fullmatch(column))]
+    try:
+        found = numbered_columns(table.columns, name)
+    except InputError as error:
+        raise DataError(f"{table.name}: {error}") from None
     if not found:
         raise DataError(
             f"{key}: {table.name} has no columns {name}_0, {name}_1, ... and no column of lists called {name!r}: "
             f"it has {', '.join(table.columns[:20])}"
         )
-    found.sort()
-    for (before, _), (number, column) in itertools.pairwise(found):
-        if number != before + 1:
-            raise DataError(
-                f"{table.name}: the columns of {name!r} jump from {before} to {number} ({column!r})"
-            )
-    return np.column_stack([table.numbers(column) for _, column in found])
+    return np.column_stack([table.numbers(column) for column in found])
 
 
 def _blocks(table: Table, values: Sequence[_Rows], names: Sequence[str]) -> list[NDArray[np.float64]]:
     """[steps, columns] of each row, without the empty steps at its end."""
     blocks = []
     for row in range(table.rows):
-        parts = [value[row] for value in values]
-        for name, part in zip(names, parts, strict=True):
-            if len(part) != len(parts[0]):
-                raise DataError(
-                    f"{table.name}, {table.place(row)}: {len(parts[0])} values of {names[0]!r} and {len(part)} of "
-                    f"{name!r}: give as many of each"
-                )
-        block = np.column_stack(parts)
-        filled = np.flatnonzero(~np.isnan(block).all(axis=1))
-        blocks.append(block[: int(filled[-1]) + 1 if len(filled) else 0])
+        try:
+            blocks.append(row_block([value[row] for value in values], names))
+        except InputError as error:
+            raise DataError(f"{table.name}, {table.place(row)}: {error}") from None
     return blocks
 
 
@@ -340,8 +317,7 @@ def _as_long_as(block: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
 def _row_names(table: Table, column: str | None) -> list[str]:
     """The name of each row: its number, or what the series column says."""
     if column is None:
-        width = len(str(table.rows - 1))
-        return [f"{row:0{width}d}" for row in range(table.rows)]
+        return row_names(table.rows)
     names = []
     seen: set[str] = set()
     for row, cell in enumerate(table.texts(column)):

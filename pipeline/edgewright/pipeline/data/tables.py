@@ -5,7 +5,6 @@ means the same here and there. Parquet, and a CSV too large for that, are read b
 """
 
 import csv
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from edgewright.pipeline.recipe_text import did_you_mean
 from edgewright.runtime import series_files
 from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.series_values import numbers, parse_number, parse_time, time_numbers
+from edgewright.runtime.series_wide import is_number, mostly_numbers
 
 __all__ = ["TABLE_SUFFIXES", "Table", "check_header", "read_table"]
 
@@ -84,9 +84,7 @@ class Table:
         cells = self.cells[column]
         if isinstance(cells, np.ndarray):
             return bool(cells.dtype.kind in "fiub")
-        filled = [cell for cell in itertools.islice(iter(cells), 10_000) if cell is not None and cell != ""]
-        right = sum(1 for cell in filled if _is_number(cell))
-        return right > len(filled) / 2 or not filled
+        return mostly_numbers(cells)
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         """The column as float64 [rows], NaN where a cell is missing.
@@ -119,7 +117,7 @@ class Table:
                 result[row] = parse_number(cell, f"{self.place(row)}: the column {column!r}")
             elif cell is None:
                 result[row] = math.nan
-            elif _is_number(cell):
+            elif is_number(cell):
                 result[row] = float(cell)
             else:
                 raise InputError(
@@ -195,7 +193,7 @@ def _read_large_csv(path: Path, text_columns: Sequence[str]) -> Table | None:
         return None
     delimiter = max(",;\t", key=first.count)
     header = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
-    if len(set(header)) != len(header) or not all(header) or all(map(_is_number, header)):
+    if len(set(header)) != len(header) or not all(header) or all(map(is_number, header)):
         return None
     convert = arrow_csv.ConvertOptions(
         null_values=_MISSING,
@@ -260,18 +258,6 @@ def _plain_numbers(cells: Sequence[Any]) -> NDArray[np.float64] | None:
         return np.array([float(cell) if cell else math.nan for cell in cells])
     except (TypeError, ValueError):
         return None
-
-
-def _is_number(cell: object) -> bool:
-    if isinstance(cell, bool):
-        return True
-    if isinstance(cell, str):
-        try:
-            parse_number(cell, "")
-        except InputError:
-            return False
-        return True
-    return isinstance(cell, (int, float, np.integer, np.floating))
 
 
 def _text(cell: object) -> str | None:
