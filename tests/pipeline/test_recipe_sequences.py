@@ -11,7 +11,7 @@ from edgewright.pipeline.tasks.metric_names import TASK_METRICS
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.tasks import TASKS
 
-SEQUENCES = [task for task in TASKS if task != "image-classification"]
+SEQUENCES = [task for task in TASKS if TASK_RULES[task].recurrent]
 
 
 def recipe(task: str, **changes: Any) -> Recipe:
@@ -54,13 +54,13 @@ def test_every_task_has_rules_and_metrics() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_saved_recipe_says_nothing_that_belongs_to_other_tasks(task: str) -> None:
-    model = "resnet18" if task == "image-classification" else "gru"
+    model = {"vision": "resnet18", "recurrent": "gru", "encoder": "./bert"}[TASK_RULES[task].models[0]]
     plain = recipe(task, model=model).to_plain()
     rules = TASK_RULES[task]
     assert set(plain["data"]) == rules.data
-    sections = {"input", "network", "forecast", "text", "audio"}
+    sections = {"input", "network", "forecast", "text", "question", "zero_shot", "audio"}
     assert sections & set(plain) == rules.sections
-    assert ("loss" in plain["training"]) == (not rules.classifies)
+    assert ("loss" in plain["training"]) == rules.regresses
 
 
 def test_keys_of_sequences_change_no_recipe_of_images() -> None:

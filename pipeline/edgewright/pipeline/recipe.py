@@ -11,7 +11,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from edgewright.pipeline.recipe_data import Data
+from edgewright.pipeline.recipe_encoders import Questions, Text, ZeroShot
+from edgewright.pipeline.recipe_paths import BUILTIN_PREFIX, RUN_WEIGHTS, WEIGHT_WORDS, resolve_paths
+from edgewright.pipeline.recipe_rules import ENCODER, TASK_RULES, family_of, is_recurrent
 from edgewright.pipeline.recipe_sections import (
+    AUTO_ENCODER,
     AUTO_RECURRENT,
     AUTO_VARIANTS,
     VARIANTS,
@@ -22,20 +26,15 @@ from edgewright.pipeline.recipe_sections import (
     Transfer,
     check_variants,
 )
-from edgewright.pipeline.recipe_sequences import Audio, Forecast, Network, Text
-from edgewright.pipeline.recipe_tasks import (
-    TASK_RULES,
-    check_task,
-    fill_defaults,
-    is_recurrent,
-    only_own_keys,
-)
+from edgewright.pipeline.recipe_sequences import Audio, Forecast, Network
+from edgewright.pipeline.recipe_tasks import check_task, fill_defaults, only_own_keys, weight_words
 from edgewright.pipeline.recipe_text import did_you_mean, parse_yaml, sentences
 from edgewright.pipeline.recipe_values import Section
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.files import canonical_json, sha256_of_bytes
 
 __all__ = [
+    "AUTO_ENCODER",
     "AUTO_RECURRENT",
     "AUTO_VARIANTS",
     "BUILTIN_PREFIX",
@@ -48,20 +47,19 @@ __all__ = [
     "Input",
     "Network",
     "Quantization",
+    "Questions",
     "Recipe",
     "Text",
     "Training",
     "Transfer",
+    "ZeroShot",
     "load_recipe",
     "override_export",
     "recipe_from_plain",
     "recipe_json_schema",
 ]
 
-BUILTIN_PREFIX = "builtin:"
-
 _MAX_BYTES = 1 << 20
-_RUN_WEIGHTS = "weights.safetensors"
 
 _AFTER_TRAINING = ("variants", "quantization", "budget")
 """The sections that do not touch the trained weights."""
@@ -72,16 +70,22 @@ def _data(value: Any) -> Any:
 
 
 class Recipe(Section):
-    """Everything that decides what comes out of a run."""
+    """Everything that decides what comes out of a run.
+
+    `model` is a name of 'edgewright models', rnn, lstm or gru, or a checkpoint of an encoder: a folder, a name of the
+    hub, or package:NAME for one that an installed package carries.
+    """
 
     task: str
     model: str = Field(min_length=1)
     data: Annotated[Data, BeforeValidator(_data)]
-    weights: str = Field(default="imagenet", min_length=1)  # none for a recurrent model
+    weights: str = Field(default="imagenet", min_length=1)  # none for a recurrent model, else pretrained
     input: Input = Input()
     network: Network = Network()
     forecast: Forecast = Forecast()
     text: Text = Text()
+    question: Questions = Questions()
+    zero_shot: ZeroShot = ZeroShot()
     audio: Audio = Audio()
     transfer: Transfer = Transfer()
     training: Training = Training()
@@ -107,24 +111,9 @@ class Recipe(Section):
                 f"choose from {', '.join(TASK_RULES)}"
             )
         check_task(self)
-        extraction = self.transfer.mode == "feature-extraction"
-        trained = "the path of a run" if self.is_recurrent else "imagenet or a path"
         if self.weights == "none":
-            if extraction:
-                raise ValueError(
-                    "transfer.mode: feature-extraction keeps the backbone as it is, and weights: none makes "
-                    f"it random: use weights: {trained}, or mode: fine-tuning"
-                )
-            if self.transfer.unfreeze != "all":
-                raise ValueError(
-                    "transfer.unfreeze: with weights: none the frozen layers would stay random: "
-                    f"use unfreeze: all, or weights: {trained}"
-                )
-            if self.transfer.head == "keep":
-                raise ValueError(
-                    "transfer.head: weights: none has no trained head to keep: "
-                    f"use head: new, or weights: {trained}"
-                )
+            self._can_start_at_random()
+        extraction = self.transfer.mode == "feature-extraction"
         if extraction and self.training.augment != "none":
             raise ValueError(
                 "training.augment: feature-extraction sees each image once, so it cannot be augmented: "
@@ -137,17 +126,48 @@ class Recipe(Section):
             )
         return self
 
+    def _can_start_at_random(self) -> None:
+        words = [word for word in weight_words(self.task, self.model) if word != "none"]
+        trained = f"{words[0]} or a path" if words else "the path of a run"
+        if self.transfer.mode == "none":
+            raise ValueError(
+                "transfer.mode: none ships the weights as they are, and weights: none makes them random: "
+                f"use weights: {trained}, or mode: fine-tuning"
+            )
+        if self.transfer.mode == "feature-extraction":
+            raise ValueError(
+                "transfer.mode: feature-extraction keeps the backbone as it is, and weights: none makes "
+                f"it random: use weights: {trained}, or mode: fine-tuning"
+            )
+        if self.transfer.unfreeze != "all":
+            raise ValueError(
+                "transfer.unfreeze: with weights: none the frozen layers would stay random: "
+                f"use unfreeze: all, or weights: {trained}"
+            )
+        if self.transfer.head == "keep":
+            raise ValueError(
+                "transfer.head: weights: none has no trained head to keep: "
+                f"use head: new, or weights: {trained}"
+            )
+
     @property
     def wanted_variants(self) -> tuple[str, ...]:
-        """The precisions to make: the list, or `AUTO_VARIANTS`, or `AUTO_RECURRENT` for a recurrent net."""
+        """The precisions to make: the list, or what auto means for the kind of model."""
         if self.variants != "auto":
             return self.variants
+        if self.is_encoder:
+            return AUTO_ENCODER
         return AUTO_RECURRENT if self.is_recurrent else AUTO_VARIANTS
 
     @property
     def is_recurrent(self) -> bool:
         """Whether the model is a recurrent net."""
         return is_recurrent(self.model)
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether the model is a checkpoint of an encoder."""
+        return family_of(self.task, self.model) == ENCODER
 
     @property
     def split_seed(self) -> int:
@@ -161,7 +181,8 @@ class Recipe(Section):
     def digest(self) -> str:
         """Hex SHA-256 of the whole recipe, the same wherever its folder lies.
 
-        Of the data folder and the weights file only the name counts: what is in them has its own digests.
+        Of the folders of data and model and of the weights file only the name counts: what is in them has its own
+        digests.
         """
         return _digest(self.to_plain())
 
@@ -178,6 +199,8 @@ class Recipe(Section):
 def _digest(plain: dict[str, Any]) -> str:
     plain["data"]["source"] = Path(plain["data"]["source"]).name
     plain["weights"] = Path(plain["weights"]).name
+    model = Path(plain["model"])
+    plain["model"] = model.name if model.is_absolute() else plain["model"]
     return sha256_of_bytes(canonical_json(plain).encode())
 
 
@@ -211,7 +234,7 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(
             f"{path.name}: expected keys such as task, model and data, found {type(document).__name__}"
         )
-    _resolve(document, path.absolute().parent)
+    resolve_paths(document, path.absolute().parent)
     for override in overrides:
         _override(document, override)
     recipe = recipe_from_plain(document, path.name)
@@ -220,14 +243,14 @@ def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def _check_weights(recipe: Recipe, where: str) -> None:
-    if recipe.weights in ("imagenet", "none") or Path(recipe.weights).is_file():
+    if recipe.weights in WEIGHT_WORDS or Path(recipe.weights).is_file():
         return
     if Path(recipe.weights).is_dir():
         raise RecipeError(
-            f"{where}: weights: the folder {recipe.weights} has no {_RUN_WEIGHTS}: "
+            f"{where}: weights: the folder {recipe.weights} has no {RUN_WEIGHTS}: "
             "name the folder of a finished run, or a .safetensors file"
         )
-    words = ("none",) if recipe.is_recurrent else ("imagenet", "none")
+    words = weight_words(recipe.task, recipe.model)
     near = did_you_mean(Path(recipe.weights).name, words)
     raise RecipeError(
         f"{where}: weights: there is no file {recipe.weights}{near}: "
@@ -275,35 +298,6 @@ def _read(path: Path) -> str:
         raise RecipeError(f"cannot read {path}: {error.strerror or error}") from None
 
 
-def _resolve(document: dict[str, Any], folder: Path) -> None:
-    """Make the paths of `document` absolute."""
-    data, weights = document.get("data"), document.get("weights")
-    if isinstance(data, str):
-        document["data"] = _absolute(data, folder)
-    elif isinstance(data, dict) and isinstance(data.get("source"), str):
-        data["source"] = _absolute(data["source"], folder)
-    if isinstance(weights, str) and weights not in ("imagenet", "none"):
-        document["weights"] = _weights_file(_absolute(weights, folder))
-
-
-def _weights_file(written: str) -> str:
-    """The weights in the folder of a run; anything else as it is."""
-    try:
-        inside = Path(written) / _RUN_WEIGHTS
-        return str(inside) if inside.is_file() else written
-    except (ValueError, OSError):
-        return written
-
-
-def _absolute(written: str, folder: Path) -> str:
-    if not written or written.startswith(BUILTIN_PREFIX):
-        return written
-    try:
-        return str(Path(folder / Path(written).expanduser()).resolve())
-    except (RuntimeError, ValueError, OSError):  # "~nobody", a null byte, a loop of links
-        return written
-
-
 def _override(document: dict[str, Any], override: str) -> None:
     name, sign, text = override.partition("=")
     keys = name.strip().split(".")
@@ -323,5 +317,5 @@ def _override(document: dict[str, Any], override: str) -> None:
             raise RecipeError(f"--set {override}: {key} holds no keys")
         section = inner
     section[keys[-1]] = value
-    if keys[0] in ("data", "weights"):
-        _resolve(document, Path.cwd())
+    if keys[0] in ("data", "weights", "model"):
+        resolve_paths(document, Path.cwd())

@@ -8,6 +8,7 @@ from edgewright.pipeline.recipe_text import did_you_mean
 from edgewright.pipeline.recipe_values import PositiveOrNone, Section, Seed, none_word
 
 __all__ = [
+    "AUTO_ENCODER",
     "AUTO_RECURRENT",
     "AUTO_VARIANTS",
     "VARIANTS",
@@ -24,6 +25,9 @@ AUTO_VARIANTS = ("fp32", "fp16", "int8-dynamic", "int8-static")
 
 AUTO_RECURRENT = ("fp32", "fp16", "int8-dynamic")
 """What `variants: auto` means for recurrent nets, whose cells have no statically quantised form."""
+
+AUTO_ENCODER = ("fp32", "fp16", "int8-dynamic")
+"""What `variants: auto` means for encoders: static scales rarely hold for all that a text may be."""
 
 VARIANTS = (*AUTO_VARIANTS, "int4")
 """What a recipe may list: the names of `edgewright.exporters.precision`."""
@@ -75,24 +79,38 @@ class Input(Section):
 
 
 class Transfer(Section):
-    """How much of the pretrained model is kept.
+    """How much of the pretrained model is kept. `mode` none ships a checkpoint as it is, and trains nothing.
 
     `unfreeze` is "all", a number of last blocks (the head is the last), or names and globs. `head_epochs`
     trains the head alone first; then the earliest block learns at the learning rate divided by
-    `rate_divisor`, the head at the full rate. Where `weights` is none the defaults are unfreeze all,
+    `rate_divisor`, the head at the full rate; with `layer_decay` every block learns at the rate of the next one times
+    this. Where `weights` is none the defaults are unfreeze all,
     head_epochs 0 and rate_divisor 1. `engine` runs the frozen backbone of a feature extraction.
     """
 
-    mode: Literal["fine-tuning", "feature-extraction"] = "fine-tuning"
+    mode: Literal["fine-tuning", "feature-extraction", "none"] = "fine-tuning"
     unfreeze: Annotated[Literal["all"] | int | tuple[str, ...], BeforeValidator(_unfreeze)] = 2
     head_epochs: int = Field(default=1, ge=0)
     rate_divisor: float = Field(default=100.0, ge=1)
+    layer_decay: Annotated[Annotated[float, Field(gt=0, le=1)] | None, BeforeValidator(none_word)] = None
     gradual: bool = False
     head: Literal["new", "keep"] = "new"
     engine: Literal["auto", "torch", "onnx"] = "auto"
 
     @model_validator(mode="after")
     def _fits_the_mode(self) -> Self:
+        if self.layer_decay is not None:
+            if self.mode != "fine-tuning":
+                raise ValueError(
+                    "layer_decay needs mode: fine-tuning, nothing but a head trains here: remove it"
+                )
+            if self.rate_divisor not in (1.0, 100.0):
+                raise ValueError("layer_decay takes the place of rate_divisor: keep one of them")
+        if self.mode == "none":
+            if self.unfreeze != 1 or self.gradual:
+                raise ValueError("none trains nothing: remove unfreeze and gradual, or use mode: fine-tuning")
+            if self.head != "keep":
+                raise ValueError("none keeps the checkpoint's head: remove head, or use mode: fine-tuning")
         if self.mode == "feature-extraction":
             if self.unfreeze != 1:
                 raise ValueError(
@@ -102,7 +120,7 @@ class Transfer(Section):
                 raise ValueError("gradual unfreezing needs mode: fine-tuning")
         elif self.engine != "auto":
             raise ValueError(
-                "engine is for mode: feature-extraction, fine-tuning always runs in torch: remove the key"
+                f"engine is for mode: feature-extraction, {self.mode} always runs in torch: remove the key"
             )
         return self
 
@@ -114,7 +132,9 @@ class Training(Section):
     what is not an image; `epochs` to more where a recurrent net starts from random weights, and `least_steps` there to
     600: few samples are gone through more often than `epochs` says, until there were so many updates. `metric` defaults
     to that of the task: r2 (the share of the variance explained) for regression, skill (the share of the seasonal-naive
-    forecast's error that is saved) for forecasting, accuracy for the rest. `loss` is that of regression and
+    forecast's error that is saved) for forecasting, span-f1, f1 and neighbour-accuracy for entities, answers and
+    embeddings, micro-f1 where any number of labels may hold, accuracy for the rest. A schedule that is linear rises
+    over the share `warmup` of the steps and then falls to 0. `loss` is that of regression and
     forecasting; None is mse for the one and mae for the other.
     """
 
@@ -124,7 +144,8 @@ class Training(Section):
     lr: Annotated[Literal["auto"] | float, BeforeValidator(_rate)] = "auto"
     optimizer: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = Field(default=0.01, ge=0)
-    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    schedule: Literal["one-cycle", "cosine", "constant", "linear"] = "one-cycle"
+    warmup: float = Field(default=0.1, ge=0, lt=1)
     clip_norm: Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(none_word)] = 1.0
     seed: Seed = 0
     early_stopping: PositiveOrNone = None
@@ -136,6 +157,12 @@ class Training(Section):
     precision: Literal["no", "bf16", "fp16"] = "no"
     checkpoint_seconds: float = Field(default=60.0, ge=0)
     loss: Annotated[Literal["mse", "mae", "huber"] | None, BeforeValidator(none_word)] = None
+
+    @model_validator(mode="after")
+    def _only_a_linear_schedule_warms_up(self) -> Self:
+        if self.warmup != 0.1 and self.schedule != "linear":
+            raise ValueError(f"warmup is for schedule: linear, not for {self.schedule}: remove the key")
+        return self
 
 
 class Quantization(Section):

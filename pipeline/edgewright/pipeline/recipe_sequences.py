@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from edgewright.pipeline.recipe_values import Names, Section, none_word
 
-__all__ = ["Audio", "Forecast", "Network", "Text"]
+__all__ = ["Audio", "Forecast", "Network"]
 
 
 class Network(Section):
@@ -54,18 +54,6 @@ class Forecast(Section):
                 "raise context, or use anchor: last"
             )
         return self
-
-
-class Text(Section):
-    """How sentences become tokens: a vocabulary of so many entries is learnt from the training texts.
-
-    A text of more than `max_tokens` tokens is cut at its end, or refused.
-    """
-
-    vocabulary: int = Field(default=8000, ge=300, le=1_000_000)
-    max_tokens: int = Field(default=256, ge=1, le=65536)
-    lowercase: bool = True
-    policy: Literal["truncate", "refuse"] = "truncate"
 
 
 class Audio(Section):

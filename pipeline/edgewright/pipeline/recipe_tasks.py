@@ -1,131 +1,85 @@
 """Which keys of a recipe belong to which task and model, what they default to there, and what cannot work together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgewright.pipeline.recipe_encoders import check_encoder, check_text, own_text, text_defaults
+from edgewright.pipeline.recipe_rules import (
+    BUILTIN_DATA,
+    ENCODER,
+    RECURRENT,
+    RECURRENT_MODELS,
+    TASK_RULES,
+    VISION,
+    TaskRules,
+    family_of,
+    optional_sections,
+)
 from edgewright.pipeline.recipe_text import did_you_mean
-from edgewright.pipeline.recipe_values import Section
-from edgewright.pipeline.tasks.metric_names import TASK_METRICS
+from edgewright.pipeline.recipe_values import changed_keys
+from edgewright.pipeline.tasks.metric_names import metrics_of
 
 if TYPE_CHECKING:
     from edgewright.pipeline.recipe import Recipe
 
 __all__ = [
-    "BUILTIN_DATA",
+    "LEAST_STEPS",
     "RECURRENT_MODELS",
     "TASK_RULES",
-    "TaskRules",
     "check_task",
     "fill_defaults",
-    "is_recurrent",
     "only_own_keys",
+    "weight_words",
 ]
-
-RECURRENT_MODELS = ("rnn", "lstm", "gru")
-
-_CLASSES = frozenset({"classes", "train_per_class"})
-_TABLE = frozenset(
-    {"format", "layout", "series", "time", "features", "target", "stride", "split", "missing", "irregular", "step",
-     "min_length"}
-)  # fmt: skip
-_FILE = frozenset(
-    {"source", "validation", "calibration", "calibration_limit", "evaluation", "max_bad", "seed"}
-)
-
-
-@dataclass(frozen=True)
-class TaskRules:
-    """What a recipe of one task may say.
-
-    `sections` and `data` are the keys that belong to it beside those of every task; `network` those of its network
-    that do not, with the reason. `epochs` is how long a model trains that starts
-    from random weights.
-    """
-
-    sections: frozenset[str]
-    data: frozenset[str]
-    recurrent: bool = True
-    classifies: bool = True
-    epochs: int = 30
-    network: Mapping[str, str] | None = None
-
-
-_NO_EMBEDDING = {"embedding": "only texts are embedded"}
-
-TASK_RULES: Mapping[str, TaskRules] = {
-    "image-classification": TaskRules(frozenset({"input"}), _FILE | _CLASSES, recurrent=False, epochs=5),
-    "sequence-classification": TaskRules(
-        frozenset({"network"}), _FILE | _CLASSES | _TABLE | {"window"}, network=_NO_EMBEDDING
-    ),
-    "sequence-regression": TaskRules(
-        frozenset({"network"}),
-        _FILE | _TABLE | {"window"},
-        classifies=False,
-        network={**_NO_EMBEDDING, "readout": "every step has an answer of its own"},
-    ),
-    "forecasting": TaskRules(
-        frozenset({"network", "forecast"}),
-        _FILE | _TABLE | {"unseen"},
-        classifies=False,
-        network=_NO_EMBEDDING,
-    ),
-    "text-classification": TaskRules(
-        frozenset({"network", "text"}),
-        _FILE | _CLASSES | {"format", "text", "label"},
-        epochs=10,
-    ),
-    "audio-classification": TaskRules(
-        frozenset({"network", "audio"}), _FILE | _CLASSES, network=_NO_EMBEDDING
-    ),
-}
-"""A task that a recipe may name, and its rules: one for each of `edgewright.runtime.tasks.TASKS`."""
-
-BUILTIN_DATA: Mapping[str, Mapping[str, Any]] = {
-    "builtin:co2": {"time": "date", "target": ["co2"], "missing": "interpolate"},
-}
-"""What a recipe need not say about the columns of a built-in set."""
 
 LEAST_STEPS = 600
 """Updates that a recurrent net gets from random weights, however few its samples, unless a recipe counts its epochs."""
 
-_REGRESSIONS = tuple(task for task, rules in TASK_RULES.items() if not rules.classifies)
-_OPTIONAL_SECTIONS = frozenset().union(*(rules.sections for rules in TASK_RULES.values()))
+ENCODER_EPOCHS = {"fine-tuning": 3, "feature-extraction": 10}
+"""How long a checkpoint learns: it knows its language already, and a head on kept features costs next to nothing."""
 
 
-def is_recurrent(model: object) -> bool:
-    """Whether a recipe's `model` is a recurrent net."""
-    return model in RECURRENT_MODELS
+def weight_words(task: str, model: object) -> tuple[str, ...]:
+    """What `weights` may be beside a path, for this kind of model."""
+    published = {VISION: ("imagenet",), ENCODER: ("pretrained",), RECURRENT: ()}[family_of(task, model)]
+    return (*published, "none")
 
 
 def fill_defaults(document: Mapping[str, Any], builtin: bool) -> dict[str, Any]:
     """`document` with the defaults that depend on its task, model and other keys. `builtin`: so is its data."""
     result = dict(document)
-    rules = TASK_RULES.get(str(result.get("task")))
-    recurrent = is_recurrent(result.get("model"))
-    if recurrent:
-        result.setdefault("weights", "none")
+    task = str(result.get("task"))
+    rules, family = TASK_RULES.get(task), family_of(task, result.get("model"))
+    result.setdefault("weights", weight_words(task, result.get("model"))[0])
     transfer, training, data = (_section(result, name) for name in ("transfer", "training", "data"))
+    text = _section(result, "text")
     if transfer is None or training is None:
         return result
-    extraction = transfer.get("mode") == "feature-extraction"
-    filled: dict[str, Any] = {}
-    if extraction:
-        filled = {"unfreeze": 1}
-    elif result.get("weights") == "none":
-        filled = {"unfreeze": "all", "head_epochs": 0, "rate_divisor": 1.0}
-    result["transfer"] = {**filled, **transfer}
+    mode = transfer.get("mode")
+    if rules is not None and mode is None and rules.modes[0] != "fine-tuning":
+        mode = rules.modes[0]
+        transfer = {"mode": mode, **transfer}
+    result["transfer"] = {**_transfer_defaults(mode, result["weights"]), **transfer}
     defaults: dict[str, Any] = {}
-    if extraction or builtin or (rules is not None and rules.recurrent):
+    if mode == "feature-extraction" or builtin or family != VISION:
         defaults["augment"] = "none"
     if rules is not None:
-        defaults["metric"] = TASK_METRICS[str(result["task"])][0]
-        if rules.recurrent and result.get("weights") == "none":
+        several = text is not None and text.get("multi_label") is True and family == ENCODER
+        defaults["metric"] = metrics_of(task, several)[0]
+        if family == RECURRENT and result["weights"] == "none":
             defaults["epochs"] = rules.epochs
             if "epochs" not in training:
                 defaults["least_steps"] = LEAST_STEPS
+        if family == ENCODER:
+            defaults["batch_size"] = 16
+            if mode in (None, "fine-tuning"):
+                defaults["schedule"] = "linear"
+            if (mode or "fine-tuning") in ENCODER_EPOCHS:
+                defaults["epochs"] = ENCODER_EPOCHS[mode or "fine-tuning"]
+        if text is not None and "text" in rules.sections:
+            result["text"] = text_defaults(task, family, text)
     result["training"] = {**defaults, **training}
-    if recurrent and data is not None:
+    if family == RECURRENT and data is not None:
         # Nothing that is made of a recurrent net by itself is calibrated: its samples would be lost to the training.
         listed = result.get("variants")
         static = isinstance(listed, (list, tuple)) and "int8-static" in listed
@@ -141,6 +95,16 @@ def fill_defaults(document: Mapping[str, Any], builtin: bool) -> dict[str, Any]:
     if result.get("task") == "forecasting" and forecast is not None and forecast.get("context") is None:
         result["forecast"] = {**forecast, "context": _context(forecast)}
     return result
+
+
+def _transfer_defaults(mode: object, weights: object) -> dict[str, Any]:
+    if mode == "feature-extraction":
+        return {"unfreeze": 1}
+    if mode == "none":
+        return {"unfreeze": 1, "head_epochs": 0, "rate_divisor": 1.0, "head": "keep"}
+    if weights == "none":
+        return {"unfreeze": "all", "head_epochs": 0, "rate_divisor": 1.0}
+    return {}
 
 
 def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
@@ -160,51 +124,49 @@ def _context(forecast: Mapping[str, Any]) -> int:
 
 def only_own_keys(plain: dict[str, Any]) -> dict[str, Any]:
     """A recipe's plain values without what does not belong to its task, so that other tasks' keys change no digest."""
-    rules = TASK_RULES[plain["task"]]
-    result = {
-        key: value for key, value in plain.items() if key not in _OPTIONAL_SECTIONS or key in rules.sections
-    }
-    result["data"] = {key: value for key, value in plain["data"].items() if key in rules.data}
-    foreign = {"loss"} if rules.classifies else set()
-    foreign |= set() if rules.recurrent else {"least_steps"}
+    rules, family = TASK_RULES[plain["task"]], family_of(plain["task"], plain["model"])
+    foreign_sections = optional_sections() - rules.sections_of(family)
+    result = {key: value for key, value in plain.items() if key not in foreign_sections}
+    own_data = rules.data_of(family)
+    result["data"] = {key: value for key, value in plain["data"].items() if key in own_data}
+    if "text" in result:
+        result["text"] = own_text(rules, family, plain["text"])
+    foreign = set() if rules.regresses else {"loss"}
+    foreign |= set() if family == RECURRENT else {"least_steps"}
+    foreign |= set() if plain["training"]["schedule"] == "linear" else {"warmup"}
     result["training"] = {key: value for key, value in plain["training"].items() if key not in foreign}
+    decay = plain["transfer"]["layer_decay"]
+    result["transfer"] = {
+        key: value for key, value in plain["transfer"].items() if key != "layer_decay" or decay is not None
+    }
     return result
 
 
 def check_task(recipe: "Recipe") -> None:
     """Raise `ValueError` for what does not belong to the recipe's task and model, or cannot work with them."""
     task, rules = recipe.task, TASK_RULES[recipe.task]
-    _check_model(recipe, rules)
-    for name in sorted(recipe.model_fields_set & (_OPTIONAL_SECTIONS - rules.sections)):
+    family = family_of(task, recipe.model)
+    _check_model(recipe, rules, family)
+    for name in sorted(recipe.model_fields_set & (optional_sections() - rules.sections_of(family))):
+        if name in rules.sections:
+            raise ValueError(
+                f"{name}: this section is for {_either(RECURRENT_MODELS)}, not for {recipe.model}: remove it"
+            )
         users = [other for other, its in TASK_RULES.items() if name in its.sections]
         raise ValueError(f"{name}: this section is for {_either(users)}, not for {task}: remove it")
-    for key in sorted(recipe.data.model_fields_set - rules.data):
-        users = [other for other, its in TASK_RULES.items() if key in its.data]
+    for key in sorted(recipe.data.model_fields_set - rules.data_of(family)):
+        if key in rules.data_of(ENCODER):
+            raise ValueError(f"data.{key}: this key is for checkpoints, not for {recipe.model}: remove it")
+        users = [other for other, its in TASK_RULES.items() if key in its.data_of(ENCODER)]
         raise ValueError(
             f"data.{key}: this key is for {_either(users)}, not for {task}: {_instead(key, task)}"
         )
-    training = recipe.training
-    metrics = TASK_METRICS[task]
-    if training.metric not in metrics:
-        raise ValueError(
-            f"training.metric: expected {_either(metrics)} for {task}, found {training.metric!r}"
-            f"{did_you_mean(training.metric, metrics)}"
-        )
-    if not rules.recurrent and training.least_steps:
-        raise ValueError(
-            f"training.least_steps: {task} goes by epochs alone: remove the key, or raise training.epochs"
-        )
-    if rules.recurrent and training.augment != "none":
-        raise ValueError(f"training.augment: only images are augmented, {task} has none: remove the key")
-    if not rules.classifies:
-        for key, default in (("class_weights", "none"), ("label_smoothing", 0.0)):
-            if getattr(training, key) != default:
-                raise ValueError(f"training.{key}: {task} has no classes: remove the key")
-    elif training.loss is not None:
-        raise ValueError(
-            f"training.loss: a classifier has its own: remove the key, or use {_either(_REGRESSIONS)}"
-        )
-    if rules.recurrent:
+    _check_training(recipe, rules, family)
+    _check_mode(recipe, rules, family)
+    if "text" in rules.sections:
+        check_text(recipe, rules)
+        check_encoder(recipe, rules)
+    if family == RECURRENT:
         _check_network(recipe, rules)
     if task.startswith("sequence-"):
         for column in recipe.data.features or ():
@@ -216,27 +178,81 @@ def check_task(recipe: "Recipe") -> None:
         _check_forecast(recipe)
 
 
-def _check_model(recipe: "Recipe", rules: TaskRules) -> None:
-    if rules.recurrent and not is_recurrent(recipe.model):
+def _check_training(recipe: "Recipe", rules: TaskRules, family: str) -> None:
+    task, training = recipe.task, recipe.training
+    metrics = metrics_of(task, recipe.text.multi_label and family == ENCODER)
+    if training.metric not in metrics:
+        what = f"{task} with text.multi_label" if recipe.text.multi_label else task
         raise ValueError(
-            f"model: {recipe.model!r} cannot learn {recipe.task}{did_you_mean(recipe.model, RECURRENT_MODELS)}: "
-            f"use {_either(RECURRENT_MODELS)}"
+            f"training.metric: expected {_either(metrics)} for {what}, found {training.metric!r}"
+            f"{did_you_mean(training.metric, metrics)}"
         )
-    if is_recurrent(recipe.model) and not rules.recurrent:
+    if family != RECURRENT and training.least_steps:
+        name = recipe.model if rules.recurrent else task
+        raise ValueError(
+            f"training.least_steps: {name} goes by epochs alone: remove the key, or raise training.epochs"
+        )
+    if family != VISION and training.augment != "none":
+        raise ValueError(f"training.augment: only images are augmented, {task} has none: remove the key")
+    if not rules.classifies:
+        for key, default in (("class_weights", "none"), ("label_smoothing", 0.0)):
+            if getattr(training, key) != default:
+                raise ValueError(f"training.{key}: {task} has no classes: remove the key")
+    if not rules.regresses and training.loss is not None:
+        users = [other for other, its in TASK_RULES.items() if its.regresses]
+        what = "a classifier" if rules.classifies else task
+        raise ValueError(f"training.loss: {what} has its own: remove the key, or use {_either(users)}")
+
+
+def _check_mode(recipe: "Recipe", rules: TaskRules, family: str) -> None:
+    mode = recipe.transfer.mode
+    if mode == "none" and family != ENCODER:
+        users = [other for other, its in TASK_RULES.items() if "none" in its.modes]
+        raise ValueError(
+            f"transfer.mode: none ships a checkpoint of {_either(users)} as it is, {recipe.model} is none: "
+            "use mode: fine-tuning"
+        )
+    if mode not in rules.modes:
+        *others, last = rules.modes
+        reason = (
+            f"{recipe.task} trains nothing"
+            if rules.modes == ("none",)
+            else f"{recipe.task} has no head to train on features"
+        )
+        raise ValueError(
+            f"transfer.mode: {reason}, so that {mode} has nothing to do: use mode: {' or '.join((*others, last))}"
+        )
+
+
+def _check_model(recipe: "Recipe", rules: TaskRules, family: str) -> None:
+    if family not in rules.models:
+        if rules.recurrent:
+            raise ValueError(
+                f"model: {recipe.model!r} cannot learn {recipe.task}{did_you_mean(recipe.model, RECURRENT_MODELS)}: "
+                f"use {_either(RECURRENT_MODELS)}"
+            )
         users = [task for task, its in TASK_RULES.items() if its.recurrent]
-        raise ValueError(
-            f"model: {recipe.model} is for {_either(users)}, not for {recipe.task}: "
-            "use resnet18 or another of 'edgewright models'"
+        instead = (
+            "name a checkpoint, a folder or a name of the hub"
+            if ENCODER in rules.models
+            else "use resnet18 or another of 'edgewright models'"
         )
-    if is_recurrent(recipe.model) and recipe.weights == "imagenet":
+        raise ValueError(f"model: {recipe.model} is for {_either(users)}, not for {recipe.task}: {instead}")
+    if recipe.weights not in ("imagenet", "pretrained"):
+        return
+    words = weight_words(recipe.task, recipe.model)
+    if recipe.weights in words:
+        return
+    if family == RECURRENT:
         raise ValueError(
             f"weights: there are no published weights of {recipe.model}: "
             "use weights: none, or the path of a run of your own"
         )
+    raise ValueError(f"weights: {recipe.weights} is for other models: use {', '.join(words)} or a path")
 
 
 def _check_network(recipe: "Recipe", rules: TaskRules) -> None:
-    given = _changed(recipe.network)
+    given = changed_keys(recipe.network)
     for key, reason in (rules.network or {}).items():
         if key in given:
             raise ValueError(f"network.{key}: does not belong to {recipe.task}, {reason}: remove the key")
@@ -248,7 +264,7 @@ def _check_network(recipe: "Recipe", rules: TaskRules) -> None:
 
 def _check_forecast(recipe: "Recipe") -> None:
     forecast, data = recipe.forecast, recipe.data
-    if "unseen" in _changed(data) and not forecast.per_series:
+    if "unseen" in changed_keys(data) and not forecast.per_series:
         raise ValueError(
             "data.unseen: without forecast.per_series every series is normalised alike, so that none is unseen: "
             "remove the key, or set forecast.per_series: true"
@@ -272,12 +288,6 @@ def _check_forecast(recipe: "Recipe") -> None:
             "data.split: windows overlap, so that dealt out at random they would be in two splits at once: "
             f"use split: time or series, or stride: {forecast.context + forecast.horizon}"
         )
-
-
-def _changed(section: Section) -> set[str]:
-    """The keys that do not stand at their default: a recipe that was saved has every key."""
-    fields = type(section).model_fields
-    return {name for name, field in fields.items() if getattr(section, name) != field.default}
 
 
 def _instead(key: str, task: str) -> str:

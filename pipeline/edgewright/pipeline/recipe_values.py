@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["Names", "PositiveOrNone", "Section", "Seed", "Share", "Word", "none_word"]
+__all__ = ["Names", "PositiveOrNone", "Section", "Seed", "Share", "Word", "changed_keys", "none_word"]
 
 
 def none_word(value: Any) -> Any:
@@ -30,6 +30,12 @@ class Section(BaseModel):
     """A part of a recipe: unknown keys are errors, values keep their type, nothing changes afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def changed_keys(section: Section) -> set[str]:
+    """The keys that do not stand at their default: a recipe that was saved has every key."""
+    fields = type(section).model_fields
+    return {name for name, field in fields.items() if getattr(section, name) != field.default}
 
 
 PositiveOrNone = Annotated[Annotated[int, Field(ge=1)] | None, BeforeValidator(none_word)]

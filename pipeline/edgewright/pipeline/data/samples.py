@@ -10,9 +10,20 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.files import sha256_of_bytes
 
-__all__ = ["SPLITS", "Found", "Noun", "Sample", "Skipped", "Splits", "content_of", "content_of_array"]
+__all__ = ["SPLITS", "Answers", "Found", "Noun", "Sample", "Skipped", "Splits", "content_of", "content_of_array"]
 
 SPLITS = ("train", "validation", "calibration", "evaluation")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The right answers to a question: their texts, and the character of the context at which each begins.
+
+    Any of them is right; none means that the context does not answer the question.
+    """
+
+    texts: tuple[str, ...] = ()
+    starts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,20 +32,22 @@ class Sample:
 
     `id` is the path below the data folder with forward slashes, or "digits/0017", or "sensor 7/120" for the window
     that begins at step 120 of a series. `raw` is what the task's device half encodes: a path, an array, a text, a
-    `Series`. `target` is the index of the class, or float64 in the user's units: [time, targets] with NaN where
-    nothing is known, [horizon, targets] for a forecast. `content` is the hex SHA-256 of the raw input (with the
-    target, where that is an array), so that samples compare unopened.
+    `Series`, a `TextPair`, `Words`, a `Question`. `target` is the index of the class; float64 in the user's units,
+    [time, targets] with NaN where nothing is known, [horizon, targets] for a forecast; float64 [classes] of 0 and 1
+    where any number of labels may hold; int64 [words], the index of the label of each; or the right `Answers`.
+    `content` is the hex SHA-256 of the raw input (with the target, where that is no index), so that samples compare
+    unopened.
     """
 
     id: str
     raw: Any = field(repr=False)
-    target: int | NDArray[np.float64] = field(repr=False)
+    target: int | NDArray[np.float64] | NDArray[np.int64] | Answers = field(repr=False)
     content: str
 
     @property
     def label(self) -> int | None:
-        """The index of the class, None where the target is an array."""
-        return None if isinstance(self.target, np.ndarray) else self.target
+        """The index of the class, None where the target is something else."""
+        return self.target if isinstance(self.target, int) else None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sample):
@@ -80,13 +93,14 @@ class Splits:
         return {split: samples for split, samples in self._items()}[name]
 
     def counts(self) -> dict[str, tuple[int, ...]]:
-        """Samples of each class, in the order of `classes`, by split; of all samples where there are no classes."""
+        """Samples of each class, in the order of `classes`, by split; of all samples where each has not one class."""
         result: dict[str, tuple[int, ...]] = {}
+        one_each = all(sample.label is not None for _, samples in self._items() for sample in samples)
         for name, samples in self._items():
-            if not self.classes:
+            if not self.classes or not one_each:
                 result[name] = (len(samples),)
                 continue
-            targets = np.array([sample.target for sample in samples], np.int64)
+            targets = np.array([sample.label for sample in samples], np.int64)
             counted = np.bincount(targets, minlength=len(self.classes))
             result[name] = tuple(int(count) for count in counted)
         return result
@@ -139,7 +153,11 @@ class Noun:
 
 @dataclass(frozen=True)
 class Found:
-    """What a source holds before it is divided: samples by split; what is missing is drawn from "train"."""
+    """What a source holds before it is divided: samples by split; what is missing is drawn from "train".
+
+    `groups` maps the id of a sample to what it must stay with; without it samples stay with equal ones. `fixed`: the
+    classes are a model's own, so that there may be none of one.
+    """
 
     classes: tuple[str, ...]
     given: Mapping[str, tuple[Sample, ...]]
@@ -148,6 +166,8 @@ class Found:
     files: int
     noun: Noun = Noun()
     notes: tuple[str, ...] = ()
+    groups: Mapping[str, str] | None = None
+    fixed: bool = False
 
 
 def content_of(*arrays: NDArray[Any]) -> str:

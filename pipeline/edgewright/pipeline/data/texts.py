@@ -92,8 +92,8 @@ def _read_rows(
     data = recipe.data
     if file.form == "npz":
         raise DataError(f"{file.path.name}: texts come as csv, jsonl or parquet: convert it")
-    table = read_table(file.path, file.form, (data.text, data.label))
-    texts = table.texts(table.need(data.text, "data.text"))
+    table = read_table(file.path, file.form, (*data.texts, data.label))
+    texts = table.texts(table.need(data.texts[0], "data.text"))
     labels = table.texts(table.need(data.label, "data.label"))
     width = len(str(table.rows - 1))
     prefix = f"{file.name}/" if several else ""

@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
-from edgewright.pipeline.recipe_sequences import Text
+from edgewright.pipeline.recipe_encoders import Text
 from edgewright.runtime.errors import DataError
 
 __all__ = ["PADDING", "UNKNOWN", "one_thread", "train_tokenizer"]
