@@ -191,8 +191,8 @@ class _Cell:
             found = self._tried(functools.partial(self._measure, first), reasons) or {}
         notes |= dict.fromkeys(found.pop("notes", ()))
         reason = found.pop("reason", "") or (reasons[0] if reasons else "")
-        # No metric of any task goes higher than 1, and none of a classifier below 0.
-        least = 0.0 if TASK_RULES[self.recipes[0].task].classifies else -math.inf
+        # No metric of any task goes higher than 1, and only those of numbers below 0.
+        least = -math.inf if TASK_RULES[self.recipes[0].task].regresses else 0.0
         return Row(
             choice=self.choice,
             scores=tuple(scores),
