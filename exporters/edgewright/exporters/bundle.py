@@ -46,6 +46,7 @@ _LIBRARIES = (
     "torch",
     "torchvision",
     "timm",
+    "transformers",
 )
 
 
@@ -68,7 +69,8 @@ class Candidate:
     made to the reason. A model that streams has `step_graphs` too, by precision, and says in `streaming` what they
     take and give; a precision of which only the whole graph could be made then counts as a failure. `device_task` is
     the training side's: its `processor`, `labels` and `assets` go into the bundle. `facts` are lines of the model card
-    (what it was trained on, the metric, ...), in the order to print them.
+    (what it was trained on, the metric, ...), in the order to print them. `config` is the config.json of the checkpoint
+    that the model came from, where there is one.
     """
 
     task: str
@@ -82,6 +84,7 @@ class Candidate:
     versions: Mapping[str, str] = field(default_factory=library_versions)
     step_graphs: Mapping[str, Graph] = field(default_factory=dict)
     streaming: Streaming | None = None
+    config: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if "fp32" not in self.graphs:
@@ -188,7 +191,8 @@ def write_candidate(
         )
         for name, content in candidate.device_task.assets.values():
             (folder / name).write_bytes(content)
-        for name, document in hub_files(manifest).items():
+        tokenizer = candidate.device_task.assets.get("tokenizer", ("", None))[1]
+        for name, document in hub_files(manifest, candidate.config, tokenizer).items():
             (folder / name).write_text(canonical_json(document), encoding="utf-8")
         (folder / "README.md").write_text(model_card(manifest, verdict, candidate.facts), encoding="utf-8")
         files = tuple(

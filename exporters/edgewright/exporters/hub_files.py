@@ -1,18 +1,26 @@
 """The files by which other tools know a model: config.json and what stands beside it, in Hugging Face's words."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from edgewright.runtime.encoder_settings import encoder_settings, is_encoder
 from edgewright.runtime.images import INTERPOLATIONS, image_settings
 from edgewright.runtime.manifest import Manifest
 
 __all__ = ["hub_files"]
 
 
-def hub_files(manifest: Manifest) -> dict[str, dict[str, Any]]:
-    """File name to content, all of it derived from the manifest, which stays the only thing edgewright itself
-    reads. (A tokenizer.json is an asset of its task, and lies there already.)
+def hub_files(
+    manifest: Manifest, config: Mapping[str, Any] | None = None, tokenizer: bytes | None = None
+) -> dict[str, dict[str, Any]]:
+    """File name to content. The manifest stays the only thing that edgewright itself reads.
+
+    `config` is the config.json of a checkpoint, which says more of an encoder than the manifest does; `tokenizer` is
+    the content of the tokenizer.json, an asset of its task, which lies there already.
     """
+    if manifest.task in _ENCODERS and is_encoder(manifest.processor):
+        return _encoder(manifest, config or {"model_type": manifest.model}, tokenizer)
     describe = _DESCRIBE.get(manifest.task)
     return describe(manifest) if describe is not None else {}
 
@@ -98,6 +106,58 @@ def _text_classification(manifest: Manifest) -> dict[str, dict[str, Any]]:
             "clean_up_tokenization_spaces": False,
         },
     }
+
+
+_ENCODERS = {
+    "text-classification": "ForSequenceClassification",
+    "token-classification": "ForTokenClassification",
+    "question-answering": "ForQuestionAnswering",
+    "zero-shot-classification": "ForSequenceClassification",
+    "sentence-embedding": "Model",
+}
+"""Task to what follows the name of the architecture where transformers names a model for it."""
+
+_LABELLED = ("text-classification", "token-classification")
+"""Tasks whose labels are the places of the logits."""
+
+
+def _encoder(
+    manifest: Manifest, config: Mapping[str, Any], tokenizer: bytes | None
+) -> dict[str, dict[str, Any]]:
+    settings = encoder_settings(manifest.processor)
+    # Neither where the checkpoint lay on the workstation, nor by which release it was written.
+    told = {key: value for key, value in config.items() if key[0] != "_" and key != "transformers_version"}
+    kind = _ENCODERS[manifest.task]
+    if settings.zero_shot is not None and settings.zero_shot.by != "nli":
+        kind = "Model"
+    family = re.match(r"(\w+?)(Model|For[A-Z]\w*|PreTrainedModel)$", (told.get("architectures") or [""])[0])
+    if family is not None:
+        told["architectures"] = [family[1] + kind]
+    if manifest.task in _LABELLED:
+        told["id2label"] = {str(index): label for index, label in enumerate(manifest.labels)}
+        told["label2id"] = {label: index for index, label in enumerate(manifest.labels)}
+    if manifest.task == "text-classification":
+        several = "multi_label_classification"
+        told["problem_type"] = several if settings.multi_label else "single_label_classification"
+    reading: dict[str, Any] = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": settings.max_tokens,
+        "clean_up_tokenization_spaces": False,
+        "model_input_names": list(settings.inputs),
+        "truncation_side": settings.truncation_side,
+    }
+    padding = None if tokenizer is None else _token(tokenizer, settings.pad_id)
+    if padding is not None:
+        reading["pad_token"] = padding
+    return {"config.json": told, "tokenizer_config.json": reading}
+
+
+def _token(tokenizer: bytes, index: int) -> str | None:
+    """The token of this number."""
+    from tokenizers import Tokenizer
+
+    token: str | None = Tokenizer.from_str(tokenizer.decode("utf-8")).id_to_token(index)
+    return token
 
 
 def _audio_classification(manifest: Manifest) -> dict[str, dict[str, Any]]:
