@@ -1,6 +1,7 @@
 """What the training half of a task is: targets to a loss, outputs to metrics, the way to its device half."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,13 +11,28 @@ from numpy.typing import NDArray
 from edgewright.pipeline.data.samples import Sample
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
-__all__ = ["Metric", "PerSample", "TrainingTask"]
+__all__ = ["Metric", "PerSample", "RowsTraining", "Summed", "TrainingTask"]
 
 Metric = Callable[[Feeds, NDArray[Any]], float]
 """Outputs by name and targets to one figure; greater is better."""
 
 PerSample = Callable[[Feeds, NDArray[Any]], NDArray[np.float64]]
 """Outputs by name and targets to one figure for each sample, whose mean is the metric."""
+
+
+@dataclass(frozen=True)
+class Summed:
+    """A metric that is made of numbers which every sample has by itself, such as hits and misses.
+
+    Whoever wants the metric of many selections of samples, as a bootstrap does, reads the answers once.
+
+    Attributes:
+        each: outputs by name and targets to the numbers of each sample, float64 [N, K].
+        figure: the numbers of any samples, [n, K], to the metric.
+    """
+
+    each: Callable[[Feeds, NDArray[Any]], NDArray[np.float64]]
+    figure: Callable[[NDArray[np.float64]], float]
 
 
 class TrainingTask(Protocol):
@@ -75,6 +91,9 @@ class TrainingTask(Protocol):
     def per_sample(self, name: str | None = None) -> PerSample | None:
         """What each sample adds to the metric, where the metric is a mean of 0 and 1 over samples; else None."""
 
+    def summed(self, name: str | None = None) -> Summed | None:
+        """The metric in two steps, where reading the answers costs more than a figure of them; else None."""
+
     def device_task(
         self, settings: Any, labels: Sequence[str], assets: Mapping[str, bytes] | None = None
     ) -> DeviceTask:
@@ -86,3 +105,29 @@ class TrainingTask(Protocol):
     @property
     def augments(self) -> bool:
         """Whether `augment` changes anything."""
+
+
+class RowsTraining(TrainingTask, Protocol):
+    """A task whose samples may be several rows of the graph, as the windows of a long text are.
+
+    It learns from rows: `losses`, `weights` and `metrics` take outputs and targets of rows. What is told of a model is
+    about whole samples: `figures` and `metric` take what the device's `merge` makes of the rows, and `targets`.
+    """
+
+    def row_targets(self, sample: Sample, feeds: Feeds, device: DeviceTask) -> Sequence[Any]:
+        """What is to be answered in each row of a sample that `device` encoded to `feeds`; `stack` puts them together.
+
+        Raises `DataError` when the sample and its target do not fit.
+        """
+
+    def sample_target(self, sample: Sample, feeds: Feeds, device: DeviceTask) -> Any:
+        """One entry of `targets`."""
+
+    def stack_samples(self, targets: Sequence[Any]) -> NDArray[Any]:
+        """What `sample_target` gave for each sample, as `targets` gives it."""
+
+    def named(self, outputs: NDArray[np.float32]) -> Feeds:
+        """The outputs of rows, as `training_outputs` gives them, under the names of the graph's outputs."""
+
+    def figures(self, outputs: Feeds, targets: NDArray[Any]) -> dict[str, Any]:
+        """Every figure of the task but the loss as plain JSON values, from outputs of samples by name."""

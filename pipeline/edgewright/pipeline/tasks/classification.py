@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks import scores
-from edgewright.pipeline.tasks.base import Metric, PerSample
+from edgewright.pipeline.tasks.base import Metric, PerSample, Summed
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks import load_task
@@ -112,6 +112,9 @@ class Classification:
         if (name or self.metric_name) != "accuracy":
             return None
         return _correct
+
+    def summed(self, name: str | None = None) -> Summed | None:
+        return None
 
     def device_task(
         self, settings: Any, labels: Sequence[str], assets: Mapping[str, bytes] | None = None

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgewright.pipeline.data.samples import Sample
-from edgewright.pipeline.tasks.base import Metric, PerSample
+from edgewright.pipeline.tasks.base import Metric, PerSample, Summed
 from edgewright.pipeline.tasks.metric_names import TASK_METRICS
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.series import SeriesSettings, series_settings
@@ -127,6 +127,9 @@ class Numbers(abc.ABC):
         return lambda outputs, targets: float(self.figures(outputs[OUTPUT], targets)[wanted])
 
     def per_sample(self, name: str | None = None) -> PerSample | None:
+        return None
+
+    def summed(self, name: str | None = None) -> Summed | None:
         return None
 
     def device_task(

@@ -17,6 +17,7 @@ from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.feature_cache import Extract, cached_features
 from edgewright.pipeline.training.loop import Progress
 from edgewright.pipeline.training.results import fingerprint_of
+from edgewright.pipeline.training.rows import RowSource
 from edgewright.pipeline.training.sources import ArraySource, SampleSource, Source, StepSource
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.files import sha256_of_bytes
@@ -33,7 +34,7 @@ def extract_features(
     backbone: nn.Module,
     frozen: str,
     task: TrainingTask,
-    sources: Mapping[str, SampleSource],
+    sources: Mapping[str, SampleSource | RowSource],
     samples: Mapping[str, Sequence[Sample]],
     recipe: Recipe,
     run_dir: Path,
@@ -78,7 +79,9 @@ def extract_features(
         cached = cached_features(path, key, source, width, extract, world, reporting, task.every_step)
         if task.every_step:
             assert source.lengths is not None
-            features[name] = StepSource(cached.rows, source.lengths, source.targets)
+            features[name] = StepSource(cached.rows, source.lengths, source.targets, source.samples)
+        elif isinstance(source, RowSource):
+            features[name] = ArraySource(cached.rows, source.targets, samples=source.samples)
         else:
             beside = [source.column(extra) for extra in built.input_names[2:]]
             features[name] = ArraySource(cached.rows, source.targets, *beside)
@@ -96,7 +99,8 @@ def _engine(
         return choose_engine(wanted, backbone, shape, total, world.device)
     if wanted == "onnx":
         raise RecipeError(
-            "transfer.engine: onnx runs the backbones of images, a recurrent one runs in torch: remove the key"
+            "transfer.engine: onnx runs the backbones of images, those of sequences and texts run in torch: "
+            "remove the key"
         )
     return "torch"
 

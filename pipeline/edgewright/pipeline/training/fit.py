@@ -4,6 +4,7 @@ import functools
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
@@ -12,10 +13,11 @@ from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.models.features import feature_module, head_module
 from edgewright.pipeline.recipe import Recipe
-from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.tasks.base import RowsTraining, TrainingTask
 from edgewright.pipeline.training.batching import epoch_batches
 from edgewright.pipeline.training.checkpoint import State
 from edgewright.pipeline.training.distributed import World
+from edgewright.pipeline.training.evaluation import evaluate
 from edgewright.pipeline.training.extraction import FEATURES, extract_features
 from edgewright.pipeline.training.freeze import check_frozen, digest_tensors, moving_names, named_tensors
 from edgewright.pipeline.training.loop import Progress, run_phases
@@ -29,13 +31,15 @@ from edgewright.pipeline.training.results import (
     finished_training,
     write_results,
 )
+from edgewright.pipeline.training.rows import RowSource
 from edgewright.pipeline.training.sources import SampleSource, Source
-from edgewright.pipeline.training.stepping import Forward, Job, head_outputs, model_outputs, predict
+from edgewright.pipeline.training.stepping import Forward, Job, head_outputs, model_outputs
 from edgewright.pipeline.training.task_options import task_of, task_options
 from edgewright.runtime.errors import TrainingError
 from edgewright.runtime.files import sha256_of_bytes
 from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.rows import as_rows_task
 
 __all__ = ["fit", "task_of"]
 
@@ -50,7 +54,8 @@ def _silent(what: str, done: int, total: int) -> None:
 def fit(
     built: BuiltModel, splits: Splits, recipe: Recipe, run_dir: Path, progress: Progress | None = None
 ) -> Trained:
-    """Train `built` in place on `splits` and write the outcome to `run_dir`.
+    """Train `built` in place on `splits` and write the outcome to `run_dir`; with transfer.mode none the model is only
+    evaluated, and written as it is.
 
     Call it again with the same arguments after a kill and it goes on; on the CPU the weights are then the
     same bits. A finished training is returned as it is. Under torchrun every process calls it; the first one
@@ -73,7 +78,6 @@ def fit(
     """
     world = World(recipe.training.precision)
     report = progress if progress is not None and world.leads else _silent
-    extraction = recipe.transfer.mode == "feature-extraction"
     task = task_of(built, splits, recipe)
     _same_start(built.module, world)
     parts = {
@@ -88,6 +92,8 @@ def fit(
     }
     if built.assets:
         parts["assets"] = {role: sha256_of_bytes(content) for role, content in built.assets.items()}
+    if recipe.is_encoder:  # what a checkpoint says of its pooling is in neither recipe nor weights
+        parts["build"] = built.build
     fingerprint = fingerprint_of(parts)
     done: Trained | None = world.from_leader(finished_training(run_dir, fingerprint) if world.leads else None)
     if done is not None:
@@ -99,7 +105,8 @@ def fit(
     device = task.device_task(built.settings, splits.classes, built.assets)
     notes: list[str] = []
     training = _Training(built, splits, recipe, run_dir, world, task, device, fingerprint, report, notes)
-    outcome = training.extract_and_train() if extraction else training.fine_tune()
+    ways = {"none": training.keep, "feature-extraction": training.extract_and_train}
+    outcome = ways.get(recipe.transfer.mode, training.fine_tune)()
     if world.leads:
         options = task_options(splits, recipe, built)
         record = Record(recipe.task, dict(built.build), splits.classes, built.licence, options)
@@ -133,7 +140,7 @@ def _same_start(module: nn.Module, world: World) -> None:
 
 
 class _Training:
-    """The two ways to train, over the same loop."""
+    """The two ways to train, over the same loop, and that of not training at all."""
 
     def __init__(
         self,
@@ -152,13 +159,22 @@ class _Training:
         self.world, self.task, self.device = world, task, device
         self.fingerprint, self.report, self.notes = fingerprint, report, notes
 
+    def keep(self) -> Trained:
+        """Take the model as it is: nothing may change."""
+        before = digest_tensors(self.built.module)
+        return self._outcome(self.built.module, self._sources(self.recipe.training.workers), State(), before)
+
     def fine_tune(self) -> Trained:
         """Train the module itself on encoded samples."""
         phases = plan_phases(self.built, self.recipe, self._steps_per_epoch(len(self.splits.train)))
         trainable = frozenset().union(*(phase.trainable for phase in phases))
         frozen = frozenset(named_tensors(self.built.module)) - moving_names(self.built.module, trainable)
         before = digest_tensors(self.built.module, frozen)
-        sources: dict[str, Source] = {**self._sources(self.recipe.training.workers)}
+        sources = self._sources(self.recipe.training.workers)
+        if isinstance(sources["train"], RowSource):  # how many steps there are shows only now
+            phases = plan_phases(
+                self.built, self.recipe, self._steps_per_epoch(len(sources["train"].targets))
+            )
         job = self._job(self.built.module, model_outputs, sources, self._observer(sources["train"]))
         state = run_phases(job, phases, self.run_dir / _CHECKPOINTS, self.fingerprint, self.report)
         check_frozen(self.built.module, frozen, before, "training")
@@ -192,19 +208,28 @@ class _Training:
         return self._outcome(head, sources, state, before)
 
     def _splits(self) -> dict[str, tuple[Sample, ...]]:
-        wanted = {name: self.splits.split(name) for name in ("train", "validation", "evaluation")}
-        if not wanted["train"]:
+        names: tuple[str, ...] = ("train", "validation", "evaluation")
+        if self.recipe.transfer.mode == "none":
+            names = names[1:]
+        wanted = {name: self.splits.split(name) for name in names}
+        if not wanted.get("train", True):
             raise TrainingError(
                 "there are no training samples: give more data, or smaller shares to the other splits"
             )
         return {name: samples for name, samples in wanted.items() if samples}
 
-    def _sources(self, workers: int, keep: bool = True) -> dict[str, SampleSource]:
-        seed, names = self.recipe.training.seed, self.built.input_names
-        sources = {}
+    def _sources(self, workers: int, keep: bool = True) -> dict[str, SampleSource | RowSource]:
+        seed, names, rows = self.recipe.training.seed, self.built.input_names, as_rows_task(self.device)
+        sources: dict[str, SampleSource | RowSource] = {}
         for name, samples in self._splits().items():
             told = functools.partial(self.report, f"reading {name}")
-            sources[name] = SampleSource(samples, self.task, self.device, seed, workers, keep, names, told)
+            if rows is not None:
+                task = cast(RowsTraining, self.task)
+                sources[name] = RowSource(samples, task, rows, names, name != "train", told)
+            else:
+                sources[name] = SampleSource(
+                    samples, self.task, self.device, seed, workers, keep, names, told
+                )
         return sources
 
     def _job(
@@ -214,8 +239,8 @@ class _Training:
         return Job(module, forward, self.task, sources["train"], validation, training, self.world, observe)
 
     def _observer(self, source: Source) -> Observe | None:
-        if not self.task.sequences:
-            return None
+        if not self.task.sequences or isinstance(source, RowSource):
+            return None  # only a recurrent net has gradients over time
         return gradient_observer(self.built, source, self.task, self.recipe.training.seed, self.world.device)
 
     def _outcome(
@@ -225,8 +250,8 @@ class _Training:
         for name in ("validation", "evaluation"):
             if name in sources:
                 self.report(f"evaluating on {name}", 0, 0)
-                outputs = predict(module, sources[name], self.recipe.training.batch_size, self.world)
-                metrics[name] = self.task.metrics(outputs, sources[name].targets)
+                size = self.recipe.training.batch_size
+                metrics[name] = evaluate(module, sources[name], self.task, size, self.world, name)
         notes = (*self.notes, *self.task.notes(metrics))
         curves, gradients = tuple(to_plain(state.curves)), tuple(to_plain(state.gradients))
         digests = {"frozen": frozen}

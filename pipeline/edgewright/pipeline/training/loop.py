@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgewright.pipeline.training.batching import epoch_batches, share
 from edgewright.pipeline.training.checkpoint import Best, Checkpoint, State, load_checkpoint, save_checkpoint
+from edgewright.pipeline.training.evaluation import evaluate
 from edgewright.pipeline.training.freeze import (
     check_frozen,
     digest_tensors,
@@ -31,7 +32,7 @@ from edgewright.pipeline.training.phases import Phase
 from edgewright.pipeline.training.randomness import seed_torch
 from edgewright.pipeline.training.schedule import rate_factor
 from edgewright.pipeline.training.sources import Inputs
-from edgewright.pipeline.training.stepping import Job, backward, predict
+from edgewright.pipeline.training.stepping import Job, backward
 from edgewright.runtime.errors import TrainingError
 
 __all__ = ["Progress", "run_phases"]
@@ -208,7 +209,9 @@ def _train_epoch(run: _Run, phase: Phase) -> None:
     mine = [share(batch, job.world.rank, job.world.size) for batch in rest]
     for batch, inputs in zip(rest, job.train.batches(mine, number), strict=True):
         done = state.epoch * len(plan) + state.step
-        rate = state.rates[-1] * rate_factor(training.schedule, done, phase.epochs * len(plan))
+        rate = state.rates[-1] * rate_factor(
+            training.schedule, done, phase.epochs * len(plan), training.warmup
+        )
         set_rates(run.optimizer, rate)
         seed_torch(training.seed, "dropout", number, state.step, job.world.rank)
         _step(run, batch, inputs, f"{phase.name}, epoch {state.epoch + 1}, step {state.step + 1}")
@@ -235,14 +238,8 @@ def _validate(job: Job) -> dict[str, float]:
     """Figures of the validation split; nothing without one. Leaves the layers in the modes of training."""
     if job.validation is None:
         return {}
-    logits = predict(job.module, job.validation, job.training.batch_size, job.world)
+    figures = evaluate(job.module, job.validation, job.task, job.training.batch_size, job.world, "validation")
     set_modes(job.module)
-    if not np.isfinite(logits).all():
-        raise TrainingError(
-            "the model's answers to the validation samples are no longer finite: lower training.lr, or set "
-            "training.clip_norm"
-        )
-    figures = job.task.metrics(logits, job.validation.targets)
     return {name: value for name, value in figures.items() if isinstance(value, float)}
 
 

@@ -8,7 +8,7 @@ from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.models.layers import resolve_unfreeze
 from edgewright.pipeline.recipe import Recipe
 
-__all__ = ["Phase", "block_scales", "plan_feature_phase", "plan_phases", "unlock_plan"]
+__all__ = ["Phase", "block_scales", "layer_scales", "plan_feature_phase", "plan_phases", "unlock_plan"]
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,22 @@ def plan_phases(built: BuiltModel, recipe: Recipe, steps_per_epoch: int = 1) -> 
     """
     transfer = recipe.transfer
     names = [name for name, _ in built.module.named_parameters()]
-    head = frozenset(name for name in names if built.blocks[-1].owns(name))
+    head = frozenset(name for name in names if built.head and built.blocks[-1].owns(name))
     unfreeze = list(transfer.unfreeze) if isinstance(transfer.unfreeze, tuple) else transfer.unfreeze
     trainable = frozenset(resolve_unfreeze(built, unfreeze))
     if transfer.head == "new":
         trainable |= head  # a new head holds random weights: it cannot stay as it is
     groups = _by_block(built, [name for name in names if name in trainable])
-    head_first = transfer.head == "new" and transfer.head_epochs > 0 and trainable != head
+    head_first = bool(head) and transfer.head == "new" and transfer.head_epochs > 0 and trainable != head
     phases = []
     if head_first:
         phases.append(Phase("head", transfer.head_epochs, head))
     epochs = _epochs(recipe, steps_per_epoch)
     unlocks = unlock_plan(groups, epochs, 2 if head_first else 1) if transfer.gradual else ()
-    scales = block_scales(groups, transfer.rate_divisor)
+    if transfer.layer_decay is None:
+        scales = block_scales(groups, transfer.rate_divisor)
+    else:
+        scales = layer_scales(built, trainable, transfer.layer_decay)
     phases.append(Phase("fine-tuning", epochs, trainable, scales, unlocks))
     return tuple(phases)
 
@@ -82,6 +85,12 @@ def block_scales(groups: Sequence[Sequence[str]], divisor: float) -> dict[str, f
         for index, group in enumerate(groups)
         for name in group
     }
+
+
+def layer_scales(built: BuiltModel, names: Set[str], decay: float) -> dict[str, float]:
+    """A factor for each of the parameters `names`: 1 in the last block, `decay` times the next one's in every other."""
+    last = len(built.blocks) - 1
+    return {name: decay ** (last - built.block_of(name)) for name in sorted(names)}
 
 
 def unlock_plan(groups: Sequence[Sequence[str]], epochs: int, first: int) -> tuple[frozenset[str], ...]:

@@ -118,7 +118,7 @@ def write_results(
     written = [METRICS, CURVES]
     write_json(run_dir / METRICS, to_plain(trained.metrics))
     write_text(run_dir / CURVES, "".join(json.dumps(row, sort_keys=True) + "\n" for row in trained.curves))
-    if record.classes:
+    if record.classes and any(rows is not None for rows in confusion.values()):
         write_json(run_dir / CONFUSION, {"classes": list(record.classes), "splits": confusion})
         written.append(CONFUSION)
     if trained.gradients:

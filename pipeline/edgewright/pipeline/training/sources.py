@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks.base import TrainingTask
@@ -15,7 +16,7 @@ from edgewright.pipeline.training.batching import cut
 from edgewright.pipeline.training.randomness import generator
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
-__all__ = ["ArraySource", "Inputs", "SampleSource", "Source", "StepSource"]
+__all__ = ["ArraySource", "Inputs", "Judged", "SampleSource", "Source", "StepSource"]
 
 Inputs = tuple[torch.Tensor, ...]
 """A batch as the module takes it: one tensor for each of its inputs, in their order."""
@@ -25,8 +26,21 @@ _LOOKAHEAD = 2
 _SURVEYED = 32
 
 
+class Judged(Protocol):
+    """The whole samples of a source whose inputs are rows, several for some samples."""
+
+    def figures(
+        self, module: nn.Module, outputs: NDArray[np.float32], lengths: NDArray[np.int64]
+    ) -> dict[str, Any]:
+        """The figures of the samples, from the outputs of all rows and how many steps each row has."""
+
+
 class Source(Protocol):
     """Inputs of a split, by index."""
+
+    @property
+    def samples(self) -> Judged | None:
+        """What figures are made of where an input is not a sample; None where each input is one."""
 
     @property
     def targets(self) -> NDArray[Any]:
@@ -49,10 +63,15 @@ class ArraySource:
     lengths = None
 
     def __init__(
-        self, rows: NDArray[np.float32], targets: NDArray[Any], *beside: NDArray[np.float32]
+        self,
+        rows: NDArray[np.float32],
+        targets: NDArray[Any],
+        *beside: NDArray[np.float32],
+        samples: Judged | None = None,
     ) -> None:
         self._arrays = (rows, *beside)
         self.targets = targets
+        self.samples = samples
 
     def batches(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[Inputs]:
         for indices in plan:
@@ -62,8 +81,15 @@ class ArraySource:
 class StepSource:
     """Cached features of every step, [sum of lengths, F]: the steps of a sample lie one after another."""
 
-    def __init__(self, rows: NDArray[np.float32], lengths: NDArray[np.int64], targets: NDArray[Any]) -> None:
+    def __init__(
+        self,
+        rows: NDArray[np.float32],
+        lengths: NDArray[np.int64],
+        targets: NDArray[Any],
+        samples: Judged | None = None,
+    ) -> None:
         self._rows = rows
+        self.samples = samples
         self._starts = np.concatenate([[0], np.cumsum(lengths)])
         self.lengths = lengths
         self.targets = targets
@@ -87,6 +113,8 @@ class SampleSource:
     learn their lengths and check their targets; `progress` hears how many are done. Raises `InputError`,
     `DataError`.
     """
+
+    samples = None
 
     def __init__(
         self,

@@ -113,9 +113,10 @@ def _statistics(job: Job) -> list[torch.Tensor]:
 
 
 def predict(module: nn.Module, source: Source, batch_size: int, world: World) -> NDArray[np.float32]:
-    """The outputs of every sample of `source`, in eval mode and full precision; the processes share the batches.
+    """The outputs of every input of `source`, in eval mode and full precision; the processes share the batches.
 
-    Logits are [N, C]; predictions [N, T, K] are padded with zeros to the longest. Leaves the module in eval mode.
+    Logits are [N, C]; those of every step [N, T, K] are padded with zeros to the longest. Leaves the module in eval
+    mode.
     """
     module.eval()
     count, lengths = len(source.targets), source.lengths
@@ -124,7 +125,8 @@ def predict(module: nn.Module, source: Source, batch_size: int, world: World) ->
     mine = plan[world.rank :: world.size]
     rows = []
     with torch.inference_mode():
-        rows += [module(*_moved(inputs, world)).float() for inputs in source.batches(mine, None)]
+        for inputs in source.batches(mine, None):
+            rows.append(training_outputs(module, *_moved(inputs, world))[0].float())
     if world.size == 1 and lengths is None:
         return torch.cat(rows).cpu().numpy()
     # Every process fills its own rows of zeros; the sum has them all.

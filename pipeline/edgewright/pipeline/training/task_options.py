@@ -9,7 +9,9 @@ from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.recipe import Recipe
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.tasks.classification import balanced_weights
+from edgewright.pipeline.tasks.label_scores import positive_weights
 from edgewright.pipeline.tasks.registry import make_training_task
+from edgewright.runtime.encoder_settings import EncoderTextSettings
 from edgewright.runtime.structure import to_plain
 
 __all__ = ["task_of", "task_options"]
@@ -18,6 +20,8 @@ __all__ = ["task_of", "task_options"]
 def task_options(splits: Splits, recipe: Recipe, built: BuiltModel) -> dict[str, Any]:
     """The settings of the training task, as plain values: they stand in the weights file."""
     training = recipe.training
+    if isinstance(built.settings, EncoderTextSettings):
+        return _encoder_options(splits, recipe, built.settings)
     if recipe.task in ("sequence-regression", "forecasting"):
         options: dict[str, Any] = {"metric_name": training.metric, "processor": to_plain(built.settings)}
         return options if training.loss is None else {**options, "loss": training.loss}
@@ -32,6 +36,22 @@ def task_options(splits: Splits, recipe: Recipe, built: BuiltModel) -> dict[str,
     if recipe.task == "image-classification":
         options["augmentation"] = training.augment
     return options
+
+
+def _encoder_options(splits: Splits, recipe: Recipe, settings: EncoderTextSettings) -> dict[str, Any]:
+    training = recipe.training
+    options: dict[str, Any] = {"metric_name": training.metric, "processor": to_plain(settings)}
+    if recipe.task not in ("text-classification", "token-classification"):
+        return options
+    weights: tuple[float, ...] | None = None
+    if training.class_weights == "balanced" and splits.train:
+        targets = [np.asarray(sample.target) for sample in splits.train]
+        if recipe.task == "text-classification" and settings.multi_label:
+            weights = positive_weights(np.stack(targets))
+        else:
+            flat = np.concatenate([target.reshape(-1) for target in targets]).astype(np.int64)
+            weights = balanced_weights(flat, len(splits.classes))
+    return {**options, "label_smoothing": training.label_smoothing, "class_weights": weights}
 
 
 def task_of(built: BuiltModel, splits: Splits, recipe: Recipe) -> TrainingTask:

@@ -1,0 +1,153 @@
+"""Samples that are several rows of the graph, as the loop's inputs: it learns from rows, figures are of samples."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from edgewright.pipeline.data.samples import Sample
+from edgewright.pipeline.models.built import training_outputs
+from edgewright.pipeline.tasks.base import RowsTraining
+from edgewright.pipeline.training.sources import Inputs
+from edgewright.runtime.errors import InputError
+from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.rows import RowsTask, chunks, merge_rows, run_fixed
+
+__all__ = ["RowSource", "SampleRows"]
+
+_TOGETHER = 512
+_STORED = {"input_ids": np.int32, "attention_mask": np.int8, "token_type_ids": np.int8}
+"""What the inputs, int64 in a batch, are kept as: all texts stay in memory, at six bytes for each token."""
+
+
+class SampleRows:
+    """The whole samples behind the rows of a source: what figures are made of."""
+
+    def __init__(
+        self,
+        task: RowsTraining,
+        device: RowsTask,
+        names: Sequence[str],
+        encoded: Sequence[Feeds],
+        places: Sequence[NDArray[np.int64]],
+        targets: NDArray[Any],
+    ) -> None:
+        """`places` says for each sample where its rows stand in the source; `names` are the module's inputs."""
+        self._task, self._device, self._names = task, device, tuple(names)
+        self._encoded, self._places, self.targets = encoded, places, targets
+
+    def figures(
+        self, module: nn.Module, outputs: NDArray[np.float32], lengths: NDArray[np.int64]
+    ) -> dict[str, Any]:
+        """Every figure but the loss of rows, from the outputs of rows as `predict` gives them.
+
+        `module` runs the rows that belong to every sample, where the task has such.
+        """
+        named = self._task.named(outputs)
+        rows = [
+            [
+                {
+                    name: self._device.trim(name, value[row], int(lengths[row]))
+                    for name, value in named.items()
+                }
+                for row in own
+            ]
+            for own in self._places
+        ]
+        fixed = run_fixed(self._device, lambda feeds: self._run(module, feeds))
+        merged = merge_rows(self._device, self._encoded, rows, fixed)
+        return {
+            **self._task.figures(merged, self.targets),
+            "samples": len(self._encoded),
+            "rows": len(outputs),
+        }
+
+    def _run(self, module: nn.Module, feeds: Feeds) -> Feeds:
+        device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+        with torch.inference_mode():
+            inputs = [torch.from_numpy(feeds[name]).to(device) for name in self._names]
+            outputs, _ = training_outputs(module.eval(), *inputs)
+        return self._task.named(outputs.float().cpu().numpy())
+
+
+class RowSource:
+    """Texts, encoded once by the device half of the task to all their rows; the rows stand in order of their length.
+
+    `names` are the module's inputs in their order. With `judged` the samples are kept too, for figures of them.
+    `progress` hears how many samples are encoded. Raises `InputError` and `DataError`, naming the sample.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        task: RowsTraining,
+        device: RowsTask,
+        names: Sequence[str],
+        judged: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._device, self._names = device, tuple(names)
+        found: list[Feeds] = []
+        encoded: list[Feeds] = []
+        row_targets: list[Any] = []
+        sample_targets: list[Any] = []
+        counts: list[int] = []
+        done = 0
+        for part in chunks(device, [sample.raw for sample in samples], _TOGETHER):
+            members = samples[done : done + len(part)]
+            for sample, feeds in zip(members, _encoded(device, members), strict=True):
+                rows = device.rows(feeds)
+                found += [{name: row[name].astype(_STORED[name]) for name in self._names} for row in rows]
+                row_targets += task.row_targets(sample, feeds, device)
+                counts.append(len(rows))
+                if judged:
+                    sample_targets.append(task.sample_target(sample, feeds, device))
+                    encoded.append(feeds)
+            done += len(part)
+            if progress is not None:
+                progress(done, len(samples))
+        lengths = np.array([len(row[self._names[0]]) for row in found], np.int64)
+        order = np.argsort(lengths, kind="stable")
+        self.lengths: NDArray[np.int64] = lengths[order]
+        self.targets: NDArray[Any] = task.stack([row_targets[row] for row in order])
+        self._starts = np.concatenate(([0], np.cumsum(self.lengths)))
+        self._values = {
+            name: np.concatenate([found[row][name] for row in order]) if found else np.empty(0, _STORED[name])
+            for name in self._names
+        }
+        self.samples: SampleRows | None = None
+        if judged:
+            place = np.empty(len(order), np.int64)
+            place[order] = np.arange(len(order))
+            places = np.split(place, np.cumsum(counts)[:-1]) if counts else []
+            targets = task.stack_samples(sample_targets)
+            self.samples = SampleRows(task, device, self._names, encoded, places, targets)
+
+    def batches(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[Inputs]:
+        """The inputs of each batch, int64 [batch, time] each, padded to its longest row; nothing changes at random."""
+        for indices in plan:
+            if not len(indices):  # this process has no part of the batch
+                yield ()
+                continue
+            batch = self._device.collate_rows([self._row(int(index)) for index in indices])
+            yield tuple(torch.from_numpy(np.ascontiguousarray(batch[name])) for name in self._names)
+
+    def _row(self, index: int) -> Feeds:
+        start, end = self._starts[index], self._starts[index + 1]
+        return {name: values[start:end].astype(np.int64) for name, values in self._values.items()}
+
+
+def _encoded(device: RowsTask, samples: Sequence[Sample]) -> list[Feeds]:
+    """All samples, encoded together. Raises `InputError` for the first that cannot be, with its id."""
+    try:
+        return device.encode_all([sample.raw for sample in samples])
+    except InputError:
+        for sample in samples:
+            try:
+                device.encode(sample.raw)
+            except InputError as error:
+                raise InputError(f"{sample.id}: {error}") from None
+        raise

@@ -1,0 +1,357 @@
+"""The training halves of the tasks of encoders: targets of rows, losses, figures that equal the device's answers."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from edgewright.pipeline.data.samples import Answers, Sample
+from edgewright.pipeline.tasks import label_scores, squad_scores
+from edgewright.pipeline.tasks.base import RowsTraining
+from edgewright.pipeline.tasks.encoder_text_classification import OneLabel, SeveralLabels
+from edgewright.pipeline.tasks.question_answering import QuestionAnswering
+from edgewright.pipeline.tasks.sentence_embedding import SentenceEmbedding, contrastive_losses
+from edgewright.pipeline.tasks.text_classification import TextClassification, text_classification
+from edgewright.pipeline.tasks.token_classification import UNKNOWN, TokenClassification
+from edgewright.pipeline.tasks.zero_shot_classification import ZeroShotClassification
+from edgewright.runtime.errors import DataError, RecipeError, TrainingError
+from edgewright.runtime.structure import to_plain
+from edgewright.runtime.tasks import TASKS as TASKS_OF_DEVICES
+from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.rows import run_samples
+from edgewright.runtime.text_inputs import Question, Words
+from tests.runtime.encoder_bundle import CASES, DEVICE_TASKS, case
+
+TASKS: dict[str, Any] = {
+    "one label": OneLabel,
+    "several labels": SeveralLabels,
+    "pair": OneLabel,
+    "entities": TokenClassification,
+    "answers": QuestionAnswering,
+    "vectors": SentenceEmbedding,
+    "nli": ZeroShotClassification,
+    "nearest label": ZeroShotClassification,
+}
+LONG = "Ada Lovelace lives in Berlin . she was in Paris and the film was very good"
+
+
+@pytest.fixture(autouse=True)
+def known_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, place in DEVICE_TASKS.items():
+        monkeypatch.setitem(TASKS_OF_DEVICES, name, place)
+
+
+def training(name: str, **options: Any) -> Any:
+    """The training half that fits one of the device's small examples."""
+    example = case(name)
+    return TASKS[name](example.labels, processor=to_plain(example.settings), **options)
+
+
+def targets_of(name: str) -> list[Any]:
+    """Something true of each raw input of the example."""
+    found: list[Any] = []
+    device = case(name).device_task()
+    for place, raw in enumerate(case(name).raws):
+        if name == "several labels":
+            found.append(np.array([place == 0, 1, place == 2], np.float64))
+        elif name == "entities":
+            found.append(np.arange(len(device.encode(raw)["words"])) % 5)
+        elif name == "answers":
+            texts = ("Berlin",) if place == 0 else ()
+            found.append(Answers(texts, tuple(raw.context.index(text) for text in texts)))
+        else:
+            found.append(place % 2)
+    return found
+
+
+def samples_of(name: str) -> list[Sample]:
+    """The raw inputs of the example, with targets."""
+    pairs = zip(case(name).raws, targets_of(name), strict=True)
+    return [Sample(f"{name}/{place}", raw, target, str(place)) for place, (raw, target) in enumerate(pairs)]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_figures_are_those_of_the_devices_answers(name: str) -> None:
+    task, device, samples = training(name), case(name).device_task(), samples_of(name)
+    encoded = device.encode_all([sample.raw for sample in samples])
+    outputs = run_samples(device, encoded, case(name).net.run)
+    targets = task.targets(samples, device)
+    assert len(targets) == len(samples)
+    figures = task.figures(outputs, targets)
+    for metric in task.known:
+        value = task.metric(metric)(outputs, targets)
+        assert value == figures[metric] and 0.0 <= value <= 1.0
+        each = task.per_sample(metric)
+        if each is not None:
+            assert each(outputs, targets).mean() == pytest.approx(value)
+            assert set(each(outputs, targets)) <= {0.0, 1.0}
+        summed = task.summed(metric)
+        if summed is not None:
+            chosen = np.array([0, 0, len(samples) - 1])  # as a bootstrap draws them
+            again = task.metric(metric)({key: rows[chosen] for key, rows in outputs.items()}, targets[chosen])
+            assert summed.figure(summed.each(outputs, targets)[chosen]) == pytest.approx(again)
+    with pytest.raises(RecipeError, match="unknown metric 'bleu'"):
+        task.metric("bleu")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_row_of_a_sample_has_a_target(name: str) -> None:
+    task, device = training(name), case(name).device_task()
+    rows: list[Feeds] = []
+    targets: list[Any] = []
+    for sample in samples_of(name):
+        feeds = device.encode(sample.raw)
+        rows += device.rows(feeds)
+        targets += list(task.row_targets(sample, feeds, device))
+    stacked = task.stack(targets)
+    assert len(rows) == len(targets) == len(stacked)
+    outputs = _raw_outputs(task, case(name).net.run(device.collate_rows(rows)))
+    if isinstance(task, ZeroShotClassification):
+        with pytest.raises(TrainingError, match="trains nothing"):
+            task.losses(torch.from_numpy(outputs), {}, torch.from_numpy(stacked))
+        assert task.metrics(outputs, stacked) == {}
+        return
+    losses = task.losses(torch.from_numpy(outputs), {}, torch.from_numpy(stacked))
+    weights = task.weights(stacked)
+    assert losses.shape == weights.shape == (len(rows),) and torch.isfinite(losses).all()
+    expected = float((losses.double().numpy() * weights).sum() / weights.sum()) if weights.sum() else 0.0
+    assert task.metrics(outputs, stacked)["loss"] == pytest.approx(expected)
+    # the padding of a batch means nothing: with more of it the losses are the same
+    if task.every_step:
+        wider = np.concatenate([outputs, np.full_like(outputs[:, :3], 7.0)], axis=1)
+        assert torch.equal(losses, task.losses(torch.from_numpy(wider), {}, torch.from_numpy(stacked)))
+        assert task.named(outputs).keys() == case(name).net.run(device.collate_rows(rows)).keys()
+
+
+def _raw_outputs(task: RowsTraining, named: Feeds) -> NDArray[np.float32]:
+    """Outputs by name as `training_outputs` gives them: one tensor."""
+    values = list(named.values())
+    return values[0] if len(values) == 1 else np.stack(values, axis=-1)
+
+
+def test_the_options_decide_which_half_of_text_classification_it_is() -> None:
+    plain = to_plain(case("one label").settings)
+    assert isinstance(text_classification(("a", "b")), TextClassification)
+    assert isinstance(text_classification(("a", "b"), processor=plain), OneLabel)
+    several = text_classification(("a", "b"), processor={**plain, "multi_label": True})
+    assert isinstance(several, SeveralLabels)
+
+
+def test_words_are_learnt_where_the_device_reads_them() -> None:
+    task, device = training("entities"), case("entities").device_task()
+    words = tuple(LONG.split())
+    sample = Sample("one", Words(words), np.arange(len(words)) % 5, "one")
+    feeds = device.encode(sample.raw)
+    assert len(feeds["windows"]) > 1
+    rows = task.row_targets(sample, feeds, device)
+    learnt = np.concatenate(rows)
+    assert [len(row) for row in rows] == feeds["windows"].tolist()
+    for word, place in enumerate(device.word_rows(feeds).tolist()):
+        assert learnt[place] == word % 5
+    # a word in two windows is learnt in both, a mark never
+    assert (learnt != UNKNOWN).sum() == (feeds["offsets"][:, 0] >= 0).sum() > len(words)
+    perfect = {"logits": np.zeros((1, len(learnt), 5), np.float32)}
+    perfect["logits"][0, np.arange(len(learnt)), np.maximum(learnt, 0)] = 9.0
+    figures = task.figures(perfect, task.targets([sample], device))
+    assert figures["span-f1"] == figures["accuracy"] == 1.0 and figures["words"] == len(words)
+
+
+def test_only_the_first_token_of_a_word_is_learnt() -> None:
+    task, device = training("entities"), case("entities").device_task()
+    # the tokenizer cuts at the hyphen, the words of the sample do not
+    sample = Sample("one", Words(("Ada-Lovelace", "lives")), np.array([1, 0]), "one")
+    feeds = device.encode(sample.raw)
+    (row,) = task.row_targets(sample, feeds, device)
+    known = np.flatnonzero(row != UNKNOWN)
+    assert known.tolist() == device.word_rows(feeds).tolist() and len(feeds["offsets"]) > len(known) + 3
+
+
+def test_weights_of_labels_weigh_words() -> None:
+    plain = training("entities")
+    weighted = training("entities", class_weights=(0.5, 2.0, 1.0, 1.0, 1.0))
+    targets = np.array([[0, 1, UNKNOWN], [0, 0, 0], [UNKNOWN] * 3], np.int32)
+    assert plain.weights(targets).tolist() == [2.0, 3.0, 0.0]
+    assert weighted.weights(targets).tolist() == [2.5, 1.5, 0.0]
+    outputs = torch.randn(3, 3, 5, generator=torch.Generator().manual_seed(0))
+    entropy = torch.nn.functional.cross_entropy
+    known = entropy(outputs[0, :2], torch.tensor([0, 1]), reduction="none")
+    losses = weighted.losses(outputs, {}, torch.from_numpy(targets))
+    assert losses[0] == pytest.approx(float((0.5 * known[0] + 2.0 * known[1]) / 2.5))
+    assert losses[2] == 0.0
+
+
+@pytest.mark.parametrize("text", ["Berlin", "Paris"])
+def test_an_answer_is_learnt_in_the_windows_that_hold_it(text: str) -> None:
+    task, device = training("answers"), case("answers").device_task()
+    start = LONG.index(text)
+    sample = Sample("one", Question("where does she live", LONG), Answers((text,), (start,)), "one")
+    feeds = device.encode(sample.raw)
+    rows = task.row_targets(sample, feeds, device)
+    assert len(rows) == len(feeds["windows"]) > 1
+    ends = np.cumsum(feeds["windows"])
+    found = 0
+    for (first, last, begin, behind), size, end in zip(rows, feeds["windows"], ends, strict=True):
+        offsets = feeds["offsets"][end - size : end]
+        assert (offsets[begin:behind, 0] >= 0).all() and (offsets[:begin, 0] < 0).all()
+        if (first, last) == (0, 0):
+            assert not any(one[0] == start for one in offsets)
+            continue
+        found += 1
+        assert offsets[first, 0] == start and offsets[last, 1] == start + len(text)
+    assert found >= 1
+    # logits that point where the rows say are read as the answer
+    starts, ends_of = np.full((2, 1, int(ends[-1])), -5.0, np.float32)
+    for (first, last, _, _), size, end in zip(rows, feeds["windows"], ends, strict=True):
+        starts[0, end - size + first] = ends_of[0, end - size + last] = 5.0 if first else 1.0
+    outputs = {"start_logits": starts, "end_logits": ends_of}
+    figures = task.figures(outputs, task.targets([sample], device))
+    assert figures == {"f1": 1.0, "exact-match": 1.0}
+
+
+def test_the_loss_of_an_answer_leaves_out_what_cannot_be_one() -> None:
+    task = training("answers")
+    outputs = torch.zeros(1, 6, 2)
+    outputs[0, 1:3] = 50.0  # the question
+    targets = torch.tensor([[3, 4, 3, 5]])  # the text is tokens 3 and 4
+    expected = np.log(3.0)  # the first token and the two of the text are alike
+    assert task.losses(outputs, {}, targets).tolist() == pytest.approx([expected])
+
+
+def test_questions_without_an_answer_are_told_apart() -> None:
+    task, device = training("answers"), case("answers").device_task()
+    raws = [Question("who", "Ada lives in Berlin"), Question("who", "the film was good")]
+    samples = [
+        Sample("a", raws[0], Answers(("Ada",), (0,)), "a"),
+        Sample("b", raws[1], Answers((), ()), "b"),
+    ]
+    outputs = run_samples(device, device.encode_all(raws), _points_at_the_first_token)
+    figures = task.figures(outputs, task.targets(samples, device))
+    assert figures["unanswerable-accuracy"] == 1.0 and figures["answered-f1"] == 0.0
+    assert figures["f1"] == figures["exact-match"] == 0.5
+
+
+def _points_at_the_first_token(feeds: Feeds) -> Feeds:
+    scores = np.zeros(feeds["input_ids"].shape, np.float32)
+    scores[:, 0] = 9.0
+    return {"start_logits": scores, "end_logits": scores}
+
+
+@pytest.mark.parametrize(
+    ("answer", "truths", "exact", "f1"),
+    [
+        ("The  Berlin!", ["berlin"], 1.0, 1.0),
+        ("in Berlin", ["Berlin", "Paris"], 0.0, 2 / 3),
+        ("", [], 1.0, 1.0),
+        ("Berlin", [], 0.0, 0.0),
+        ("", ["Berlin"], 0.0, 0.0),
+        ("the", ["a"], 1.0, 1.0),
+        ("old old town", ["old town"], 0.0, 0.8),
+    ],
+)
+def test_squad_scores(answer: str, truths: Sequence[str], exact: float, f1: float) -> None:
+    assert squad_scores.exact_match(answer, truths) == exact
+    assert squad_scores.f1(answer, truths) == pytest.approx(f1)
+
+
+def test_several_labels_are_chosen_as_the_device_chooses() -> None:
+    example = case("several labels")
+    settings = dataclasses.replace(example.settings, threshold=0.8)
+    task = SeveralLabels(example.labels, processor=to_plain(settings))
+    device = example.device_task(threshold=0.8)
+    logits = np.array([[1.3, 1.5, -1.0], [0.0, 2.0, 2.0], [-1.0, -1.0, -1.0]], np.float32)
+    targets = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]], np.float32)
+    decided = device.decisions({"logits": logits})
+    assert decided == [[1], [1, 2], []]
+    figures = task.figures({"logits": logits}, targets)
+    assert figures["micro-f1"] == pytest.approx(2 * 2 / (3 + 3))
+    assert figures["macro-f1"] == pytest.approx((0.0 + 1.0 + 0.0) / 3)
+    assert figures["subset-accuracy"] == pytest.approx(1 / 3)
+
+
+def test_auroc_of_labels_equals_scikits() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    random = np.random.default_rng(0)
+    targets, logits = random.random((40, 3)) < 0.4, random.normal(size=(40, 3))
+    assert label_scores.mean_auroc(logits, targets) == pytest.approx(roc_auc_score(targets, logits))
+    assert label_scores.mean_auroc(logits, np.ones((40, 3))) == 0.5
+
+
+def test_positive_weights_balance_a_label() -> None:
+    targets = np.array([[1, 0, 1], [0, 0, 1], [0, 0, 1], [0, 0, 1]])
+    assert label_scores.positive_weights(targets) == (3.0, 1.0, 1.0)
+    task = training("several labels", class_weights=(3.0, 1.0, 1.0))
+    logits = torch.zeros(4, 3)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, torch.from_numpy(targets).float(), pos_weight=torch.tensor([3.0, 1.0, 1.0])
+    )
+    losses = task.losses(logits, {}, torch.from_numpy(targets))
+    assert losses.mean() == pytest.approx(float(expected))
+
+
+def test_smoothed_labels_pull_less() -> None:
+    for name, targets in (("one label", torch.tensor([1])), ("several labels", torch.ones(1, 3))):
+        certain = torch.full((1, 3), -20.0)
+        certain[0, 1] = 20.0
+        if name == "several labels":
+            certain = -certain.abs().neg()
+        plain = training(name).losses(certain, {}, targets)
+        smoothed = training(name, label_smoothing=0.1).losses(certain, {}, targets)
+        assert plain[0] < 1e-6 < 0.5 < smoothed[0]
+
+
+def test_the_contrastive_loss_is_that_of_the_paper() -> None:
+    random = np.random.default_rng(1)
+    vectors, labels = random.normal(size=(6, 4)), np.array([0, 1, 0, 2, 1, 0])
+    found = contrastive_losses(torch.from_numpy(vectors).float(), torch.from_numpy(labels)).numpy()
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    for anchor in range(6):
+        others = [other for other in range(6) if other != anchor]
+        total = sum(np.exp(unit[anchor] @ unit[other] / 0.1) for other in others)
+        alike = [other for other in others if labels[other] == labels[anchor]]
+        terms = [-np.log(np.exp(unit[anchor] @ unit[other] / 0.1) / total) for other in alike]
+        assert found[anchor] == pytest.approx(np.mean(terms) if terms else 0.0, rel=1e-4)
+    weights = training("vectors").weights(labels)
+    assert weights.tolist() == [1.0, 1.0, 1.0, 0.0, 1.0, 1.0]
+
+
+def test_one_text_alone_leaves_finite_gradients() -> None:
+    vector = torch.ones(1, 4, requires_grad=True)
+    torch.autograd.backward(contrastive_losses(vector, torch.tensor([0])).sum())
+    assert vector.grad is not None and torch.isfinite(vector.grad).all()
+
+
+def test_neighbours_of_one_label_count() -> None:
+    task = training("vectors")
+    vectors = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9], [0.2, 0.8]], np.float32)
+    figures = task.figures({"embedding": vectors}, np.array([0, 0, 1, 1, 0]))
+    assert figures["neighbour-accuracy"] == pytest.approx(4 / 5)
+    assert task.figures({"embedding": vectors[:1]}, np.array([0])) == {"neighbour-accuracy": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "message"),
+    [
+        ("several labels", 1, "not one 0 or 1 for each of 3 classes"),
+        ("several labels", np.array([0.0, 2.0, 1.0]), "not one 0 or 1"),
+        ("entities", np.array([0, 1]), r"2 labels for \d+ words"),
+        ("entities", None, "none of the 5"),
+        ("answers", 0, "it has no answers"),
+        ("nearest label", 7, "its label 7 is none of 3"),
+    ],
+)
+def test_a_target_that_does_not_fit_is_one_line(name: str, target: Any, message: str) -> None:
+    task, device = training(name), case(name).device_task()
+    raw = case(name).raws[0]
+    feeds = device.encode(raw)
+    if target is None:
+        target = np.full(len(feeds["words"]), 5)
+    sample = Sample("file 7", raw, target, "c")
+    for call in (task.row_targets, task.sample_target):
+        with pytest.raises(DataError, match=f"^file 7: .*{message}") as caught:
+            call(sample, feeds, device)
+        assert "\n" not in str(caught.value)
