@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from edgewright.runtime.manifest import Streaming
@@ -128,11 +129,14 @@ def training_outputs(module: nn.Module, *inputs: Tensor) -> tuple[Tensor, dict[s
     """Run `module`, also one that is wrapped for many processes, and take its answer apart.
 
     Returns the logits, float32 [N, classes], or prediction, and the logits of each auxiliary head by its path; the
-    second is empty in eval mode and for models without auxiliary heads.
+    second is empty in eval mode and for models without auxiliary heads. Several answers of one shape, those of the
+    start and the end of a span, come as one tensor with a last axis for them.
     """
     outputs = module(*inputs)
     if isinstance(outputs, Tensor):
         return outputs, {}
+    if type(outputs) is tuple:
+        return torch.stack(outputs, dim=-1), {}
     # InceptionOutputs and GoogLeNetOutputs: named tuples with names of their own for the auxiliary logits
     paths = {"aux_logits": "AuxLogits", "aux_logits1": "aux1", "aux_logits2": "aux2"}
     fields = outputs._asdict()
