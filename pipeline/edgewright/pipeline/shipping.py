@@ -15,6 +15,7 @@ from edgewright.exporters.onnx_graph import Graph, export_graph, load_graph
 from edgewright.exporters.precision import PRECISIONS, make_step_variant, make_variant, step_file
 from edgewright.exporters.samples import Reference, Samples, torch_call
 from edgewright.exporters.verdict import FAIL, Budget, Ladder, Verdict, verdict_from_json, verdict_to_json
+from edgewright.pipeline.card_facts import card_facts
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.data.sources import restore_splits
 from edgewright.pipeline.fitting import DATA, check_outside_data, fit_run, many_processes, run_recipe
@@ -23,18 +24,18 @@ from edgewright.pipeline.recipe import Recipe, load_recipe, override_export
 from edgewright.pipeline.recipe_sections import check_variants
 from edgewright.pipeline.run_dir import Progress, finished_stage, lock_run, mark_stage, read_run_json
 from edgewright.pipeline.training.results import LoadedModel, load_trained
-from edgewright.runtime.audio import AudioSettings
 from edgewright.runtime.bundle import open_bundle
 from edgewright.runtime.errors import BundleError, ExportError, RecipeError
 from edgewright.runtime.files import canonical_json, sha256_of_bytes, write_text
-from edgewright.runtime.images import ImageSettings
 from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
-from edgewright.runtime.text import TextSettings
 
 __all__ = ["Outcome", "export_run", "ship", "verify_run"]
 
-_FORMAT = 3
+_FORMAT = 4
+_MAKERS = ("onnx", "torch", "transformers", "edgewright")
+"""The libraries whose version has a part in what a stage makes."""
+
 _FOLDER = "export"
 
 
@@ -150,7 +151,7 @@ def verify_run(
     """
     opened = open_bundle(bundle)
     loaded = _load(_existing(run_dir), None)
-    if sorted(opened.manifest.labels) != sorted(loaded.model.classes):
+    if sorted(opened.manifest.labels) != sorted(loaded.device_task.labels):
         raise BundleError(f"{bundle} has other labels than {run_dir}: name the run that it was exported from")
     if progress is not None:
         progress("climbing the ladder", 0, 0)
@@ -216,7 +217,7 @@ def _budget(recipe: Recipe) -> Budget:
 
 
 def _key(**parts: Any) -> str:
-    versions = {name: metadata.version(name) for name in ("onnx", "torch", "edgewright")}
+    versions = {name: metadata.version(name) for name in _MAKERS}
     plain = to_plain({**parts, "format": _FORMAT, "versions": versions})
     return sha256_of_bytes(canonical_json(plain).encode())
 
@@ -238,8 +239,7 @@ def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], repo
             if isinstance(step, Graph):
                 steps[name] = step
     report("exporting", len(names), len(names))
-    recipe, splits, model = loaded.recipe, loaded.splits, loaded.model
-    counts = {name: sum(count) for name, count in splits.counts().items()}
+    recipe, model = loaded.recipe, loaded.model
     return Candidate(
         task=recipe.task,
         model=model.built.name,
@@ -250,27 +250,9 @@ def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], repo
         licence=model.built.licence,
         seed=recipe.training.seed,
         failures=failures,
-        facts={
-            "Data": f"{Path(splits.source).name}, {counts['train']} training, {counts['validation']} validation, "
-            f"{counts['calibration']} calibration and {counts['evaluation']} evaluation samples",
-            "Transfer": recipe.transfer.mode if recipe.weights != "none" else "trained from random weights",
-            "Input": _input_fact(model.built.settings),
-        },
+        facts=card_facts(recipe, loaded.splits, model.built),
+        config=model.built.build.get("config"),
     )
-
-
-def _input_fact(settings: Any) -> str:
-    """What the model is given, in the words of the model card."""
-    if isinstance(settings, ImageSettings):
-        return f"{settings.crop[0]} x {settings.crop[1]} pixels"
-    if isinstance(settings, AudioSettings):
-        return f"{settings.mels} log-mel bands of sound at {settings.sample_rate} Hz"
-    if isinstance(settings, TextSettings):
-        return f"text of up to {settings.max_tokens} tokens"
-    if settings.forecast is not None:
-        plan = settings.forecast
-        return f"the last {plan.context} steps of {', '.join(settings.features)}; it answers the next {plan.horizon}"
-    return f"steps of {', '.join(settings.features)}"
 
 
 def _graph(run_dir: Path, loaded: _Loaded, name: str, fp32: Graph | None, report: Progress) -> Graph | str:
