@@ -19,7 +19,6 @@ from tests.exporters.recurrent_graphs import FEATURES, floats, step_graph, text_
 KINDS = ("LSTM", "GRU", "RNN")
 SMALL, LARGE = 16, max(INTEGER_FROM.values())
 APART = {"int8-dynamic": 0.05, "int4": 0.25, "fp16": 0.005}
-GENERATOR = np.random.default_rng(3)
 
 
 def run(graph: Graph, feeds: dict[str, NDArray[Any]], optimise: bool = True) -> dict[str, NDArray[Any]]:
@@ -32,8 +31,13 @@ def run(graph: Graph, feeds: dict[str, NDArray[Any]], optimise: bool = True) -> 
     return dict(zip(names, session.run(names, feeds), strict=True))
 
 
-def batch(time: int, *lengths: int) -> dict[str, NDArray[Any]]:
-    values = GENERATOR.standard_normal((time, len(lengths), FEATURES)).astype(np.float32)
+def batch(time: int, *lengths: int, seed: int = 3) -> dict[str, NDArray[Any]]:
+    """The same values whichever tests ran before."""
+    values = (
+        np.random.default_rng([seed, time, *lengths])
+        .standard_normal((time, len(lengths), FEATURES))
+        .astype(np.float32)
+    )
     return {"values": values, "lengths": np.array(lengths, np.int32)}
 
 
@@ -93,7 +97,7 @@ def test_a_step_graph_keeps_its_shape_and_answers_as_fp32(
     made = make_step_variant(graph, precision, tmp_path / "variant.onnx")
     assert made.inputs == graph.inputs and made.outputs == graph.outputs
     assert "Scan" not in operators(made)
-    values = GENERATOR.standard_normal((20, 1, 3, FEATURES)).astype(np.float32)
+    values = np.random.default_rng(3).standard_normal((20, 1, 3, FEATURES)).astype(np.float32)
     answers = []
     for one in (graph, made):
         states = {spec.name: np.zeros((1, 3, hidden), np.float32) for spec in graph.inputs[1:]}
@@ -197,15 +201,21 @@ def test_int4_is_an_eighth_and_costs_nothing_once_loaded(kind: str, tmp_path: Pa
     assert {node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node} == {kind}
 
 
-@pytest.mark.parametrize(("precision", "size"), [("int8-dynamic", 0.34), ("int4", 0.24)])
-def test_embedding_tables_shrink_too(precision: str, size: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("precision", "size", "apart"), [("int8-dynamic", 0.34, 0.02), ("int4", 0.24, 0.2)])
+def test_embedding_tables_shrink_too(precision: str, size: float, apart: float, tmp_path: Path) -> None:
+    """Noise over many rows, for the worst value of a few is a matter of luck: 60 seeds gave 0.010 to 0.013 in int8 and
+    0.117 to 0.149 in int4.
+    """
     graph = text_graph(tmp_path / "model.onnx")
     made = make_variant(graph, precision, [], tmp_path / "variant.onnx")
     assert made.size < size * graph.size and "table" not in float_weights(made)
-    tokens = GENERATOR.integers(0, 300, (3, 11))
-    feeds: dict[str, NDArray[Any]] = {"tokens": tokens, "lengths": np.array([11, 1, 6], np.int32)}
+    random = np.random.default_rng(3)
+    feeds: dict[str, NDArray[Any]] = {
+        "tokens": random.integers(0, 300, (200, 11)),
+        "lengths": random.integers(1, 12, 200).astype(np.int32),
+    }
     wanted, found = run(graph, feeds)["logits"], run(made, feeds)["logits"]
-    assert np.abs(found - wanted).max() < APART[precision] * np.abs(wanted).max()
+    assert np.sqrt(np.mean((found - wanted) ** 2) / np.mean(wanted**2)) < apart
     if precision == "int8-dynamic":
         assert "embedding table int8" in made.note
 
@@ -213,8 +223,9 @@ def test_embedding_tables_shrink_too(precision: str, size: float, tmp_path: Path
 def test_large_products_behind_the_cell_shrink_small_ones_stay(tmp_path: Path) -> None:
     graph = whole_graph(tmp_path / "model.onnx", "LSTM", 64)
     model = onnx.load(graph.path)
+    random = np.random.default_rng(3)
     for name, count in (("large", 1200), ("small", 8)):
-        weight = GENERATOR.standard_normal((count, 64)).astype(np.float32)
+        weight = random.standard_normal((count, 64)).astype(np.float32)
         model.graph.initializer.append(numpy_helper.from_array(weight, f"{name}_weight"))
         model.graph.initializer.append(numpy_helper.from_array(np.ones(count, np.float32), f"{name}_bias"))
         rows = helper.make_node("Squeeze", ["last", "axis"], [f"{name}_rows"], name=f"{name}_only")
