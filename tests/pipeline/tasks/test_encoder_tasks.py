@@ -281,18 +281,6 @@ def test_auroc_of_labels_equals_scikits() -> None:
     assert label_scores.mean_auroc(logits, np.ones((40, 3))) == 0.5
 
 
-def test_positive_weights_balance_a_label() -> None:
-    targets = np.array([[1, 0, 1], [0, 0, 1], [0, 0, 1], [0, 0, 1]])
-    assert label_scores.positive_weights(targets) == (3.0, 1.0, 1.0)
-    task = training("several labels", class_weights=(3.0, 1.0, 1.0))
-    logits = torch.zeros(4, 3)
-    expected = torch.nn.functional.binary_cross_entropy_with_logits(
-        logits, torch.from_numpy(targets).float(), pos_weight=torch.tensor([3.0, 1.0, 1.0])
-    )
-    losses = task.losses(logits, {}, torch.from_numpy(targets))
-    assert losses.mean() == pytest.approx(float(expected))
-
-
 def test_smoothed_labels_pull_less() -> None:
     for name, targets in (("one label", torch.tensor([1])), ("several labels", torch.ones(1, 3))):
         certain = torch.full((1, 3), -20.0)

@@ -25,6 +25,13 @@ from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.recipe import Recipe
 from edgewright.pipeline.training import feature_cache, gradients
 from edgewright.pipeline.training.fit import fit
+from tests.pipeline.training.small_encoders import (
+    cut_as_tiny,
+    encoder_recipe,
+    encoder_splits,
+    tasks_known,
+    tiny_encoder,
+)
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
 from tests.pipeline.training.small_sequences import sequence_model, sequence_recipe, sequence_splits
 
@@ -60,8 +67,24 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "batch_size": 48,
         "checkpoint_seconds": 0.0,
     },
+    "encoder": {
+        "kind": "entities",
+        "transfer": {"unfreeze": "all", "layer_decay": 0.8},
+        "lr": "auto",
+        "early_stopping": 1,
+        "batch_size": 48,
+        "checkpoint_seconds": 0.0,
+    },
+    "encoder features": {
+        "kind": "answers",
+        "transfer": {"mode": "feature-extraction"},
+        "batch_size": 24,
+        "checkpoint_seconds": 0.0,
+    },
 }
-"""By name the keys of a recipe's training section, its "transfer", and its "task" where that is not about images."""
+"""By name the keys of a recipe's training section, its "transfer", and its "task" where that is not about images; the
+"kind" of a tiny encoder.
+"""
 
 _EVENTS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"})
 
@@ -87,7 +110,9 @@ def _count_and_kill(run_dir: Path, kill_at: int | None) -> Callable[[], int]:
 
 def _subject(scenario: str) -> tuple[BuiltModel, Splits, Recipe]:
     options = dict(SCENARIOS[scenario])
-    task = options.pop("task", None)
+    task, kind = options.pop("task", None), options.pop("kind", None)
+    if kind is not None:
+        return tiny_encoder(kind), encoder_splits(kind), encoder_recipe(kind, **options)
     if task is None:
         return small_model(), small_splits(), recipe(**options)
     return sequence_model(task, dropout=0.1), sequence_splits(task), sequence_recipe(task, **options)
@@ -162,4 +187,5 @@ def main(folder: Path, scenario: str, stride: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))
+    with tasks_known(), cut_as_tiny(sys.argv[2].startswith("encoder")):
+        print(json.dumps(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))

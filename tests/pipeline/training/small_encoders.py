@@ -4,9 +4,12 @@ Texts are made of the words of `tests.runtime.encoder_bundle`; what is to be fou
 few epochs teach it. Many texts are longer than the model reads at once, and become several rows.
 """
 
+import contextlib
 import dataclasses
 import functools
+from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -16,12 +19,48 @@ from torch import nn
 from edgewright.pipeline.data.samples import Answers, Sample, Splits
 from edgewright.pipeline.models.built import Block, BuiltModel
 from edgewright.pipeline.recipe import Recipe, recipe_from_plain
+from edgewright.pipeline.tasks import registry
+from edgewright.pipeline.training import fit
 from edgewright.runtime.encoder_settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
 from edgewright.runtime.files import sha256_of_bytes
+from edgewright.runtime.tasks import TASKS
 from edgewright.runtime.text_inputs import Question, TextPair, Words
-from tests.runtime.encoder_bundle import INPUTS, WORDS, tokenizer_json
+from tests.pipeline.encoder_tasks import encoder_tasks
+from tests.runtime.encoder_bundle import DEVICE_TASKS, INPUTS, WORDS, tokenizer_json
 
-__all__ = ["KINDS", "Kind", "TinyEncoder", "encoder_recipe", "encoder_splits", "tiny_encoder"]
+__all__ = [
+    "KINDS",
+    "Kind",
+    "TinyEncoder",
+    "cut_as_tiny",
+    "encoder_recipe",
+    "encoder_splits",
+    "halves",
+    "tasks_known",
+    "tiny_encoder",
+]
+
+_TRAINED = {
+    "text-classification": "text_classification:text_classification",
+    "token-classification": "token_classification:TokenClassification",
+    "question-answering": "question_answering:QuestionAnswering",
+    "sentence-embedding": "sentence_embedding:SentenceEmbedding",
+    "zero-shot-classification": "zero_shot_classification:ZeroShotClassification",
+}
+
+
+@contextlib.contextmanager
+def tasks_known() -> Iterator[None]:
+    """Every task of an encoder stands in the registries."""
+    places = {name: f"edgewright.pipeline.tasks.{place}" for name, place in _TRAINED.items()}
+    known = {**registry.TRAINING_TASKS, **places}
+    with (
+        encoder_tasks(),
+        mock.patch.dict(TASKS, DEVICE_TASKS),
+        mock.patch.object(registry, "TRAINING_TASKS", known),
+    ):
+        yield
+
 
 _STRIDE = EncoderTextSettings(max_tokens=14, policy="stride", stride=3, inputs=INPUTS, vocabulary=len(WORDS))
 _TOPICS = {"good": "praise", "music": "music", "Paris": "place"}
@@ -112,6 +151,35 @@ class TinyEncoder(nn.Module):
             return nn.functional.normalize(features, dim=1)
         answer = self.head(self.dropout(features))
         return tuple(answer.unbind(dim=2)) if self.span else answer
+
+
+class _Features(nn.Module):
+    def __init__(self, module: TinyEncoder) -> None:
+        super().__init__()
+        self.encoder, self._module = module.encoder, [module]
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return self._module[0].features(*inputs)
+
+
+def halves(built: BuiltModel) -> tuple[nn.Module, nn.Module]:
+    """What makes features, and the head that reads them."""
+    module = built.module
+    assert isinstance(module, TinyEncoder) and module.head is not None
+    return _Features(module).eval(), nn.Sequential(module.dropout, module.head)
+
+
+@contextlib.contextmanager
+def cut_as_tiny(wanted: bool) -> Iterator[None]:
+    """Where it is `wanted`, the models of feature extraction are tiny encoders."""
+    if not wanted:
+        yield
+        return
+    with (
+        mock.patch.object(fit, "feature_module", lambda built: halves(built)[0]),
+        mock.patch.object(fit, "head_module", lambda built: halves(built)[1]),
+    ):
+        yield
 
 
 def tiny_encoder(name: str, seed: int = 0) -> BuiltModel:

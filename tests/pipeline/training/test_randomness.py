@@ -83,3 +83,13 @@ def test_cosine_falls() -> None:
     assert rate_factor("constant", 3, 11) == 1.0
     with pytest.raises(ValueError, match="unknown schedule"):
         rate_factor("linear", 0, 11)
+
+
+def test_linear_rises_over_its_warm_up_and_falls_to_nothing() -> None:
+    factors = [rate_factor("linear", step, 20, 0.2) for step in range(20)]
+    assert factors[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert factors[4] == 1.0 and factors[-1] == pytest.approx(1 / 16)
+    falls = np.diff(factors[4:])
+    assert np.allclose(falls, -1 / 16)
+    without = [rate_factor("linear", step, 4, 0.0) for step in range(4)]
+    assert without == [1.0, 0.75, 0.5, 0.25]

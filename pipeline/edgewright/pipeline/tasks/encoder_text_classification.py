@@ -77,15 +77,14 @@ class OneLabel(EncoderRows):
 class SeveralLabels(EncoderRows):
     """Any number of `classes` for each text or pair: targets are float32 [N, classes] of 0 and 1.
 
-    The loss is the mean of the labels' binary cross-entropies. `class_weights` says how much more a text that has the
-    label counts for it than one that does not. The figures decide as the device does, by its `threshold`.
+    The loss is the mean of the labels' binary cross-entropies. The figures decide as the device does, by its
+    `threshold`.
     """
 
     classes: tuple[str, ...]
     processor: Mapping[str, Any] = field(default_factory=dict)
     metric_name: str = "micro-f1"
     label_smoothing: float = 0.0
-    class_weights: tuple[float, ...] | None = None
     name: str = "text-classification"
 
     known = ("micro-f1", "macro-f1", "auroc")
@@ -112,10 +111,7 @@ class SeveralLabels(EncoderRows):
         truth = targets.to(outputs.device).float()
         if self.label_smoothing:
             truth = truth * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
-        weights = None if self.class_weights is None else outputs.new_tensor(self.class_weights).float()
-        each = torch.nn.functional.binary_cross_entropy_with_logits(
-            outputs.float(), truth, pos_weight=weights, reduction="none"
-        )
+        each = torch.nn.functional.binary_cross_entropy_with_logits(outputs.float(), truth, reduction="none")
         return each.mean(dim=1)
 
     def figures(self, outputs: Feeds, targets: NDArray[Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["f1_of", "macro_f1", "mean_auroc", "micro_f1", "positive_weights"]
+__all__ = ["f1_of", "macro_f1", "mean_auroc", "micro_f1"]
 
 
 def f1_of(hits: float, predicted: float, true: float) -> float:
@@ -42,15 +42,3 @@ def mean_auroc(scores: NDArray[Any], targets: NDArray[Any]) -> float:
             ranks = rankdata(column)  # ties share their mean rank
             areas.append((ranks[holds].sum() - count * (count + 1) / 2) / (count * rest))
     return float(np.mean(areas)) if areas else 0.5
-
-
-def positive_weights(targets: NDArray[Any]) -> tuple[float, ...]:
-    """How much each label's positive samples must count so that they weigh as much as its negative ones.
-
-    `targets` is [N, labels]; a label that holds always or never counts 1.
-    """
-    positive = (targets > 0.5).sum(axis=0)
-    negative = len(targets) - positive
-    return tuple(
-        float(rest / count) if count and rest else 1.0 for count, rest in zip(positive, negative, strict=True)
-    )

@@ -9,7 +9,6 @@ from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.recipe import Recipe
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.tasks.classification import balanced_weights
-from edgewright.pipeline.tasks.label_scores import positive_weights
 from edgewright.pipeline.tasks.registry import make_training_task
 from edgewright.runtime.encoder_settings import EncoderTextSettings
 from edgewright.runtime.structure import to_plain
@@ -43,15 +42,14 @@ def _encoder_options(splits: Splits, recipe: Recipe, settings: EncoderTextSettin
     options: dict[str, Any] = {"metric_name": training.metric, "processor": to_plain(settings)}
     if recipe.task not in ("text-classification", "token-classification"):
         return options
-    weights: tuple[float, ...] | None = None
+    options["label_smoothing"] = training.label_smoothing
+    if settings.multi_label:
+        return options
+    weights = None
     if training.class_weights == "balanced" and splits.train:
-        targets = [np.asarray(sample.target) for sample in splits.train]
-        if recipe.task == "text-classification" and settings.multi_label:
-            weights = positive_weights(np.stack(targets))
-        else:
-            flat = np.concatenate([target.reshape(-1) for target in targets]).astype(np.int64)
-            weights = balanced_weights(flat, len(splits.classes))
-    return {**options, "label_smoothing": training.label_smoothing, "class_weights": weights}
+        targets = np.concatenate([np.asarray(sample.target).reshape(-1) for sample in splits.train])
+        weights = balanced_weights(targets.astype(np.int64), len(splits.classes))
+    return {**options, "class_weights": weights}
 
 
 def task_of(built: BuiltModel, splits: Splits, recipe: Recipe) -> TrainingTask:
