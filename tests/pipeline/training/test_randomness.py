@@ -82,7 +82,7 @@ def test_cosine_falls() -> None:
     assert factors[0] == 1.0
     assert rate_factor("constant", 3, 11) == 1.0
     with pytest.raises(ValueError, match="unknown schedule"):
-        rate_factor("linear", 0, 11)
+        rate_factor("triangle", 0, 11)
 
 
 def test_linear_rises_over_its_warm_up_and_falls_to_nothing() -> None:
