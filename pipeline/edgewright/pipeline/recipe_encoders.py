@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from edgewright.pipeline.recipe_rules import ENCODER, RECURRENT, TASK_RULES, TaskRules
+from edgewright.pipeline.recipe_rules import RECURRENT, TASK_RULES, TaskRules
 from edgewright.pipeline.recipe_values import Section, changed_keys
 
 if TYPE_CHECKING:
     from edgewright.pipeline.recipe import Recipe
 
-__all__ = ["Questions", "Text", "ZeroShot", "check_encoder", "check_text", "own_text", "text_defaults"]
+__all__ = ["Questions", "Text", "ZeroShot", "check_columns", "check_text", "own_text", "text_defaults"]
 
 RECURRENT_TEXT = frozenset({"vocabulary", "max_tokens", "lowercase", "policy"})
 """The keys of text that a recurrent net has."""
@@ -154,11 +154,13 @@ def check_text(recipe: "Recipe", rules: TaskRules) -> None:
         raise ValueError(f"text.{key}: this key is for {either}, not for {recipe.task}: remove it")
 
 
-def check_encoder(recipe: "Recipe", rules: TaskRules) -> None:
-    """Raise `ValueError` for what a checkpoint cannot do in the recipe's task."""
-    if ENCODER not in rules.models:
-        return
+def check_columns(recipe: "Recipe") -> None:
+    """Raise `ValueError` for columns of texts that the recipe's task and model cannot read."""
     data, text = recipe.data, recipe.text
+    if isinstance(data.text, tuple) and recipe.is_recurrent:
+        raise ValueError(
+            f"data.text: {recipe.model} reads one text, not two: name one column, or name a checkpoint"
+        )
     if isinstance(data.text, tuple) and recipe.task != "text-classification":
         raise ValueError(
             f"data.text: {recipe.task} reads one text, not two: name one column, or use text-classification"
@@ -171,9 +173,3 @@ def check_encoder(recipe: "Recipe", rules: TaskRules) -> None:
         raise ValueError(
             "data.separator: parts the labels of a text that has several: remove the key, or set text.multi_label: true"
         )
-    if text.multi_label:
-        for key, default in (("class_weights", "none"), ("label_smoothing", 0.0)):
-            if getattr(recipe.training, key) != default:
-                raise ValueError(
-                    f"training.{key}: with text.multi_label every label is a question of its own: remove the key"
-                )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from edgewright.pipeline.recipe_encoders import check_encoder, check_text, own_text, text_defaults
+from edgewright.pipeline.recipe_encoders import check_columns, check_text, own_text, text_defaults
 from edgewright.pipeline.recipe_rules import (
     BUILTIN_DATA,
     ENCODER,
@@ -161,11 +161,15 @@ def check_task(recipe: "Recipe") -> None:
         raise ValueError(
             f"data.{key}: this key is for {_either(users)}, not for {task}: {_instead(key, task)}"
         )
+    for form, key in (("conll", "tags"), ("squad", "answers")):
+        if recipe.data.format == form and key not in rules.data:
+            users = [other for other, its in TASK_RULES.items() if key in its.data] or [f"a task with {key}"]
+            raise ValueError(f"data.format: {form} is for {_either(users)}, not for {task}: use auto")
     _check_training(recipe, rules, family)
     _check_mode(recipe, rules, family)
     if "text" in rules.sections:
         check_text(recipe, rules)
-        check_encoder(recipe, rules)
+        check_columns(recipe)
     if family == RECURRENT:
         _check_network(recipe, rules)
     if task.startswith("sequence-"):
