@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from edgewright.pipeline.data.audio_files import audio_settings_of
 from edgewright.pipeline.data.carried import Carried, carried_with
+from edgewright.pipeline.data.encoder_fit import fit_encoder
 from edgewright.pipeline.data.samples import SPLITS, Sample, Splits
 from edgewright.pipeline.data.table_recordings import LABEL_COLUMNS
 from edgewright.pipeline.data.vocabulary import one_thread, train_tokenizer
 from edgewright.pipeline.recipe import Recipe
 from edgewright.runtime.audio import AudioSettings, load_audio, log_mel
+from edgewright.runtime.encoder_settings import EncoderTextSettings
 from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.series import ForecastSettings, Scales, Series, SeriesSettings, WideTable
 from edgewright.runtime.structure import to_plain
@@ -27,7 +29,7 @@ _TRIED = 1000
 
 _HANDFUL = 256
 
-Settings = SeriesSettings | AudioSettings | TextSettings
+Settings = SeriesSettings | AudioSettings | TextSettings | EncoderTextSettings
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,12 @@ def fit_settings(recipe: Recipe, splits: Splits) -> Fitted:
     Where the recipe starts from the weights of a run, the scales, bands or vocabulary of that run are kept.
 
     Raises `DataError` when the training samples cannot say it, such as a column without any value, `RecipeError` where
-    the sound of a run was cut into other frames.
+    the sound of a run was cut into other frames or a checkpoint cannot do what is wanted, and `ModelError` for a
+    checkpoint that cannot be used.
     """
+    if recipe.is_encoder:
+        settings, tokenizer, notes = fit_encoder(recipe, splits)
+        return Fitted(settings, {"tokenizer": tokenizer}, notes)
     fits: Mapping[str, Callable[[Recipe, Splits], Fitted]] = {
         "image-classification": lambda recipe, splits: Fitted(None),
         "text-classification": _fit_text,

@@ -1,6 +1,6 @@
 """From a recipe to its data: `open_data` looks at everything, `restore_splits` finds what a run has used."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,13 @@ from typing import Any
 from edgewright.pipeline.data.audio_files import SOUNDS, audio_kind
 from edgewright.pipeline.data.builtin import open_builtin, open_builtin_series
 from edgewright.pipeline.data.folder import open_folder
-from edgewright.pipeline.data.samples import SPLITS, Noun, Sample, Skipped, Splits
+from edgewright.pipeline.data.free_split import divide_freely
+from edgewright.pipeline.data.questions import open_questions
+from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skipped, Splits
 from edgewright.pipeline.data.scan import Progress
 from edgewright.pipeline.data.series import open_series
 from edgewright.pipeline.data.split import divide
+from edgewright.pipeline.data.tagged_texts import open_tagged_texts
 from edgewright.pipeline.data.texts import open_texts
 from edgewright.pipeline.recipe import BUILTIN_PREFIX, Recipe
 from edgewright.runtime.errors import DataError
@@ -22,6 +25,16 @@ __all__ = ["open_data", "restore_splits"]
 
 _FILES: Mapping[str, Noun] = {"image-classification": Noun(), "audio-classification": SOUNDS}
 """The tasks whose raw inputs are files, found again by their paths, and what these are called."""
+
+
+_TEXTS: Mapping[str, Callable[[Recipe, Progress | None], Found]] = {
+    "text-classification": open_texts,
+    "token-classification": open_tagged_texts,
+    "question-answering": open_questions,
+    "sentence-embedding": open_texts,
+    "zero-shot-classification": open_texts,
+}
+"""The tasks whose raw inputs are texts, and what reads them."""
 
 
 def open_data(recipe: Recipe, progress: Progress | None = None) -> Splits:
@@ -41,12 +54,15 @@ def _open(recipe: Recipe, progress: Progress | None) -> Splits:
         return open_series(recipe, progress) if name is None else open_builtin_series(name, recipe)
     if name is not None:
         found = open_builtin(name, recipe)
-    elif recipe.task == "text-classification":
-        found = open_texts(recipe, progress)
+    elif recipe.task in _TEXTS:
+        found = _TEXTS[recipe.task](recipe, progress)
     elif recipe.task == "audio-classification":
         found = open_folder(Path(data.source), data.classes, progress, audio_kind(recipe.audio))
     else:
         found = open_folder(Path(data.source), data.classes, progress)
+    one_each = all(sample.label is not None for samples in found.given.values() for sample in samples)
+    if found.fixed or found.groups is not None or not one_each:
+        return divide_freely(found, data, recipe.split_seed)
     return divide(found, data, recipe.split_seed)
 
 

@@ -12,7 +12,16 @@ from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skippe
 from edgewright.pipeline.recipe_data import Data
 from edgewright.runtime.errors import DataError
 
-__all__ = ["allot", "check_share", "divide", "first_of_each", "label_of", "ordered"]
+__all__ = [
+    "allot",
+    "check_share",
+    "divide",
+    "first_of_each",
+    "label_of",
+    "note_of",
+    "ordered",
+    "without_conflicts",
+]
 
 
 def allot(counts: Sequence[int], total: int) -> list[int]:
@@ -35,7 +44,7 @@ def divide(found: Found, data: Data, seed: int) -> Splits:
     Raises `DataError`.
     """
     noun = found.noun
-    given, conflicts = _without_conflicts(found)
+    given, conflicts = without_conflicts(found)
     skipped = (*found.skipped, *conflicts)
     check_share(skipped, found.files, data.max_bad, noun.files)
     _check_classes(found.classes, given, noun)
@@ -49,7 +58,7 @@ def divide(found: Found, data: Data, seed: int) -> Splits:
         kept = {sample.content for sample in result["train"]}
         result["train"] += [copy for copy in copies if copy.content in kept]
         left_out = [copy for copy in copies if copy.content not in kept]
-        notes += _note(
+        notes += note_of(
             left_out, f"an exact copy of another {noun.exact} and left out, so that no split sees it twice"
         )
     if "calibration" in given:
@@ -120,7 +129,7 @@ def _originals(samples: Iterable[Sample]) -> tuple[list[Sample], list[Sample]]:
     return originals, copies
 
 
-def _without_conflicts(found: Found) -> tuple[dict[str, tuple[Sample, ...]], list[Skipped]]:
+def without_conflicts(found: Found) -> tuple[dict[str, tuple[Sample, ...]], list[Skipped]]:
     """Leave out pictures that lie under two classes: which one is right cannot be known."""
     targets: dict[str, set[int]] = defaultdict(set)
     for samples in found.given.values():
@@ -149,12 +158,13 @@ def _without_repeats(
         if name in given:
             result[name] = tuple(sample for sample in given[name] if sample.content not in seen)
             repeated = [sample for sample in given[name] if sample.content in seen]
-            notes += _note(repeated, f"left out of {name}: another split holds the same {noun.exact}")
+            notes += note_of(repeated, f"left out of {name}: another split holds the same {noun.exact}")
             seen.update(sample.content for sample in given[name])
     return result, notes
 
 
-def _note(samples: Sequence[Sample], text: str) -> list[str]:
+def note_of(samples: Sequence[Sample], text: str) -> list[str]:
+    """A sentence for the user about some samples, in a list; no samples, no sentence."""
     if not samples:
         return []
     names = ", ".join(sample.id for sample in samples[:3])

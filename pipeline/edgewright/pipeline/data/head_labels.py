@@ -1,0 +1,96 @@
+"""The labels that the head of a checkpoint or a run has, where a recipe keeps it: data must be told in these."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from edgewright.pipeline.recipe import Recipe
+from edgewright.pipeline.recipe_paths import WEIGHT_WORDS
+from edgewright.pipeline.recipe_text import did_you_mean
+from edgewright.runtime.errors import RecipeError
+from edgewright.runtime.structure import StructureError, parse_json
+
+__all__ = ["foreign_label", "kept_labels"]
+
+_LABELLED = ("text-classification", "token-classification")
+_SHOWN = 8
+
+
+def kept_labels(recipe: Recipe) -> tuple[str, ...] | None:
+    """The labels of the head that `recipe` keeps, in the order of its outputs; None where the data decides.
+
+    `data.classes` names the outputs anew, in their order. Raises `RecipeError` where there is no such head, and where
+    neither the checkpoint nor the recipe names its outputs; `ModelError` for a checkpoint that cannot be opened.
+    """
+    if not recipe.is_encoder or recipe.transfer.head != "keep" or recipe.task not in _LABELLED:
+        return None
+    if recipe.weights in WEIGHT_WORDS:
+        names, count, where = _of_checkpoint(recipe)
+    else:
+        names = _of_run(recipe)
+        count, where = len(names), f"{Path(recipe.weights).parent.name}/{Path(recipe.weights).name}"
+    given = recipe.data.classes
+    if given is None:
+        if names:
+            return names
+        raise RecipeError(
+            f"data.classes: {where} has {count} outputs and does not say what they are: list their names, in order"
+        )
+    if len(given) != count or (set(given) == set(names) and given != names):
+        order = f", in this order: {_some(names)}" if names else ""
+        raise RecipeError(
+            f"data.classes: {len(given)} are listed, and they name the {count} outputs of {where}{order}"
+            + (": list all of them" if len(given) != count else ": keep the order, or remove the key")
+        )
+    return given
+
+
+def foreign_label(where: str, label: str, known: Sequence[str]) -> str:
+    """The line for data with a label that a head which is kept does not have."""
+    return (
+        f"{where}: the label {label!r}{did_you_mean(label, known, 1)} is not one of the model's ({_some(known)}): "
+        "correct it, or name the model's outputs anew, in their order, in data.classes"
+    )
+
+
+def _of_checkpoint(recipe: Recipe) -> tuple[tuple[str, ...], int, str]:
+    from edgewright.pipeline.models.encoders.checkpoint import open_checkpoint
+
+    checkpoint = open_checkpoint(recipe.model)
+    key = "transfer.mode: none" if recipe.transfer.mode == "none" else "transfer.head: keep"
+    if checkpoint.task != recipe.task:
+        has = f"one for {checkpoint.task}" if checkpoint.task else "none"
+        other = f", or task: {checkpoint.task}" if checkpoint.task else ""
+        raise RecipeError(
+            f"{key} keeps the checkpoint's head, and {recipe.model} has {has}, not for {recipe.task}: "
+            f"use mode: fine-tuning with head: new{other}"
+        )
+    if checkpoint.multi_label != recipe.text.multi_label and recipe.task == "text-classification":
+        wanted = str(checkpoint.multi_label).lower()
+        what = "any number of labels" if checkpoint.multi_label else "one label"
+        raise RecipeError(
+            f"text.multi_label: {recipe.model} was trained for {what} of each text: "
+            f"set text.multi_label: {wanted}, or use a new head"
+        )
+    return checkpoint.labels, int(checkpoint.config.num_labels), recipe.model
+
+
+def _of_run(recipe: Recipe) -> tuple[str, ...]:
+    path = Path(recipe.weights)
+    try:
+        with safe_open(path, framework="np") as file:
+            record = parse_json((file.metadata() or {}).get("edgewright") or "null")
+    except (OSError, SafetensorError, StructureError):
+        record = None  # what is wrong with the file is told when the model is built
+    classes = record.get("classes") if isinstance(record, dict) else None
+    if not isinstance(classes, list) or record.get("task") != recipe.task:
+        raise RecipeError(
+            f"transfer: {path} has no head for {recipe.task} to keep: "
+            "use mode: fine-tuning with head: new, or the weights of a run of this task"
+        )
+    return tuple(map(str, classes))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (" ..." if len(names) > _SHOWN else "")
