@@ -145,10 +145,10 @@ def test_a_list_where_a_text_is_wanted(tmp_path: Path) -> None:
 
 def test_thousands_of_labels_are_learnt_where_there_are_texts_for_them(tmp_path: Path) -> None:
     labels = [f"c{number % 2000}" for number in range(6000)]
-    columns = {"text": [f"text {number}" for number in range(6000)], "label": labels}
+    columns: dict[str, Any] = {"text": [f"text {number}" for number in range(6000)], "label": labels}
     splits = read(write_csv(tmp_path / "t.csv", columns), calibration=0)
     assert len(splits.classes) == 2000 and all(count == 1 for count in splits.counts()["evaluation"])
-    several = {**columns, "label": [[label, "x"] for label in labels]}
+    several: dict[str, Any] = {**columns, "label": [[label, "x"] for label in labels]}
     splits = read(write_jsonl(tmp_path / "t.jsonl", several), SEVERAL)
     assert len(splits.classes) == 2001
     assert np.stack([np.asarray(one.target) for one in splits.train]).any(axis=0).all()
