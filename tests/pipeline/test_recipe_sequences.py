@@ -139,7 +139,7 @@ def test_the_built_in_co2_knows_its_columns() -> None:
         ("image-classification", {}, "model: lstm is for sequence-class", "use resnet18 or another"),
         ("forecasting", {"weights": "imagenet"}, "weights: there are no published", "use weights: none, or"),
         ("forecasting", {"input": {"size": 32}}, "input: this section is for image-", "remove it"),
-        ("forecasting", {"text": {}}, "text: this section is for text-classification, not", "remove it"),
+        ("forecasting", {"text": {}}, "text: this section is for text-classification", "remove it"),
         ("text-classification", {"audio": {}}, "audio: this section is for audio-class", "remove it"),
         ("audio-classification", {"forecast": {}}, "forecast: this section is for fore", "remove it"),
         ("forecasting", {"training": {"metric": "r2"}}, "training.metric: expected skill for", "found 'r2'"),

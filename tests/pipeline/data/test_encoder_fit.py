@@ -140,7 +140,8 @@ def test_thousands_of_labels_at_zero_shot(inference: Path, tmp_path: Path) -> No
 def test_normalisation_is_the_checkpoints_unless_the_recipe_says_otherwise(
     written: Any, normalise: bool, inference: Path, tmp_path: Path
 ) -> None:
-    path, text = texts(tmp_path / "t.csv"), {"text": {"normalise": written}}
+    path = texts(tmp_path / "t.csv")
+    text: dict[str, Any] = {"text": {"normalise": written}}
     assert settings_of(fitted("sentence-embedding", path, **text)).normalise == normalise
     silent = settings_of(fitted("sentence-embedding", path, inference, **text))
     assert silent.normalise == (written is True)
@@ -148,7 +149,7 @@ def test_normalisation_is_the_checkpoints_unless_the_recipe_says_otherwise(
 
 def test_a_stride_that_leaves_no_room(inference: Path, tmp_path: Path) -> None:
     path = texts(tmp_path / "t.csv")
-    text = {"policy": "stride", "stride": 40}
+    text: dict[str, Any] = {"policy": "stride", "stride": 40}
     message = error_of(RecipeError, "text-classification", path, inference, text=text)
     assert message == "text.stride: 40 leaves windows of 32 tokens nothing new: lower it"
     text = {"policy": "stride", "stride": 30}
