@@ -39,7 +39,7 @@ def layers_of(model: str, unfreeze: str | None) -> Layers:
         recipe = recipe_from_plain(read_run_json(folder, "recipe.json"), f"{folder}/recipe.json")
         splits = read_run_json(folder, "data.json")
         name, classes, size = recipe.model, len(splits["classes"]), recipe.input.size
-        chosen = 0 if recipe.transfer.mode == "feature-extraction" else recipe.transfer.unfreeze
+        chosen = recipe.transfer.unfreeze if recipe.transfer.mode == "fine-tuning" else 0
     elif "/" in model or model.startswith("."):
         raise RecipeError(f"there is no run {model}: name a folder that 'edgewright fit' wrote, or a model")
     if unfreeze is not None:
