@@ -9,18 +9,11 @@ import pytest
 from edgewright.exporters.card_texts import CARD_TEXTS
 from edgewright.exporters.hub_files import hub_files
 from edgewright.exporters.model_card import model_card
-from edgewright.runtime import tasks
 from edgewright.runtime.bundle import open_bundle
 from edgewright.runtime.manifest import Manifest
-from tests.runtime.encoder_bundle import CASES, DEVICE_TASKS, case, make_encoder_bundle, tokenizer_json
+from tests.runtime.encoder_bundle import CASES, case, make_encoder_bundle, tokenizer_json
 
 TEXT = "the film was very good [SEP] Ada"
-
-
-@pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, place in DEVICE_TASKS.items():
-        monkeypatch.setitem(tasks.TASKS, name, place)
 
 
 def manifest_of(name: str, folder: Path) -> Manifest:

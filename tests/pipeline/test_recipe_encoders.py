@@ -1,6 +1,5 @@
 """Recipes of encoders: what a few lines mean, what belongs to which task, and paths of checkpoints."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from edgewright.pipeline.recipe import (
 from edgewright.pipeline.recipe_rules import ENCODER, TASK_RULES
 from edgewright.pipeline.tasks.metric_names import MULTI_LABEL_METRICS, TASK_METRICS
 from edgewright.runtime.errors import RecipeError
-from tests.pipeline.encoder_tasks import encoder_tasks
 
 TASKS = (
     "text-classification",
@@ -26,12 +24,6 @@ TASKS = (
     "sentence-embedding",
     "zero-shot-classification",
 )
-
-
-@pytest.fixture(autouse=True)
-def _tasks() -> Iterator[None]:
-    with encoder_tasks():
-        yield
 
 
 def recipe(task: str, **changes: Any) -> Recipe:

@@ -22,7 +22,6 @@ from tests.runtime.small_bundle import write_manifest
 
 __all__ = [
     "CASES",
-    "DEVICE_TASKS",
     "Case",
     "Table",
     "case",
@@ -30,14 +29,6 @@ __all__ = [
     "tokenizer_json",
     "word_id",
 ]
-
-DEVICE_TASKS = {
-    "text-classification": "edgewright.runtime.tasks.text_classification:text_classification",
-    "token-classification": "edgewright.runtime.tasks.token_classification:TokenClassification",
-    "question-answering": "edgewright.runtime.tasks.question_answering:QuestionAnswering",
-    "sentence-embedding": "edgewright.runtime.tasks.sentence_embedding:SentenceEmbedding",
-    "zero-shot-classification": "edgewright.runtime.tasks.zero_shot_classification:ZeroShotClassification",
-}
 
 WORDS = (
     "[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "film", "the", "a", "very", "was", "not", "boring", "Ada",

@@ -10,20 +10,14 @@ from edgewright.runtime.encoder_settings import (
 )
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.structure import to_plain
-from edgewright.runtime.tasks import TASKS, load_task
+from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.label_answers import LabelledText, MultiLabelText
 from edgewright.runtime.tasks.rows import run_samples
 from edgewright.runtime.tasks.sentence_embedding import Embedding, neighbours
 from edgewright.runtime.text_inputs import Question, Words
-from tests.runtime.encoder_bundle import DEVICE_TASKS, WORDS, case, tokenizer_json, word_id
+from tests.runtime.encoder_bundle import WORDS, case, tokenizer_json, word_id
 
 LIVES = "Ada Lovelace lives in Berlin . she was in Paris"
-
-
-@pytest.fixture(autouse=True)
-def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, place in DEVICE_TASKS.items():
-        monkeypatch.setitem(TASKS, name, place)
 
 
 def ids(text: str) -> list[int]:

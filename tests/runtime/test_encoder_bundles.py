@@ -10,16 +10,9 @@ import pytest
 from edgewright.runtime import Engine, selftest
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.manifest import Manifest
-from edgewright.runtime.tasks import TASKS
 from edgewright.runtime.tasks.rows import RowsTask, as_rows_task, chunks, run_samples
 from edgewright.runtime.text_inputs import TextPair
-from tests.runtime.encoder_bundle import CASES, DEVICE_TASKS, case, make_encoder_bundle
-
-
-@pytest.fixture(autouse=True)
-def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, place in DEVICE_TASKS.items():
-        monkeypatch.setitem(TASKS, name, place)
+from tests.runtime.encoder_bundle import CASES, case, make_encoder_bundle
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -15,20 +15,14 @@ from edgewright.runtime.encoder_text import EncoderTokenizer
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.manifest import TensorSpec
 from edgewright.runtime.structure import to_plain
-from edgewright.runtime.tasks import TASKS, load_task
+from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.rows import run_samples
 from edgewright.runtime.tasks.text_classification import TextClassification
 from edgewright.runtime.text_inputs import Question, TextPair
-from tests.runtime.encoder_bundle import CASES, DEVICE_TASKS, INPUTS, WORDS, case, tokenizer_json, word_id
+from tests.runtime.encoder_bundle import CASES, INPUTS, WORDS, case, tokenizer_json, word_id
 from tests.runtime.recurrent_bundle import case as recurrent_case
 
 LIVES = "Ada Lovelace lives in Berlin . she was in Paris"
-
-
-@pytest.fixture(autouse=True)
-def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, place in DEVICE_TASKS.items():
-        monkeypatch.setitem(TASKS, name, place)
 
 
 def ids(text: str) -> list[int]:

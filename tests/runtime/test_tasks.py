@@ -12,7 +12,6 @@ from edgewright.runtime.tasks import TASKS, load_task
 from edgewright.runtime.tasks.base import DeviceTask
 from edgewright.runtime.tasks.image_classification import Classification, ImageClassification, LabelScore
 from tests.runtime.encoder_bundle import CASES as ENCODERS
-from tests.runtime.encoder_bundle import DEVICE_TASKS
 from tests.runtime.recurrent_bundle import RECURRENT, case
 from tests.runtime.small_bundle import LABELS, SETTINGS, colour_image
 
@@ -41,7 +40,7 @@ def test_every_registered_task_loads(name: str) -> None:
     assets = {role: content for role, (_, content) in task.assets.items()}
     again = load_task(name, task.processor, task.labels, assets)
     assert again.processor == task.processor and again.assets == task.assets
-    assert task.reads_text == (name in DEVICE_TASKS)
+    assert task.reads_text == (name in {example.task for example in ENCODERS.values()})
 
 
 def test_the_two_halves_of_encode_make_the_whole(task: ImageClassification) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 __all__ = [
     "BUILTIN_DATA",
-    "ENCODER_TASK_RULES",
     "RECURRENT_MODELS",
     "TASK_RULES",
     "TaskRules",
@@ -72,7 +71,7 @@ class TaskRules:
 _NO_EMBEDDING = {"embedding": "only texts are embedded"}
 _ENCODER_MODES = ("fine-tuning", "feature-extraction", "none")
 
-TASK_RULES: dict[str, TaskRules] = {
+TASK_RULES: Mapping[str, TaskRules] = {
     "image-classification": TaskRules(frozenset({"input"}), _FILE | _CLASSES, (VISION,), epochs=5),
     "sequence-classification": TaskRules(
         frozenset({"network"}), _FILE | _CLASSES | _TABLE | {"window"}, network=_NO_EMBEDDING
@@ -103,10 +102,6 @@ TASK_RULES: dict[str, TaskRules] = {
     "audio-classification": TaskRules(
         frozenset({"network", "audio"}), _FILE | _CLASSES, network=_NO_EMBEDDING
     ),
-}
-"""A task that a recipe may name, and its rules: one for each of `edgewright.runtime.tasks.TASKS`."""
-
-ENCODER_TASK_RULES: Mapping[str, TaskRules] = {
     "token-classification": TaskRules(
         frozenset({"text"}),
         _FILE | {"format", "words", "tags", "classes"},
@@ -138,7 +133,7 @@ ENCODER_TASK_RULES: Mapping[str, TaskRules] = {
         encoder_text=_POOLED,
     ),
 }
-"""The rules of the tasks that only an encoder learns."""
+"""A task that a recipe may name, and its rules: one for each of `edgewright.runtime.tasks.TASKS`."""
 
 BUILTIN_DATA: Mapping[str, Mapping[str, Any]] = {
     "builtin:co2": {"time": "date", "target": ["co2"], "missing": "interpolate"},
@@ -161,5 +156,4 @@ def family_of(task: str, model: object) -> str:
 
 def optional_sections() -> frozenset[str]:
     """The sections that belong to some tasks only."""
-    every = {**ENCODER_TASK_RULES, **TASK_RULES}
-    return frozenset().union(*(rules.sections for rules in every.values()))
+    return frozenset().union(*(rules.sections for rules in TASK_RULES.values()))

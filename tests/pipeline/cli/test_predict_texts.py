@@ -8,8 +8,7 @@ from click.testing import CliRunner, Result
 
 from edgewright.pipeline.cli.predict import command
 from edgewright.runtime import Engine
-from edgewright.runtime.tasks import TASKS
-from tests.runtime.encoder_bundle import DEVICE_TASKS, case, make_encoder_bundle
+from tests.runtime.encoder_bundle import case, make_encoder_bundle
 from tests.runtime.recurrent_bundle import case as recurrent_case
 from tests.runtime.recurrent_bundle import make_recurrent_bundle
 
@@ -17,8 +16,6 @@ from tests.runtime.recurrent_bundle import make_recurrent_bundle
 @pytest.fixture(autouse=True)
 def _known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EDGEWRIGHT_CACHE", str(tmp_path / "graph-cache"))
-    for name, place in DEVICE_TASKS.items():
-        monkeypatch.setitem(TASKS, name, place)
 
 
 def predict(*arguments: object) -> Result:

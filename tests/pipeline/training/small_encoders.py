@@ -19,14 +19,11 @@ from torch import nn
 from edgewright.pipeline.data.samples import Answers, Sample, Splits
 from edgewright.pipeline.models.built import Block, BuiltModel
 from edgewright.pipeline.recipe import Recipe, recipe_from_plain
-from edgewright.pipeline.tasks import registry
 from edgewright.pipeline.training import fit
 from edgewright.runtime.encoder_settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
 from edgewright.runtime.files import sha256_of_bytes
-from edgewright.runtime.tasks import TASKS
 from edgewright.runtime.text_inputs import Question, TextPair, Words
-from tests.pipeline.encoder_tasks import encoder_tasks
-from tests.runtime.encoder_bundle import DEVICE_TASKS, INPUTS, WORDS, tokenizer_json
+from tests.runtime.encoder_bundle import INPUTS, WORDS, tokenizer_json
 
 __all__ = [
     "KINDS",
@@ -36,31 +33,8 @@ __all__ = [
     "encoder_recipe",
     "encoder_splits",
     "halves",
-    "tasks_known",
     "tiny_encoder",
 ]
-
-_TRAINED = {
-    "text-classification": "text_classification:text_classification",
-    "token-classification": "token_classification:TokenClassification",
-    "question-answering": "question_answering:QuestionAnswering",
-    "sentence-embedding": "sentence_embedding:SentenceEmbedding",
-    "zero-shot-classification": "zero_shot_classification:ZeroShotClassification",
-}
-
-
-@contextlib.contextmanager
-def tasks_known() -> Iterator[None]:
-    """Every task of an encoder stands in the registries."""
-    places = {name: f"edgewright.pipeline.tasks.{place}" for name, place in _TRAINED.items()}
-    known = {**registry.TRAINING_TASKS, **places}
-    with (
-        encoder_tasks(),
-        mock.patch.dict(TASKS, DEVICE_TASKS),
-        mock.patch.object(registry, "TRAINING_TASKS", known),
-    ):
-        yield
-
 
 _STRIDE = EncoderTextSettings(max_tokens=14, policy="stride", stride=3, inputs=INPUTS, vocabulary=len(WORDS))
 _TOPICS = {"good": "praise", "music": "music", "Paris": "place"}

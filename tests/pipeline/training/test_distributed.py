@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from edgewright.pipeline.training.results import CURVES, METRICS
-from tests.pipeline.training.small_encoders import tasks_known
 from tests.pipeline.training.train_small import train
 
 ROOT = Path(__file__).parents[3]
@@ -94,8 +93,7 @@ def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 @pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "batchnorm"])
 def test_two_processes_give_the_metrics_of_one(two_processes: Path, tmp_path: Path, name: str) -> None:
-    with tasks_known():
-        train(tmp_path, SCENARIOS[name])
+    train(tmp_path, SCENARIOS[name])
     (one, one_curves), (two, two_curves) = read(tmp_path), read(two_processes / name)
     assert len(one_curves) == len(two_curves)
     for ours, theirs in zip(one_curves, two_curves, strict=True):

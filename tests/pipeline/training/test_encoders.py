@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +29,12 @@ from tests.pipeline.training.small_encoders import (
     encoder_recipe,
     encoder_splits,
     halves,
-    tasks_known,
     tiny_encoder,
 )
 
 ALL = {"mode": "fine-tuning", "unfreeze": "all", "rate_divisor": 1.0, "head_epochs": 0}
 LEARNT = {"one label": 0.85, "entities": 0.95, "answers": 0.9, "vectors": 0.9}
 TRAINED = [name for name, kind in KINDS.items() if kind.task != "zero-shot-classification"]
-
-
-@pytest.fixture(autouse=True)
-def known() -> Iterator[None]:
-    with tasks_known():
-        yield
 
 
 @pytest.fixture(autouse=True)

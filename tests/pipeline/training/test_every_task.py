@@ -18,6 +18,7 @@ from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.results import load_trained
 from edgewright.pipeline.training.sources import SampleSource
 from edgewright.pipeline.training.stepping import predict
+from tests.pipeline.training.small_encoders import KINDS
 
 RECIPES: dict[str, dict[str, Any]] = {
     "image-classification": {
@@ -38,7 +39,11 @@ RECIPES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", TRAINING_TASKS)
+def test_every_task_is_trained_somewhere() -> None:
+    assert {*RECIPES, *(kind.task for kind in KINDS.values())} == set(TRAINING_TASKS)
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_task_trains_and_comes_back(tmp_path: Path, name: str) -> None:
     plain = {"task": name, **RECIPES[name], "training": {"epochs": 1, "batch_size": 8, "lr": 0.005}}
     if name != "image-classification":

@@ -2,27 +2,23 @@
 
 from collections.abc import Mapping
 
-__all__ = ["ENCODER_TASK_METRICS", "MULTI_LABEL_METRICS", "TASK_METRICS", "metrics_of"]
+__all__ = ["MULTI_LABEL_METRICS", "TASK_METRICS", "metrics_of"]
 
 _CLASSIFICATION = ("accuracy", "macro-f1", "auroc")
 
-TASK_METRICS: dict[str, tuple[str, ...]] = {
+TASK_METRICS: Mapping[str, tuple[str, ...]] = {
     "image-classification": _CLASSIFICATION,
     "sequence-classification": _CLASSIFICATION,
     "text-classification": _CLASSIFICATION,
     "audio-classification": _CLASSIFICATION,
     "sequence-regression": ("r2",),
     "forecasting": ("skill",),
-}
-"""Task to its metrics, greater is better; the first is the default."""
-
-ENCODER_TASK_METRICS: Mapping[str, tuple[str, ...]] = {
     "token-classification": ("span-f1", "accuracy"),
     "question-answering": ("f1", "exact-match"),
     "sentence-embedding": ("neighbour-accuracy",),
     "zero-shot-classification": _CLASSIFICATION,
 }
-"""The metrics of the tasks that only an encoder learns."""
+"""Task to its metrics, greater is better; the first is the default."""
 
 MULTI_LABEL_METRICS = ("micro-f1", "macro-f1", "auroc")
 """The metrics where any number of labels may hold; the first is the default."""

@@ -16,11 +16,15 @@ TRAINING_TASKS: Mapping[str, str] = MappingProxyType(
         "sequence-classification": "edgewright.pipeline.tasks.sequence_classification:SequenceClassification",
         "sequence-regression": "edgewright.pipeline.tasks.sequence_regression:SequenceRegression",
         "forecasting": "edgewright.pipeline.tasks.forecasting:Forecasting",
-        "text-classification": "edgewright.pipeline.tasks.text_classification:TextClassification",
+        "text-classification": "edgewright.pipeline.tasks.text_classification:text_classification",
         "audio-classification": "edgewright.pipeline.tasks.audio_classification:AudioClassification",
+        "token-classification": "edgewright.pipeline.tasks.token_classification:TokenClassification",
+        "question-answering": "edgewright.pipeline.tasks.question_answering:QuestionAnswering",
+        "sentence-embedding": "edgewright.pipeline.tasks.sentence_embedding:SentenceEmbedding",
+        "zero-shot-classification": "edgewright.pipeline.tasks.zero_shot_classification:ZeroShotClassification",
     }
 )
-"""Task name to "module:class"."""
+"""Task name to "module:class", or to "module:function" that chooses the class."""
 
 
 def make_training_task(name: str, classes: tuple[str, ...], **options: Any) -> TrainingTask:

@@ -17,6 +17,10 @@ TASKS: Mapping[str, str] = {
     "forecasting": "edgewright.runtime.tasks.forecasting:Forecasting",
     "text-classification": "edgewright.runtime.tasks.text_classification:text_classification",
     "audio-classification": "edgewright.runtime.tasks.audio_classification:AudioClassification",
+    "token-classification": "edgewright.runtime.tasks.token_classification:TokenClassification",
+    "question-answering": "edgewright.runtime.tasks.question_answering:QuestionAnswering",
+    "sentence-embedding": "edgewright.runtime.tasks.sentence_embedding:SentenceEmbedding",
+    "zero-shot-classification": "edgewright.runtime.tasks.zero_shot_classification:ZeroShotClassification",
 }
 """Name of a task to "module:class". A new task is one entry here and one file beside this one."""
 
