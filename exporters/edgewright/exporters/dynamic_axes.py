@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import nn
 
-__all__ = ["Axes", "resized", "torch_dimensions"]
+__all__ = ["Axes", "bounded_dimensions", "resized", "torch_dimensions"]
 
 Axes = Mapping[str, Mapping[int, str]]
 """Name of an input to its axes that may change, each with a name of its own: {"values": {0: "batch", 1: "time"}}."""
@@ -17,16 +17,21 @@ _LARGEST = {"time": 1 << 24}
 
 def torch_dimensions(module: nn.Module, names: Sequence[str], axes: Axes) -> tuple[object, ...]:
     """What torch.export wants to know of the axes, nested as the arguments of `module` are."""
-    # Bounds matter for recurrent layers: an unbounded batch or time axis is frozen or refused.
-    labels = {label for entry in axes.values() for label in entry.values()}
-    sizes = {
-        label: torch.export.Dim(label, min=1, max=_LARGEST.get(label, 65535)) for label in sorted(labels)
-    }
-    shapes = [{axis: sizes[label] for axis, label in axes.get(name, {}).items()} or None for name in names]
+    bounded = bounded_dimensions(axes)
+    shapes = [bounded.get(name) or None for name in names]
     kinds = [parameter.kind for parameter in inspect.signature(module.forward).parameters.values()]
     rest = inspect.Parameter.VAR_POSITIONAL  # "*rest" is one argument, where it holds anything
     alone = kinds.index(rest) if rest in kinds else len(shapes)
     return (*shapes[:alone], tuple(shapes[alone:])) if shapes[alone:] else tuple(shapes)
+
+
+def bounded_dimensions(axes: Axes, limits: Mapping[str, int] | None = None) -> dict[str, dict[int, object]]:
+    """Each axis as torch.export's own, by input and place, with the bounds of `limits` by the axis's name."""
+    # Bounds matter for recurrent layers: an unbounded batch or time axis is frozen or refused.
+    labels = {label for entry in axes.values() for label in entry.values()}
+    largest = {**_LARGEST, **(limits or {})}
+    sizes = {label: torch.export.Dim(label, min=1, max=largest.get(label, 65535)) for label in sorted(labels)}
+    return {name: {axis: sizes[label] for axis, label in entry.items()} for name, entry in axes.items()}
 
 
 def resized(

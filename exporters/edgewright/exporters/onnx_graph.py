@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from edgewright.exporters.dynamic_axes import Axes, resized, torch_dimensions
+from edgewright.exporters.encoders import convert_encoder, run_encoder_at_other_sizes
 from edgewright.exporters.quiet import quiet
 from edgewright.exporters.recurrent import onnx_weights
 from edgewright.runtime.errors import ExportError, MachineError
@@ -33,7 +34,10 @@ __all__ = [
     "save_model",
 ]
 
-ROUTES = ("torch.export", "torchscript")
+ROUTES = ("torch.export", "torchscript", "transformers")
+"""Ways from torch to ONNX: torch's own, and that of transformers for what it has made."""
+
+_AUTO = ("torch.export", "torchscript")
 ONE_FILE_LIMIT = 2_000_000_000
 """Bytes of weights up to which a graph is one file; protobuf itself ends at 2 GiB."""
 
@@ -71,14 +75,16 @@ def export_graph(
     output_names: Sequence[str] = ("logits",),
     dynamic_axes: Axes | None = None,
     route: str = "auto",
+    limits: Mapping[str, int] | None = None,
 ) -> Graph:
     """Write `module` to `path` as ONNX.
 
     `example` holds one tensor per input (positional, or by name as in `input_names`). `dynamic_axes` names
     the axes that may change; the default is axis 0 of every input, called "batch". Route "auto" takes
     torch.export and, where that cannot carry the module, TorchScript; `Graph.route` and `Graph.note` say
-    which and why. The module's training flags are as before afterwards. Axes that may change are run at other
-    sizes before the graph is accepted.
+    which and why. Route "transformers" is for encoders of text: inputs int64 [batch, time]. `limits` is the largest
+    size of an axis, by its name, for this route. The module's training flags are as before afterwards. Axes that may
+    change are run at other sizes before the graph is accepted.
 
     Raises:
         ExportError: neither route gives a graph that runs and agrees with torch in its output shapes.
@@ -87,15 +93,15 @@ def export_graph(
     axes = {name: {0: "batch"} for name in input_names} if dynamic_axes is None else dynamic_axes
     # torch.export takes a size of 1 for a constant
     tensors = resized(_in_order(example, input_names), input_names, axes, lambda size, _: max(size, 2))
-    routes = ROUTES if route == "auto" else (route,)
+    routes = _AUTO if route == "auto" else (route,)
     if any(name not in ROUTES for name in routes):
         raise ExportError(f"unknown export route {route!r}: choose one of auto, {', '.join(ROUTES)}")
     reasons: list[str] = []
     for name in routes:
         try:
-            model = _convert(name, module, tensors, input_names, output_names, axes)
+            model = _convert(name, module, tensors, input_names, output_names, axes, limits or {})
             graph = save_model(model, path, name, f"{reasons[0]}; took TorchScript" if reasons else "")
-            _run_at_other_sizes(graph, module, tensors, axes)
+            _run_at_other_sizes(graph, module, tensors, axes, limits or {})
             return graph
         except MachineError:  # a full disk is not the route's fault
             raise
@@ -227,9 +233,12 @@ def _convert(
     input_names: Sequence[str],
     output_names: Sequence[str],
     axes: Axes,
+    limits: Mapping[str, int],
 ) -> onnx.ModelProto:
     with _in_eval_mode(module), quiet(), onnx_weights(module):
-        if route == "torch.export":
+        if route == "transformers":
+            model = convert_encoder(module, tensors, input_names, output_names, axes, limits)
+        elif route == "torch.export":
             program = torch.onnx.export(
                 module,
                 tensors,
@@ -241,7 +250,7 @@ def _convert(
             )
             if program is None:
                 raise ExportError("the exporter returned nothing")
-            model: onnx.ModelProto = program.model_proto
+            model = program.model_proto
         else:
             with _scratch_file() as scratch:
                 wrapped = _Wrapped(module).eval()
@@ -341,7 +350,11 @@ def _specs(values: Sequence[onnx.ValueInfoProto]) -> tuple[TensorSpec, ...]:
 
 
 def _run_at_other_sizes(
-    graph: Graph, module: nn.Module, tensors: tuple[torch.Tensor, ...], axes: Axes
+    graph: Graph,
+    module: nn.Module,
+    tensors: tuple[torch.Tensor, ...],
+    axes: Axes,
+    limits: Mapping[str, int],
 ) -> None:
     """Run the graph at a size the exporter never saw: an axis it froze silently shows here, not at the
     user's.
@@ -353,6 +366,10 @@ def _run_at_other_sizes(
                 raise ExportError(
                     f"axis {axis} of {spec.name} became {spec.shape[axis]} where {label} should be dynamic"
                 )
+    if graph.route == "transformers":
+        with _in_eval_mode(module):
+            run_encoder_at_other_sizes(graph.path, module, tensors, names, limits)
+        return
     labels = sorted({label for entry in axes.values() for label in entry.values()})
     other = resized(tensors, names, axes, lambda size, label: size + 1 + labels.index(label))
     options = onnxruntime.SessionOptions()
