@@ -9,12 +9,15 @@ from torch import nn
 
 from edgewright.pipeline.models.blocks import divide
 from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.encoders.build import LIBRARY as ENCODER
+from edgewright.pipeline.models.encoders.build import build_encoder, rebuild_encoder
 from edgewright.pipeline.models.input_size import check_input_size, head_input_shape, runs_at
 from edgewright.pipeline.models.library import Library, library_named, library_of
 from edgewright.pipeline.models.recurrent.build import LIBRARY, build_recurrent, rebuild_recurrent
 from edgewright.pipeline.models.recurrent.network import CELLS, Network
 from edgewright.pipeline.models.registry import find_model
 from edgewright.pipeline.models.weights import load_state, read_weights_file
+from edgewright.runtime.encoder_settings import EncoderTextSettings
 from edgewright.runtime.errors import ModelError, RecipeError
 
 if TYPE_CHECKING:
@@ -28,9 +31,22 @@ __all__ = ["build_for", "build_model", "rebuild", "rebuild_model"]
 def build_for(recipe: "Recipe", splits: "Splits", fitted: "Fitted") -> BuiltModel:
     """The model that the recipe asks for, for the data's classes and what was fitted on its training part.
 
-    The same recipe and data give the same weights. Raises `RecipeError` and `ModelError` as `build_model` and
-    `build_recurrent` do.
+    The same recipe and data give the same weights. Raises `RecipeError` and `ModelError` as `build_model`,
+    `build_recurrent` and `build_encoder` do.
     """
+    if recipe.is_encoder:
+        assert isinstance(fitted.settings, EncoderTextSettings)
+        return build_encoder(
+            recipe.task,
+            recipe.model,
+            fitted.settings,
+            len(splits.classes),
+            fitted.assets,
+            recipe.weights,
+            recipe.transfer.head,
+            recipe.text.pooling,
+            recipe.training.seed,
+        )
     if recipe.model not in CELLS:
         return build_model(
             recipe.model,
@@ -127,6 +143,8 @@ def rebuild_model(build: Mapping[str, Any], licence: str = "unknown") -> BuiltMo
     """The model of a `BuiltModel.build` record, with random weights. Raises `ModelError`."""
     if build.get("library") == LIBRARY:
         return rebuild_recurrent(build, licence)
+    if build.get("library") == ENCODER:
+        return rebuild_encoder(build, licence)
     needed = {"library": str, "name": str, "classes": int, "input_size": list, "seed": int}
     for key, kind in needed.items():
         if not isinstance(build.get(key), kind):

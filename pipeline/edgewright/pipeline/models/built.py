@@ -76,7 +76,7 @@ class BuiltModel:
 
     Attributes:
         classes: number of classes, 0 where numbers are predicted.
-        head: dotted path of the layer that makes the answer.
+        head: dotted path of the layer that makes the answer; empty where the features are the answer.
         auxiliary_heads: dotted path of each auxiliary classifier and the weight its loss was published with;
             they answer only in training mode, so an export has none.
         settings: how a raw input is encoded; a dataclass of the runtime.
@@ -90,6 +90,9 @@ class BuiltModel:
         dynamic_axes: what may change of each input; None is axis 0 of every one, called "batch".
         assets: content of the files that the task needs beside its settings, by role ("tokenizer").
         step: makes the streaming form; None where there is none.
+        route: how the module is exported, one of `edgewright.exporters.onnx_graph.ROUTES`, or "auto".
+        example: makes tensors to export it with, one for each input; None where an encoded sample does.
+        limits: the largest size of an axis that the module takes, by the axis's name.
     """
 
     name: str
@@ -108,6 +111,9 @@ class BuiltModel:
     dynamic_axes: Mapping[str, Mapping[int, str]] | None = None
     assets: Mapping[str, bytes] = field(default_factory=dict)
     step: Callable[[], StepForm] | None = None
+    route: str = "auto"
+    example: Callable[[], tuple[Tensor, ...]] | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def heads(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import math
 from torch import Tensor, nn
 
 from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.encoders.network import EncoderNetwork, PublishedNetwork
 from edgewright.pipeline.models.input_size import output_shape
 from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.runtime.errors import ModelError
@@ -18,7 +19,8 @@ __all__ = ["feature_module", "head_module"]
 
 def feature_module(built: BuiltModel) -> nn.Module:
     """Images, float32 [N, 3, H, W], to the head's input flattened, float32 [N, F], F the product of
-    `feature_shape`. Of a recurrent model all its inputs to what `RecurrentBackbone` gives.
+    `feature_shape`. Of a recurrent model or an encoder all its inputs to what `RecurrentBackbone` or `EncoderBackbone`
+    gives.
 
     Use it in eval mode. Its parameters are those of `built.module`, under the same names, without the head's.
 
@@ -27,6 +29,8 @@ def feature_module(built: BuiltModel) -> nn.Module:
     """
     if isinstance(built.module, RecurrentModel):
         return built.module.backbone().eval()
+    if isinstance(built.module, (EncoderNetwork, PublishedNetwork)):
+        return _encoder(built)[0].eval()
     cuts, _ = _cut(built)
     features = built.module
     for path, replacement in cuts.items():
@@ -47,7 +51,21 @@ def head_module(built: BuiltModel) -> nn.Module:
     """
     if isinstance(built.module, RecurrentModel):
         return built.module.answering()
+    if isinstance(built.module, (EncoderNetwork, PublishedNetwork)):
+        return _encoder(built)[1]
     return _cut(built)[1]
+
+
+def _encoder(built: BuiltModel) -> tuple[nn.Module, nn.Module]:
+    """What makes features of texts, and what answers them."""
+    head = built.module.answering() if isinstance(built.module, EncoderNetwork) else None
+    if head is None or not isinstance(built.module, EncoderNetwork):
+        what = "has no head" if isinstance(built.module, EncoderNetwork) else "keeps a head of its own layers"
+        raise ModelError(
+            f"{built.name} {what}, so there is nothing to train on its features: "
+            "set transfer.mode to none or fine-tuning, or transfer.head to new"
+        )
+    return built.module.backbone(), head
 
 
 class _Half(nn.Module):

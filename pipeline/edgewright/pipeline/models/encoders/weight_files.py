@@ -1,0 +1,49 @@
+"""The files that hold a checkpoint's weights: safetensors, in one file or in several."""
+
+from pathlib import Path
+
+from edgewright.runtime.errors import ModelError
+from edgewright.runtime.structure import StructureError, parse_json
+
+__all__ = ["weight_files"]
+
+_ONE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """The safetensors files of the checkpoint in `folder`, in their order.
+
+    Raises `ModelError` where there are none, or only a pickle; it tells the command that converts one.
+    """
+    if (folder / _ONE).is_file():
+        return (folder / _ONE,)
+    if (folder / _INDEX).is_file():
+        return _sharded(folder)
+    pickles = sorted({path.name for pattern in _PICKLES for path in folder.glob(pattern)})
+    if pickles:
+        name = pickles[0] if "pytorch_model.bin" not in pickles else "pytorch_model.bin"
+        raise ModelError(
+            f"model: {folder} has its weights in a pickle ({name}), which can run code when read: convert it once, "
+            f'in that folder: python -c "import torch, safetensors.torch as s; '
+            f"s.save_file({{k: v.clone() for k, v in torch.load('{name}', weights_only=True).items()}}, "
+            f"'{_ONE}', {{'format': 'pt'}})\""
+        )
+    raise ModelError(
+        f"model: {folder} has no {_ONE}: get the whole checkpoint, with its weights in safetensors"
+    )
+
+
+def _sharded(folder: Path) -> tuple[Path, ...]:
+    try:
+        table = parse_json((folder / _INDEX).read_bytes()).get("weight_map")
+        names = sorted({str(name) for name in table.values()})
+    except (OSError, StructureError, AttributeError):
+        raise ModelError(
+            f"model: {folder / _INDEX} cannot be read: get a fresh copy of the checkpoint"
+        ) from None
+    missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
+    if missing or not names:
+        lacks = missing[0] if missing else "any file of weights"
+        raise ModelError(f"model: {folder} lacks {lacks}, which its index names: get the whole checkpoint")
+    return tuple(folder / name for name in names)
