@@ -17,6 +17,8 @@ __all__ = [
     "Shape",
     "make_encoder",
     "make_published",
+    "published_class",
+    "without_pooler",
 ]
 
 ANSWERS = {
