@@ -1,4 +1,4 @@
-"""The layers of recurrent models: by name, and of a run, whose data decides the widths."""
+"""The layers of recurrent models and encoders: by name, and of a run, whose data decides the widths."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 from edgewright.pipeline.inspection import layers_of
 from edgewright.pipeline.models.recurrent.network import CELLS, Network
 from edgewright.pipeline.recipe import recipe_from_plain
-from edgewright.runtime.errors import RecipeError
+from edgewright.runtime.errors import ModelError, RecipeError
 from edgewright.runtime.files import write_json
+from tests.pipeline.models.encoders.checkpoints import MINILM, built, checkpoint
 from tests.pipeline.models.recurrent.sequences import build
 
 
@@ -45,3 +46,34 @@ def test_a_run_is_shown_with_its_own_widths(tmp_path: Path) -> None:
     assert layers_of(str(tmp_path), "layers.1").trainable < layers.parameters
     with pytest.raises(RecipeError, match=r"--unfreeze: gru has no layer 'layers\.9'"):
         layers_of(str(tmp_path), "layers.9")
+
+
+def test_a_checkpoint_is_shown_by_its_folder_and_by_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkpoint("bert").parent)
+    assert layers_of("./bert-None", "layer.1").rows == layers_of(str(checkpoint("bert")), "layer.1").rows
+    layers = layers_of(str(checkpoint("bert")), "layer.1")
+    assert {row.state for row in layers.rows if ".layer.1." in row.name or row.name == "head"} == {
+        "trainable"
+    }
+    assert {row.state for row in layers.rows if ".layer.0." in row.name} == {"frozen"}
+    minilm = layers_of(MINILM, "1")
+    assert minilm.trainable == 2 * 384 + 2 and minilm.parameters > 22_000_000
+    with pytest.raises(ModelError, match="no Python package"):
+        layers_of("package:no_such_package_here", None)
+
+
+def test_a_run_of_an_encoder_is_shown_without_its_checkpoint(tmp_path: Path) -> None:
+    model = built(checkpoint("bert"), "text-classification", 3)
+    recipe = recipe_from_plain(
+        {"task": "text-classification", "model": "owner/name", "data": "builtin:stdlib-docs"}
+    )
+    write_json(tmp_path / "recipe.json", recipe.to_plain())
+    write_json(tmp_path / "data.json", {"classes": ["a", "b", "c"]})
+    record = {"edgewright": json.dumps({"build": model.build})}
+    save_file(model.module.state_dict(), tmp_path / "weights.safetensors", record)
+    layers = layers_of(str(tmp_path), None)
+    assert layers.model == "owner/name" and 0 < layers.trainable < layers.parameters
+    assert layers_of(str(tmp_path), "all").trainable == layers.parameters
+    kept = {**recipe.to_plain(), "transfer": {"mode": "none"}}
+    write_json(tmp_path / "recipe.json", recipe_from_plain(kept).to_plain())
+    assert layers_of(str(tmp_path), None).trainable == 0

@@ -5,6 +5,8 @@ import click
 from edgewright.pipeline.cli.options import json_option
 from edgewright.pipeline.cli.output import emit, table
 
+_KINDS = {"recurrent": "sequences", "encoder": "texts"}
+
 
 @click.command()
 @click.argument("pattern", required=False)
@@ -13,7 +15,7 @@ def command(pattern: str | None, as_json: bool) -> None:
     """List what can be carried, with parameters, input size and the licence of the weights.
 
     PATTERN is a part of a name or a glob: resnet, 'mobilenet_v*', 'timm:*inception*'. Without one, the recurrent
-    cells and torchvision's models are listed. Exit status 1 when nothing matches.
+    cells, the architectures of encoders and torchvision's models are listed. Exit status 1 when nothing matches.
     """
     from edgewright.pipeline.models.registry import list_models
 
@@ -22,7 +24,7 @@ def command(pattern: str | None, as_json: bool) -> None:
         (
             entry.name,
             "-" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M",
-            "x".join(str(side) for side in entry.input_size) if entry.input_size else "sequences",
+            "x".join(str(side) for side in entry.input_size or ()) or _KINDS.get(entry.library, ""),
             entry.licence,
         )
         for entry in entries
@@ -30,6 +32,11 @@ def command(pattern: str | None, as_json: bool) -> None:
     text = table(("model", "parameters", "input", "licence of the weights"), rows, right=(1, 2))
     if pattern is None:
         text += "\n\nand every timm model: edgewright models 'timm:*'"
+    if any(entry.library == "encoder" for entry in entries):
+        text += (
+            "\n\nTexts are read by checkpoints of these architectures, and of others that transformers loads and "
+            "exports; model: in a recipe says where one is: ./folder, owner/name of the hub, or package:NAME"
+        )
     if entries or as_json:
         emit(entries, as_json, text)
     if not entries:

@@ -69,28 +69,27 @@ def resolve_unfreeze(built: BuiltModel, unfreeze: str | int | Sequence[str]) -> 
     """Names of the parameters that are trained.
 
     Args:
-        unfreeze: "all"; a number of blocks counted from the end, the head being the first of them; or names
-        and globs
-            of blocks, layers or parameters ("layer4", "features.1[0-9]", "*.bias"). The head is always
-            trained: 0, 1 and an empty list train nothing else.
+        unfreeze: "all"; a number of blocks counted from the end, the head being the first of them; or names and globs
+            of blocks, layers or parameters ("layer4", "features.1[0-9]", "*.bias"). The head, where there is one, is
+            always trained: 0, 1 and an empty list train nothing else.
 
     Raises:
         RecipeError: a name matches nothing (near matches are given), or there are not that many blocks.
     """
     parameters = [name for name, _ in built.module.named_parameters()]
-    head = built.blocks[-1]
+    head = built.blocks[-1:] if built.head else ()
     if isinstance(unfreeze, int):
         if not 0 <= unfreeze <= len(built.blocks):
             raise RecipeError(
                 f"transfer.unfreeze: {built.name} has {len(built.blocks)} blocks: "
                 f"give a number from 0 to {len(built.blocks)}, not {unfreeze}, or all"
             )
-        last = built.blocks[len(built.blocks) - max(unfreeze, 1) :]
+        last = built.blocks[len(built.blocks) - max(unfreeze, len(head)) :]
         return frozenset(name for name in parameters if any(block.owns(name) for block in last))
     if unfreeze == "all":
         return frozenset(parameters)
     patterns = [unfreeze] if isinstance(unfreeze, str) else list(unfreeze)
-    chosen = {name for name in parameters if head.owns(name)}
+    chosen = {name for name in parameters if any(block.owns(name) for block in head)}
     for pattern in patterns:
         matched = {name for name in parameters if _matches(built, name, pattern)}
         if not matched:

@@ -1,4 +1,6 @@
-"""Which models there are: torchvision's classifiers, timm's under `timm:NAME`, and the recurrent cells.
+"""Which models there are: torchvision's classifiers, timm's under `timm:NAME`, the recurrent cells, and encoders.
+
+An encoder is listed by its architecture, since its checkpoints are anywhere: a recipe names one of these.
 
 The two libraries are imported where they are asked: that takes seconds, which a recurrent model need not wait for.
 """
@@ -10,10 +12,14 @@ from dataclasses import dataclass
 
 import torch
 
+from edgewright.pipeline.models.encoders.architectures import ARCHITECTURES
 from edgewright.pipeline.models.recurrent.network import CELLS
 from edgewright.runtime.errors import ModelError, RecipeError
 
 __all__ = ["ModelEntry", "find_model", "list_models"]
+
+ENCODER = "encoder"
+"""What an entry of an encoder names as its library."""
 
 _COUNTED = 64
 """How many timm models at a time are built, without memory, to count their parameters."""
@@ -23,10 +29,11 @@ _COUNTED = 64
 class ModelEntry:
     """A model that can be carried.
 
-    `name` is what a recipe's `model:` says. `parameters` counts those of the published model (1000 classes in
-    most), None where it is not known without building it. `input_size`: height and width in pixels, None for
-    models of sequences. `licence` is that of the published weights, `weights` their names, first the one that
-    `weights: imagenet` takes; empty where none are published.
+    `name` is what a recipe's `model:` says; an encoder's is its architecture, of which a recipe names a checkpoint.
+    `parameters` counts those of the published model (1000 classes in most), None where it is not known without
+    building it. `input_size`: height and width in pixels, None for models of sequences and texts. `licence` is that of
+    the published weights, `weights` their names, first the one that `weights: imagenet` takes; empty where none are
+    published.
     """
 
     name: str
@@ -40,17 +47,19 @@ class ModelEntry:
 def list_models(pattern: str | None = None) -> list[ModelEntry]:
     """The models whose name matches.
 
-    Without a pattern: the recurrent cells and those of torchvision. A pattern is a part of a name or a glob; it
-    searches timm too, and may begin with `timm:`.
+    Without a pattern: the recurrent cells, the architectures of encoders, and the models of torchvision. A pattern is
+    a part of a name or a glob; it searches timm too, and may begin with `timm:`.
     """
     from edgewright.pipeline.models import timm_models, torchvision_models
 
     names = torchvision_models.model_names()
     if pattern is None:
-        return [*map(_recurrent_entry, CELLS), *(_torchvision_entry(name) for name in names)]
+        sequences = [*map(_recurrent_entry, CELLS), *map(_encoder_entry, ARCHITECTURES)]
+        return [*sequences, *(_torchvision_entry(name) for name in names)]
     wanted = pattern.lower()
     glob = wanted if any(sign in wanted for sign in "*?[") else f"*{wanted}*"
     found = [_recurrent_entry(name) for name in CELLS if fnmatch.fnmatchcase(name, glob)]
+    found += [_encoder_entry(name) for name in ARCHITECTURES if fnmatch.fnmatchcase(name, glob)]
     found += [_torchvision_entry(name) for name in names if fnmatch.fnmatchcase(name, glob)]
     others = [name for name in timm_models.model_names() if fnmatch.fnmatchcase(f"timm:{name}".lower(), glob)]
     if "timm" not in wanted and glob != f"*{wanted}*":
@@ -83,6 +92,11 @@ def find_model(name: str) -> ModelEntry:
             return _timm_entry(short, count=False)
         except ModelError as error:
             raise RecipeError(f"model: {error}") from None
+    if name in ARCHITECTURES:
+        raise RecipeError(
+            f"model: {name} is an architecture, of which a checkpoint is needed: name its folder (./folder), its name "
+            "on the hub (owner/name), or the package that carries it (package:NAME), with a task of texts"
+        )
     near = _near(name)
     hint = f"did you mean {' or '.join(near)}?" if near else "see edgewright models for those there are"
     raise RecipeError(f"model: there is no model {name!r}: {hint}")
@@ -111,6 +125,17 @@ def _recurrent_entry(name: str) -> ModelEntry:
         input_size=None,
         licence="none (trained from random weights)",
         weights=(),
+    )
+
+
+def _encoder_entry(name: str) -> ModelEntry:
+    return ModelEntry(
+        name=name,
+        library=ENCODER,
+        parameters=None,  # the checkpoint decides
+        input_size=None,
+        licence="that of the checkpoint",
+        weights=("pretrained",),
     )
 
 

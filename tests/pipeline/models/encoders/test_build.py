@@ -92,7 +92,9 @@ def test_pooling_and_length(pooling: str) -> None:
     with torch.no_grad():
         tokens = encoder(**dict(zip(model.input_names, given, strict=True)))[0].numpy()
     rows = [text[: int(count)] for text, count in zip(tokens, given[1].sum(dim=1), strict=True)]
-    how = {"mean": lambda row: row.mean(0), "cls": lambda row: row[0], "max": lambda row: row.max(0)}[pooling]
+    how: Any = {"mean": lambda row: row.mean(0), "cls": lambda row: row[0], "max": lambda row: row.max(0)}[
+        pooling
+    ]
     wanted = np.stack([how(row) for row in rows])
     assert np.abs(answers(model, *given)[0].numpy() - wanted).max() < 1e-5
     unit = built(
@@ -187,6 +189,9 @@ def test_blocks_are_unfrozen_from_the_end() -> None:
     assert resolve_unfreeze(model, 4) == {name for name, _ in model.module.named_parameters()}
     rows = layer_rows(model.module, two)
     assert {row.state for row in rows if row.name.startswith("encoder.layers.0")} == {"frozen"}
+    bare = built(checkpoint("modernbert"), "sentence-embedding")
+    assert resolve_unfreeze(bare, 0) == frozenset() and resolve_unfreeze(bare, 1) == two - head
+    assert resolve_unfreeze(bare, "layer.1") == two - head
     assert len(nominal_encoder(str(checkpoint("bert"))).blocks) == 4
 
 

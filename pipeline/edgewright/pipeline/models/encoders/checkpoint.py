@@ -19,6 +19,7 @@ __all__ = ["PACKAGE_PREFIX", "Checkpoint", "open_checkpoint"]
 PACKAGE_PREFIX = "package:"
 
 _WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
+_VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model")
 _NOT_WANTED = ("onnx/*", "openvino/*", "coreml/*")
 _TASKS = {
     "text-classification": "text-classification",
@@ -237,6 +238,11 @@ def _check_kind(name: str, config: Any) -> None:
 def _tokenizer(name: str, folder: Path) -> Any:
     from transformers import AutoTokenizer
 
+    if not any(True for pattern in _VOCABULARIES for _ in folder.glob(pattern)):
+        # transformers makes one that knows its marks and no word
+        raise ModelError(
+            f"model: {name} has no tokenizer: put its tokenizer.json beside config.json ({folder})"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # as for the configuration; the tokenizers library raises plain Exception
