@@ -46,7 +46,10 @@ def fit_run(
     with lock_run(run_dir) if leads else nullcontext():
         if leads and not restart:
             _check_same_recipe(recipe, run_dir)
-        find_model(recipe.model)  # looking at the data may take minutes, and a mistyped name shows at once
+        if not recipe.is_encoder:
+            find_model(
+                recipe.model
+            )  # looking at the data may take minutes, and a mistyped name shows at once
         splits = open_data(recipe, _scan_progress(progress) if leads else None)
         if leads and not restart:
             _check_same_data(splits, run_dir)

@@ -275,8 +275,10 @@ def _graph(run_dir: Path, loaded: _Loaded, name: str, fp32: Graph | None, report
         return load_graph(path)
     if name == "fp32":
         built = loaded.model.built
+        example = _example(loaded) if built.example is None else built.example()
+        names = (built.input_names, built.output_names)
         graph = export_graph(
-            built.module, _example(loaded), path, built.input_names, built.output_names, built.dynamic_axes
+            built.module, example, path, *names, built.dynamic_axes, built.route, built.limits
         )
     else:
         assert fp32 is not None, "a recipe's variants begin with fp32"
