@@ -98,7 +98,7 @@ def measure() -> list[Claim]:
         built = build(weights)
         task = ImageClassification(labels).device_task(built.settings, labels)
         by_split = {
-            name: [(Path(str(sample.raw)), int(sample.target)) for sample in splits.split(name)]
+            name: [(Path(str(sample.raw)), sample.label or 0) for sample in splits.split(name)]
             for name in ("train", "validation", "evaluation")
         }
         everything = [sample for samples in by_split.values() for sample in samples]

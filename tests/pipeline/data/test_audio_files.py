@@ -55,7 +55,8 @@ def test_one_folder_for_each_class(sounds: Path) -> None:
     splits = opened(sounds)
     assert splits.classes == ("clap", "hum") and splits.files == 20 and splits.skipped == ()
     for sample in every_sample(splits):
-        assert sample.raw == sounds / sample.id and sample.id.startswith(splits.classes[sample.target])
+        assert sample.label is not None
+        assert sample.raw == sounds / sample.id and sample.id.startswith(splits.classes[sample.label])
 
 
 def test_sounds_that_the_device_cannot_use_are_skipped_and_named(sounds: Path) -> None:

@@ -91,7 +91,8 @@ def test_one_folder_for_each_class(pets: Path) -> None:
     assert "cat/more/deep/000.JPG" in {sample.id for sample in samples}
     for sample in samples:
         assert isinstance(sample.raw, Path) and sample.raw == pets / sample.id
-        assert sample.id.startswith(splits.classes[sample.target] + "/")
+        assert sample.label is not None
+        assert sample.id.startswith(splits.classes[sample.label] + "/")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])

@@ -220,7 +220,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert error_of(path).startswith("t.json: ")
     path.write_bytes(b'{"data": "\xff"}')
     assert "is not UTF-8 text" in error_of(path)
-    lists = {"question": ["a"], "context": ["b"], "answers": [{"text": ["b"], "answer_start": [0, 1]}]}
+    answers = [{"text": ["b"], "answer_start": [0, 1]}]
+    lists: dict[str, list[Any]] = {"question": ["a"], "context": ["b"], "answers": answers}
     assert "t.jsonl, line 1 has 1 answers and 2 starts" in error_of(write_jsonl(tmp_path / "t.jsonl", lists))
 
 

@@ -34,7 +34,8 @@ def values(splits: Splits, split: str) -> set[float]:
     for sample in splits.split(split):
         found.update(sample.raw.values[:, 0].tolist())
         if not splits.classes and splits.features[:1] == splits.targets[:1]:
-            found.update(np.ravel(sample.target).tolist())
+            assert isinstance(sample.target, np.ndarray)
+            found.update(sample.target.ravel().tolist())
     return found
 
 
@@ -86,7 +87,8 @@ def test_whole_series_are_samples_of_any_length(tmp_path: Path) -> None:
     assert len(samples) == 30 and {sample.id for sample in samples} == {f"g{n:02d}" for n in range(30)}
     assert len({len(sample.raw.values) for sample in samples}) > 3
     for sample in samples:
-        assert splits.classes[sample.target] == ("left", "right")[int(sample.id[1:]) % 2]
+        assert sample.label is not None
+        assert splits.classes[sample.label] == ("left", "right")[int(sample.id[1:]) % 2]
     assert splits.counts()["evaluation"] == (3, 3)
 
 
@@ -113,7 +115,7 @@ def test_a_class_for_each_step(tmp_path: Path) -> None:
     assert splits.classes == ("rest", "walk") and all(map(all, [splits.counts()["train"]]))
     for sample in every_sample(splits):
         (kind,) = {"walk" if int(hour) // 25 % 2 else "rest" for hour in sample.raw.times}
-        assert splits.classes[sample.target] == kind
+        assert sample.label is not None and splits.classes[sample.label] == kind
     only = open_table(CLASSIFY, path, window=10, classes=["walk", "rest"], train_per_class=2, **SENSOR)
     assert only.classes == ("walk", "rest") and only.counts()["train"] == (2, 2)
 
@@ -150,7 +152,8 @@ def test_a_folder_for_each_class(tmp_path: Path) -> None:
     splits = open_table(CLASSIFY, tmp_path)
     assert splits.classes == ("left", "right") and sum(map(sum, splits.counts().values())) == 20
     for sample in every_sample(splits):
-        assert sample.raw.name.startswith(splits.classes[sample.target] + "/")
+        assert sample.label is not None
+        assert sample.raw.name.startswith(splits.classes[sample.label] + "/")
 
 
 def test_a_run_finds_its_series_again(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_every_format_gives_the_same_samples(tmp_path: Path, suffix: str) -> Non
     }
     for sample in every_sample(splits):
         assert sample.raw == opinions()["text"][int(sample.id)]
-        assert splits.classes[sample.target] in sample.raw
+        assert sample.label is not None and splits.classes[sample.label] in sample.raw
     assert splits.digest() == open_table(TASK, write_csv(tmp_path / "r.csv", opinions())).digest()
 
 

@@ -122,7 +122,9 @@ def test_windows_of_a_regression_keep_what_is_not_known_and_drop_what_says_nothi
     targets[:5] = np.nan
     cut, left_out = window_samples(recording(targets=targets), (0, 12), COLUMNS, data(window=4), {})
     assert [sample.id for sample in cut] == ["s/04", "s/08"] and left_out == 1
-    np.testing.assert_array_equal(np.ravel(cut[0].target), [np.nan, 5, 6, 7])
+    target = cut[0].target
+    assert isinstance(target, np.ndarray)
+    np.testing.assert_array_equal(target.ravel(), [np.nan, 5, 6, 7])
 
 
 def test_samples_of_a_forecast() -> None:
