@@ -59,7 +59,7 @@ class Text(Section):
     """How sentences become tokens, and what becomes of texts of more than `max_tokens` tokens.
 
     A recurrent net learns a vocabulary of so many entries from the training texts. A checkpoint has its own, and reads
-    as many tokens as it was made for (auto: at most 512). A longer text is cut off (truncate), read in windows that
+    as many tokens as it was trained on (auto: at most 512). A longer text is cut off (truncate), read in windows that
     share `stride` tokens (stride), or refused. `pooling` makes one vector of those of the tokens, `normalise` gives it
     the length 1; auto is what the checkpoint says. With `multi_label` any number of labels may hold, each from a
     probability of `threshold`.

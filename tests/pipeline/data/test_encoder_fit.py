@@ -65,18 +65,18 @@ def test_the_device_reads_every_built_in_set(task: str) -> None:
     found = fit_settings(recipe, splits)
     device: Any = load_task(task, to_plain(found.settings), splits.classes, found.assets)
     samples = device.encode_all([sample.raw for sample in every_sample(splits)[:50]])
-    assert max(int(window) for sample in samples for window in sample["windows"]) <= 512
+    assert max(int(window) for sample in samples for window in sample["windows"]) <= 256, "as long as it was trained on"
     assert fit_settings(recipe, splits) == found, "the same samples give the same bytes"
     assert settings_of(found).normalise == (task in ("sentence-embedding", "zero-shot-classification"))
 
 
 def test_questions_are_read_in_windows() -> None:
     found = fitted("question-answering", "builtin:questions", question={"no_answer": True})
-    assert (settings_of(found).policy, settings_of(found).stride) == ("stride", 128)
+    assert (settings_of(found).policy, settings_of(found).stride) == ("stride", 64)
     assert settings_of(found).question == QuestionSettings(no_answer=True)
     assert settings_of(found).columns == ("question", "context")
     (note,) = found.notes
-    assert note.endswith("they are read in windows of 512 that share 128")
+    assert note.endswith("they are read in windows of 256 that share 64")
 
 
 def test_answers_that_can_never_be_given_are_told(tmp_path: Path) -> None:

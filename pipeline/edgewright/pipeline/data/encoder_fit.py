@@ -56,7 +56,9 @@ def encoder_text_settings(recipe: Recipe, checkpoint: "Checkpoint") -> EncoderTe
     """How texts become the checkpoint's inputs. Raises `RecipeError` for what it cannot do."""
     text, question = recipe.text, recipe.question
     asks = recipe.task == "question-answering"
-    limit = min(checkpoint.max_tokens, AUTO_TOKENS) if text.max_tokens == "auto" else text.max_tokens
+    limit = text.max_tokens
+    if limit == "auto":  # a sentence model may have positions that it was never trained on
+        limit = min(checkpoint.max_tokens, checkpoint.preferred_tokens or AUTO_TOKENS, AUTO_TOKENS)
     if limit > checkpoint.max_tokens:
         raise RecipeError(
             f"text.max_tokens: {limit} is more than {recipe.model} reads ({checkpoint.max_tokens}): lower it, "
