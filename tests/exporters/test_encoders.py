@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from edgewright.exporters.encoders import encoder_batch, example_batch
 from edgewright.exporters.onnx_graph import Graph, export_graph, load_graph, name_scopes
+from edgewright.exporters.precision import PRECISIONS, make_variant
 from edgewright.runtime.errors import ExportError
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -208,3 +209,17 @@ def test_an_example_has_padding_and_a_second_part() -> None:
         ids, mask, _ = encoder_batch(EXAMPLE, INPUTS, batch, time)
         assert ids.shape == (batch, time) and bool((mask[:, 0] == 1).all() and (mask[0] == 1).all())
         assert bool((ids[mask == 0] == PAD).all()) and bool((ids[mask == 1] != PAD).all())
+
+
+def test_every_precision_leaves_nothing_in_the_working_directory(
+    exported: dict[str, tuple[Tiny, Graph]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    feeds = {name: one.numpy() for name, one in zip(INPUTS, EXAMPLE, strict=True)}
+    for kind, (_, graph) in exported.items():
+        for name, entry in PRECISIONS.items():
+            made = make_variant(graph, name, tmp_path / kind / entry.file, [feeds])
+            assert made.path.is_file()
+    assert list(here.iterdir()) == []

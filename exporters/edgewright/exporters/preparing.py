@@ -3,6 +3,7 @@
 import importlib
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import onnx
 from onnx.external_data_helper import load_external_data_for_model
@@ -39,20 +40,16 @@ def preprocess(source: Path, folder: Path) -> Path:
 
     The weights of a large graph lie beside the copy too.
     """
+    # ONNX Runtime's symbolic shape inference is left out: it learns nothing that plain inference does not, and where it
+    # gives up on a graph it leaves all weights in the working directory.
     quantization = importlib.import_module("onnxruntime.quantization")
     target = folder / "preprocessed.onnx"
+    beside: dict[str, Any] = {}
     if is_large(source):
-        quantization.quant_pre_process(
-            source,
-            target,
-            skip_symbolic_shape=True,  # it serialises the whole graph
-            save_as_external_data=True,
-            all_tensors_to_one_file=True,
-            external_data_location=target.name + ".data",
-        )
-        return target
-    try:
-        quantization.quant_pre_process(source, target)
-    except Exception:  # symbolic shape inference gives up on some graphs; plain inference does not
-        quantization.quant_pre_process(source, target, skip_symbolic_shape=True)
+        beside = {
+            "save_as_external_data": True,
+            "all_tensors_to_one_file": True,
+            "external_data_location": target.name + ".data",
+        }
+    quantization.quant_pre_process(source, target, skip_symbolic_shape=True, **beside)
     return target
