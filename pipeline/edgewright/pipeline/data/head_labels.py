@@ -60,10 +60,10 @@ def _of_checkpoint(recipe: Recipe) -> tuple[tuple[str, ...], int, str]:
     checkpoint = open_checkpoint(recipe.model)
     key = "transfer.mode: none" if recipe.transfer.mode == "none" else "transfer.head: keep"
     if checkpoint.task != recipe.task:
-        has = f"one for {checkpoint.task}" if checkpoint.task else "none"
+        has = f"one for {checkpoint.task}, not for {recipe.task}" if checkpoint.task else "none"
         other = f", or task: {checkpoint.task}" if checkpoint.task else ""
         raise RecipeError(
-            f"{key} keeps the checkpoint's head, and {recipe.model} has {has}, not for {recipe.task}: "
+            f"{key} keeps the checkpoint's head, and {recipe.model} has {has}: "
             f"use mode: fine-tuning with head: new{other}"
         )
     if checkpoint.multi_label != recipe.text.multi_label and recipe.task == "text-classification":
