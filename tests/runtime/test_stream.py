@@ -15,7 +15,6 @@ from edgewright.runtime import Engine, Series, Stream, open_bundle
 from edgewright.runtime.errors import BundleError, InputError, MachineError
 from edgewright.runtime.manifest import Manifest
 from edgewright.runtime.series import SeriesSettings
-from edgewright.runtime.tasks.classification import Classification
 from edgewright.runtime.tasks.sequence_regression import Prediction
 from tests.runtime.recurrent_bundle import (
     FEATURES,
@@ -161,39 +160,6 @@ def test_streams_in_threads(regression: Engine) -> None:
     assert not wrong
 
 
-def test_answers_keep_their_values(regression: Engine) -> None:
-    """An answer that nobody has looked at yet must not change with the steps that come after it."""
-    values = series_values(10)
-    expected = regression(values).values
-    with regression.stream() as stream:
-        answers = [stream.push(row) for row in values]
-    np.testing.assert_allclose([answer.last for answer in answers], expected, rtol=1e-5)
-
-
-def test_late_answers_are_ordinary_ones(tmp_path: Path) -> None:
-    engine = engine_of(tmp_path, case("sequence-classification"))
-    row = series_values(1)[0]
-
-    def late() -> Any:
-        stream = engine.stream()
-        stream.push(row)
-        stream.reset()
-        stream.push(row)
-        return stream.push(row)
-
-    whole = engine(np.array([row, row]))
-    assert isinstance(late(), Classification) and late() == late()
-    assert whole.label == late().label and late().top(2) == late().labels[:2]
-    assert hash(late()) == hash(late()) and repr(late()).startswith("Classification(names=")
-    looked = late()
-    assert looked.label and type(looked) is Classification
-    assert engine.task.plain(late(), 1) == engine.task.plain(looked, 1)
-    with pytest.raises(AttributeError):
-        _ = late().nothing
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        looked.index = 3  # type: ignore[misc]
-
-
 @pytest.mark.parametrize(
     ("piece", "message"),
     [
@@ -238,18 +204,6 @@ def test_a_bad_row_in_a_block(regression: Engine) -> None:
         with pytest.raises(InputError, match="'load' has no value in row 5"):
             stream.push_all(bad)
         np.testing.assert_allclose(stream.push(values).last, expected[-1], rtol=1e-5)
-
-
-def test_an_output_that_is_not_finite(tmp_path: Path) -> None:
-    example = case("sequence-regression")
-    example.net.weights["b"][:] = np.inf
-    engine = engine_of(tmp_path, dataclasses.replace(example, raws=()))
-    with engine.stream() as stream:
-        for _ in range(2):
-            answer = stream.push(series_values(1)[0])
-            for _ in range(2):
-                with pytest.raises(InputError, match="answer is not finite"):
-                    _ = answer.values
 
 
 def test_a_closed_stream(regression: Engine) -> None:

@@ -220,19 +220,18 @@ class SeriesFront:
         array, subtract, multiply = np.ndarray, np.subtract, np.multiply
         row_bytes, top_bytes = values.tobytes, _TOP_BYTES
         run, turn, options, turn_over = step.run, step.turn, step.options, step.turn.reverse
-        kind, make, content = _finisher(self.answer, step.output)
+        finish = _finisher(self.answer, step.output)
         remember = self._rememberer(step.feeds)
-        new: Any = object.__new__
 
         def push(piece: Any) -> Any:
             if type(piece) is not array or piece.shape != shape or not plain:
                 return slow(piece)
             dtype = piece.dtype
-            if dtype is _FLOAT32:
+            if dtype is not _FLOAT64:
+                if dtype is not _FLOAT32:
+                    return slow(piece)
                 raw[...] = piece
                 piece = raw
-            elif dtype is not _FLOAT64:
-                return slow(piece)
             try:
                 subtract(piece, mean, scaled)
                 multiply(scaled, factor, scaled)
@@ -249,11 +248,7 @@ class SeriesFront:
             except Exception as error:
                 raise step_failed(error) from None
             turn_over()
-            if kind is None:
-                return make(content())
-            answer = new(kind)
-            answer.pending = make, content()
-            return answer
+            return finish()
 
         return push
 
@@ -315,18 +310,9 @@ class SeriesFront:
                 self._resampler.time, self._resampler.values = grid_time, state["grid"].copy()
 
 
-def _finisher(
-    answer: Answer, output: NDArray[Any]
-) -> tuple[type[Any] | None, Callable[[Any], Any], Callable[[], Any]]:
-    """How an answer is made of `output`: its class, None where it is made at once, what makes it, and of what."""
-    if not isinstance(answer, LateAnswer):
-        return None, answer, output.copy
-    dtype, shape, make = output.dtype, output.shape, answer.make
-
-    def read(content: bytes) -> Any:
-        return make(np.frombuffer(content, dtype).reshape(shape))
-
-    return answer.kind, read, output.tobytes  # bytes are copied in half of the time that an array is
+def _finisher(answer: Answer, output: NDArray[Any]) -> Callable[[], Any]:
+    """What makes the answer to what is in `output` at that moment."""
+    return answer.of(output) if isinstance(answer, LateAnswer) else lambda: answer(output.copy())
 
 
 def _rows(piece: Any, features: int) -> Any:

@@ -1,9 +1,10 @@
 """Sequence regression on the device: a series in, the targets' values at every step out."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +31,23 @@ class Prediction:
     names: tuple[str, ...]
     values: NDArray[np.float64]
 
-    @property
+    @functools.cached_property
     def last(self) -> NDArray[np.float64]:
         """The values at the last step, float64 [targets]."""
         newest: NDArray[np.float64] = self.values[-1]
         return newest
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            # An answer of a stream begins with `last` alone, which is what a control loop reads.
+            if name != "values" or "last" not in self.__dict__:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            values = self.__dict__["values"] = self.last[np.newaxis]
+            return values
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"names": self.names, "values": self.values}
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Prediction):
@@ -120,13 +133,20 @@ class SequenceRegression(SeriesTask):
                 values = to_units(predicted({PREDICTION: outputs}, names, axes=2), mean, std)
                 return [Prediction(names, row) for row in values[:, np.newaxis]]
 
-            return LateAnswer(_Late, lambda outputs: one(outputs, names, mean, std), every)
+            # The one number of one target costs less than keeping the output for later.
+            number = functools.partial(_one_number, names, float(mean[0]), float(std[0]))
+            return LateAnswer(
+                _Late,
+                lambda outputs: one(outputs, names, mean, std),
+                every,
+                number if len(names) == 1 else None,
+            )
 
         def answer(outputs: NDArray[Any], time: float | None = None) -> Prediction:
             # A stream may become one of another series: the scale of now counts, not that of the first look.
             scale = front.target_mean, front.target_std
             made: Any = object.__new__(_Late)
-            made.pending = (lambda output: one(output, names, *scale)), outputs
+            made.__dict__["pending"] = (lambda output: one(output, names, *scale)), outputs
             return cast(Prediction, made)
 
         return answer
@@ -144,3 +164,25 @@ class SequenceRegression(SeriesTask):
         if not all(map(isfinite, row)):
             predicted({PREDICTION: outputs}, names, axes=2)
         return Prediction(names, np.array([row]))
+
+
+def _one_number(
+    names: tuple[str, ...], mean: float, std: float, output: NDArray[Any], promise: Callable[[], Any]
+) -> Callable[[], Prediction]:
+    """What makes the answer of one target of what is in `output` [1, 1]; see `LateAnswer`."""
+    new: Any = object.__new__
+    item, empty = output.item, np.empty
+
+    def answer() -> Any:
+        value = item() * std + mean
+        if not isfinite(value):
+            return promise()
+        last = empty(1)
+        last[0] = value
+        made = new(Prediction)
+        held = made.__dict__
+        held["names"] = names
+        held["last"] = last
+        return made
+
+    return answer
