@@ -22,8 +22,8 @@ ASKED: dict[str, tuple[str, ...]] = {
 
 LEAST = {
     "minilm.yaml": 0.6,
-    "minilm_docs.yaml": 0.8,
-    "minilm_docs_finetuned.yaml": 0.8,
+    "minilm_docs.yaml": 0.75,
+    "minilm_docs_finetuned.yaml": 0.82,
     "ner.yaml": 0.3,
     "questions.yaml": 0.1,
     "zero_shot.yaml": 0.3,
@@ -73,7 +73,7 @@ def test_an_example_ships_with_a_small_model_on_few_texts(
     quick = ["variants=[fp32]", "data.evaluation=0.1", f"model={small_checkpoint}"]
     quick += [] if name in ("minilm.yaml", "zero_shot.yaml") else ["training.epochs=1"]
     if name == "minilm_docs_finetuned.yaml":
-        quick.append("transfer.unfreeze=all")
+        quick.append("transfer.unfreeze=all")  # it has three blocks
     overrides = [word for setting in quick for word in ("--set", setting)]
     shipped = cli("ship", EXAMPLES / name, "--out", tmp_path / "bundle", "--json", *overrides)
     check_bundle(cli, name, tmp_path / "bundle", shipped)
@@ -93,9 +93,9 @@ def test_an_example_ships_as_it_stands(name: str, cli: Call, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_fine_tuning_beats_feature_extraction_on_docstrings(tmp_path: Path) -> None:
     done = run_process(
-        "compare", EXAMPLES / "minilm_docs_finetuned.yaml", "--vary", "transfer.mode=feature-extraction,fine-tuning",
-        "--seeds", "1", "--out", tmp_path / "compare", "--json",
+        "compare", EXAMPLES / "minilm_docs.yaml", "--seeds", "1", "--out", tmp_path / "compare", "--json", "--vary",
+        "transfer={mode: feature-extraction},{mode: fine-tuning, unfreeze: 4, layer_decay: 0.8}",
     )  # fmt: skip
     assert done.code == 0, done.err
-    scores = {row["choice"]["transfer.mode"]: row["metric"]["mean"] for row in done.json["rows"]}
-    assert scores["fine-tuning"] > scores["feature-extraction"] > 0.8
+    frozen, tuned = (row["metric"]["mean"] for row in done.json["rows"])
+    assert tuned > frozen > 0.75
