@@ -1,5 +1,6 @@
 """From a run to a bundle: killed anywhere, out of disk, with another budget, calibrated on the calibration split."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -16,6 +17,7 @@ import torch
 
 from edgewright.exporters import latencies as timing
 from edgewright.exporters.onnx_graph import Graph
+from edgewright.exporters.precision import make_variant
 from edgewright.exporters.timing import measure_latency
 from edgewright.exporters.verdict import FAIL
 from edgewright.pipeline import shipping
@@ -275,3 +277,29 @@ def test_nothing_is_written_into_the_data_folder(command: str, cli: Call, tmp_pa
     assert answer.code == 1
     assert answer.err.count("\n") == 1 and "lies inside the data folder" in answer.err
     assert list(photos.iterdir()) == []
+
+
+def test_what_gains_by_samples_is_made_again_with_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = {**RECIPE, "model": "timm:test_vit", "variants": ["fp32", "int8-dynamic"]}
+    recipe["training"] = {"epochs": 1, "batch_size": 32}
+    fit_run(recipe_from_plain(recipe), tmp_path / "run")
+    loaded = shipping._load(tmp_path / "run", None)
+    seen: list[int] = []
+    made = make_variant
+
+    def look(graph: Graph, precision: str, calibration: Any, *rest: Any) -> Graph:
+        batches = list(calibration)
+        seen.append(len(batches))
+        return made(graph, precision, batches, *rest)
+
+    monkeypatch.setattr(shipping, "make_variant", look)
+    fp32 = shipping._graph(tmp_path / "run", loaded, "fp32", None, shipping._silent)
+    assert isinstance(fp32, Graph)
+    few = dataclasses.replace(loaded.splits, calibration=loaded.splits.calibration[:3])
+    for splits in (loaded.splits, loaded.splits, few, few):
+        again = dataclasses.replace(loaded, splits=splits)
+        found = shipping._graph(tmp_path / "run", again, "int8-dynamic", fp32, shipping._silent)
+        assert isinstance(found, Graph)
+    assert seen == [len(loaded.splits.calibration), 3] and seen[0] > 3

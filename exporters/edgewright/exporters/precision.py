@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgewright.exporters.calibration import METHODS, Ranges, measure_ranges
 from edgewright.exporters.half import to_fp16
 from edgewright.exporters.onnx_graph import Graph, first_line, save_model
+from edgewright.exporters.outliers import can_divide, divide_outliers
 from edgewright.exporters.preparing import is_large, preprocess, save_scratch
 from edgewright.exporters.quiet import quiet
 from edgewright.exporters.recurrent_precision import (
@@ -25,13 +26,20 @@ from edgewright.exporters.recurrent_precision import (
     recurrent_int8,
     refuse_static,
 )
-from edgewright.exporters.statistics import sqnr_db
+from edgewright.exporters.statistics import sqnr_db, stack
 from edgewright.exporters.weight_only import has_tables, tables_int8
 from edgewright.runtime.errors import EdgewrightError, ExportError
 from edgewright.runtime.files import explain_os_error
 from edgewright.runtime.tasks.base import Feeds
 
-__all__ = ["PRECISIONS", "Precision", "make_step_variant", "make_variant", "step_file"]
+__all__ = [
+    "PRECISIONS",
+    "Precision",
+    "make_step_variant",
+    "make_variant",
+    "step_file",
+    "wants_calibration",
+]
 
 
 @dataclass(frozen=True)
@@ -45,13 +53,14 @@ class _Settings:
 @dataclass(frozen=True)
 class Precision:
     """One way to store and compute a graph. `make` turns an fp32 file into a model and a note on how it was
-    made.
+    made. `uses_calibration` says of a graph without loaded weights whether samples make it better.
     """
 
     name: str
     file: str
     needs_calibration: bool
     make: Callable[[Path, _Settings], tuple[onnx.ModelProto, str]]
+    uses_calibration: Callable[[onnx.ModelProto], bool] = lambda model: False
 
 
 def make_variant(
@@ -64,7 +73,8 @@ def make_variant(
 ) -> Graph:
     """Write `graph` (fp32) in another precision to `path`.
 
-    `calibration` holds batches of real, encoded samples of the calibration split; only int8-static reads it.
+    `calibration` holds batches of real, encoded samples of the calibration split; it is read where
+    `wants_calibration` says so.
     `method` is "minmax", "percentile", or "auto": both are made and the one with the higher SQNR on those
     samples is kept (`Graph.note` says which). The same graph and samples always give the same bytes.
 
@@ -74,8 +84,16 @@ def make_variant(
     """
     if method not in ("auto", *METHODS):
         raise ExportError(f"unknown calibration method {method!r}: choose from auto, {', '.join(METHODS)}")
-    batches = list(calibration) if _entry(precision).needs_calibration else []
+    batches = list(calibration) if wants_calibration(precision, graph) else []
     return _make(graph, precision, path, _Settings(batches, method, per_channel))
+
+
+def wants_calibration(precision: str, graph: Graph) -> bool:
+    """Whether samples are of use in making this precision of `graph` (fp32). Raises `ExportError` if it is unknown."""
+    entry = _entry(precision)
+    if entry.needs_calibration:
+        return True
+    return entry.uses_calibration(onnx.load(graph.path, load_external_data=False))
 
 
 def make_step_variant(graph: Graph, precision: str, path: Path, per_channel: bool = True) -> Graph:
@@ -173,11 +191,15 @@ def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto
         structure = onnx.load(prepared, load_external_data=False)
         if has_recurrent(structure):
             return recurrent_int8(onnx.load(prepared), settings.per_channel, settings.step)
-        note, operators = "", None
+        notes, operators = [], None
+        if settings.calibration and settings.per_channel and can_divide(structure):
+            model, changed, count = divide_outliers(onnx.load(prepared), settings.calibration)
+            save_scratch(model, prepared)
+            notes.append(f"outliers of {changed} of {count} activations divided")
         if settings.per_channel and has_tables(structure):
             # ONNX Runtime's tool would give a whole table one scale, and the table of the scales another.
             save_scratch(tables_int8(onnx.load(prepared)), prepared)
-            note = "embedding tables with a scale for each row"
+            notes.append("embedding tables with a scale for each row")
             registry = importlib.import_module("onnxruntime.quantization.registry")
             operators = sorted({*registry.IntegerOpsRegistry} - {"Gather"})
         target = folder / "quantized.onnx"
@@ -194,7 +216,11 @@ def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto
         )
         model = onnx.load(target)
     _require_quantized(model, "int8-dynamic")
-    return model, note
+    return model, "; ".join(notes)
+
+
+def _gains_by_samples(structure: onnx.ModelProto) -> bool:
+    return not has_recurrent(structure) and can_divide(structure)
 
 
 def _to_int8_static(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
@@ -252,13 +278,19 @@ def _quantize(prepared: Path, ranges: Ranges, per_channel: bool, folder: Path) -
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
         calibration_cache_path=cache,
-        op_types_to_quantize=_sorted_operators(),
+        op_types_to_quantize=_static_operators(prepared),
         use_external_data_format=is_large(prepared),
     )
     return onnx.load(target)
 
 
-def _sorted_operators() -> list[str]:
+def _static_operators(prepared: Path) -> list[str]:
+    graph = onnx.load(prepared, load_external_data=False).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    whole = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+    if any(v.type.tensor_type.elem_type in whole for v in graph.input if v.name not in weights):
+        # A graph that reads tokens adds a mask of huge negative numbers to its scores: no 256 steps hold both.
+        return ["Gemm", "MatMul"]
     # ORT's default is a list made from a set: sorted, two runs write the same file.
     registry = importlib.import_module("onnxruntime.quantization.registry")
     return sorted({*registry.QLinearOpsRegistry, *registry.QDQRegistry})
@@ -267,8 +299,7 @@ def _sorted_operators() -> list[str]:
 def _outputs(model: Path | onnx.ModelProto, batches: Sequence[Feeds]) -> dict[str, NDArray[Any]]:
     session = _open(model if isinstance(model, Path) else model.SerializeToString())
     names = [value.name for value in session.get_outputs()]
-    rows = [session.run(names, feeds) for feeds in batches]
-    return {name: np.concatenate([row[index] for row in rows]) for index, name in enumerate(names)}
+    return stack([dict(zip(names, session.run(names, feeds), strict=True)) for feeds in batches])
 
 
 def _to_int4(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
@@ -302,7 +333,7 @@ PRECISIONS: Mapping[str, Precision] = {
     for entry in (
         Precision("fp32", "model.onnx", False, _to_fp32),
         Precision("fp16", "model_fp16.onnx", False, _to_fp16),
-        Precision("int8-dynamic", "model_int8_dynamic.onnx", False, _to_int8_dynamic),
+        Precision("int8-dynamic", "model_int8_dynamic.onnx", False, _to_int8_dynamic, _gains_by_samples),
         Precision("int8-static", "model_int8_static.onnx", True, _to_int8_static),
         Precision("int4", "model_q4.onnx", False, _to_int4),
     )

@@ -12,7 +12,13 @@ from edgewright.exporters.bundle import Candidate, check_target, write_bundle
 from edgewright.exporters.judge import judge
 from edgewright.exporters.ladder import climb
 from edgewright.exporters.onnx_graph import Graph, export_graph, load_graph
-from edgewright.exporters.precision import PRECISIONS, make_step_variant, make_variant, step_file
+from edgewright.exporters.precision import (
+    PRECISIONS,
+    make_step_variant,
+    make_variant,
+    step_file,
+    wants_calibration,
+)
 from edgewright.exporters.samples import Reference, Samples, torch_call
 from edgewright.exporters.verdict import FAIL, Budget, Ladder, Verdict, verdict_from_json, verdict_to_json
 from edgewright.pipeline.card_facts import card_facts
@@ -70,7 +76,7 @@ class _Loaded:
 
 
 class _Batches:
-    """Encoded calibration samples, one per batch, encoded when they are walked: only int8-static does that."""
+    """Encoded calibration samples, one per batch, encoded when they are walked: not every precision does that."""
 
     def __init__(self, task: DeviceTask, samples: tuple[Sample, ...], progress: Progress) -> None:
         self._task, self._samples, self._progress = task, samples, progress
@@ -258,7 +264,8 @@ def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], repo
 def _graph(run_dir: Path, loaded: _Loaded, name: str, fp32: Graph | None, report: Progress) -> Graph | str:
     """One precision of the model, from an earlier run of this stage where it is finished; why not, where it failed."""
     quantization = loaded.recipe.quantization
-    calibration = loaded.splits.calibration if PRECISIONS[name].needs_calibration else ()
+    calibrated = fp32 is not None and wants_calibration(name, fp32)
+    calibration = loaded.splits.calibration if calibrated else ()
     key = _key(
         weights=loaded.model.weights_sha256,
         precision=name,
