@@ -131,7 +131,7 @@ class SequenceRegression(SeriesTask):
 
             def every(outputs: NDArray[Any]) -> list[Prediction]:
                 values = to_units(predicted({PREDICTION: outputs}, names, axes=2), mean, std)
-                return [Prediction(names, row) for row in values[:, np.newaxis]]
+                return [_newest(names, row) for row in values]
 
             # The one number of one target costs less than keeping the output for later.
             number = functools.partial(_one_number, names, float(mean[0]), float(std[0]))
@@ -164,6 +164,14 @@ class SequenceRegression(SeriesTask):
         if not all(map(isfinite, row)):
             predicted({PREDICTION: outputs}, names, axes=2)
         return Prediction(names, np.array([row]))
+
+
+def _newest(names: tuple[str, ...], last: NDArray[np.float64]) -> Prediction:
+    """The answer of one step, of which `last` [targets] is all there is."""
+    made = object.__new__(Prediction)
+    made.__dict__["names"] = names
+    made.__dict__["last"] = last
+    return made
 
 
 def _one_number(
