@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from edgewright.pipeline.data.builtin_texts import stdlib_docs
+from edgewright.pipeline.data.sources import open_data
+from edgewright.pipeline.recipe import load_recipe
 from edgewright.pipeline.shipping import ship
 
 __all__ = ["TorchSide", "minilm_bundle", "minilm_folder", "mixed_texts", "short_and_long_texts"]
@@ -40,9 +42,13 @@ def mixed_texts(count: int) -> list[str]:
 
 
 def short_and_long_texts(count: int) -> list[str]:
-    """`count` different texts: docstrings, single sentences of them, and their first one to five words."""
+    """`count` different texts: docstrings, single sentences of them, and their first one to five words.
+
+    None of them is a text that int8 was calibrated with, or a part of one.
+    """
     order = random.Random(1)
-    docs = order.sample([text for _, text, _ in stdlib_docs()[1]], count)
+    known = {sample.raw for sample in open_data(load_recipe(RECIPE)).calibration}
+    docs = order.sample([text for _, text, _ in stdlib_docs()[1] if text not in known], count)
     texts = []
     for number, text in enumerate(docs):
         if number % 4 == 2:

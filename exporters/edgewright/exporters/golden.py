@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.exporters.measure import Measured, decides, margins
+from edgewright.exporters.decisions import decides, margins, score_gaps
+from edgewright.exporters.measure import Measured
 from edgewright.exporters.samples import Samples
 from edgewright.exporters.statistics import distance
 from edgewright.exporters.verdict import GoldenAnswers
@@ -43,12 +44,13 @@ def choose_golden(
     """
     found = {name: measured.variants[name] for name in variants}
     decided = task.decisions(measured.torch, measured.samples)
-    margin = margins(measured.torch)
+    margin = margins(measured.torch, task.decisions, measured.samples)
     agreed = np.ones(len(samples), bool)
     for outputs in found.values():
         found_decisions = task.decisions(outputs, measured.samples)
         agreed &= np.array([a == b for a, b in zip(found_decisions, decided, strict=True)])
-        margin = np.minimum(margin, margins(outputs))
+        gaps = score_gaps(outputs, found_decisions)
+        margin = margin if gaps is None else np.minimum(margin, gaps)
     if decides(decided):
         rows = _spread([str(decision) for decision in decided], margin, agreed)
     else:

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from edgewright.exporters.bundle import Candidate, write_candidate
+from edgewright.exporters.decisions import clear_rows, decides, decision_of, neighbours_kept
 from edgewright.exporters.golden import choose_golden
 from edgewright.exporters.ladder import climb
 from edgewright.exporters.latencies import row_speeds, stepped_latencies, typical_sample, whole_latencies
-from edgewright.exporters.measure import Measured, Opener, clear_rows, decides, measure
+from edgewright.exporters.measure import Measured, Opener, measure
 from edgewright.exporters.samples import Reference, Samples
 from edgewright.exporters.statistics import Difference, bootstrap_difference, distance, paired_difference
 from edgewright.exporters.stepping import answers_every_step
@@ -79,8 +81,9 @@ def judge(
     latencies = whole_latencies(
         reference, typical, {name: sessions[name] for name in measured.variants}, count, seconds
     )
+    original = _original(reference, samples, measured)
     rows = [
-        _judge_variant(name, reference, candidate, samples, budget, measured, latencies, steps)
+        _judge_variant(name, reference, candidate, samples, budget, measured, original, latencies, steps)
         for name in candidate.graphs
     ]
     rows += [VariantRow(name, FAIL, reason) for name, reason in candidate.failures.items()]
@@ -117,6 +120,38 @@ def _stream_apart(ladder: Ladder | None) -> dict[str, float]:
     return {rung.variant: rung.figure or 0.0 for rung in rungs if rung.name == "stream"}
 
 
+@dataclasses.dataclass(frozen=True)
+class _Original:
+    """Torch's side of every comparison, read once: decisions, which of them are clear, the metric, and what each
+    sample adds to it where the metric is made of that.
+    """
+
+    decided: list[Any]
+    clear: NDArray[np.bool_]
+    metric: float
+    each: NDArray[np.float64] | None
+
+
+def _original(reference: Reference, samples: Samples, measured: Measured) -> _Original:
+    decide = decision_of(reference.task)
+    metric, each = _measured_metric(reference, measured.torch, samples)
+    return _Original(
+        decide(measured.torch, measured.samples),
+        clear_rows(measured.torch, FP32_RELATIVE, decide, measured.samples),
+        metric,
+        each,
+    )
+
+
+def _measured_metric(
+    reference: Reference, outputs: Feeds, samples: Samples
+) -> tuple[float, NDArray[np.float64] | None]:
+    if reference.summed is None:
+        return float(reference.metric(outputs, samples.targets)), None
+    each = reference.summed.each(outputs, samples.targets)
+    return float(reference.summed.figure(each)), each
+
+
 def _judge_variant(
     name: str,
     reference: Reference,
@@ -124,6 +159,7 @@ def _judge_variant(
     samples: Samples,
     budget: Budget,
     measured: Measured,
+    original: _Original,
     latencies: Mapping[str, Latency],
     steps: Mapping[str, Latency],
 ) -> VariantRow:
@@ -149,19 +185,23 @@ def _judge_variant(
             row, reason="its outputs are not finite (NaN or infinity): leave this precision out"
         )
     agreement = agreement_clear = None
-    wanted = reference.task.decisions(torch_outputs, measured.samples)
-    if decides(wanted):
-        pairs = zip(wanted, reference.task.decisions(outputs, measured.samples), strict=True)
-        same = np.array([ours == theirs for ours, theirs in pairs])
-        clear = clear_rows(torch_outputs, FP32_RELATIVE)
+    found = decision_of(reference.task)(outputs, measured.samples)
+    if decides(original.decided) or decides(found):
+        same = np.array([ours == theirs for ours, theirs in zip(original.decided, found, strict=True)])
         agreement = float(same.mean())
-        agreement_clear = float(same[clear].mean()) if clear.any() else 1.0
-    difference = _difference(reference, torch_outputs, outputs, samples)
+        agreement_clear = float(same[original.clear].mean()) if original.clear.any() else 1.0
+    near = neighbours_kept(reference.task, torch_outputs, outputs)
+    if near is not None:
+        row = dataclasses.replace(
+            row, notes=(*row.notes, f"{near:.1%} of the ten nearest samples are torch's")
+        )
+    metric, each = _measured_metric(reference, outputs, samples)
+    difference = _difference(reference, original.each, each, torch_outputs, outputs, samples)
     known = np.isfinite([difference.low, difference.high]).all()
     row = dataclasses.replace(
         row,
-        metric=float(reference.metric(outputs, samples.targets)),
-        metric_torch=float(reference.metric(torch_outputs, samples.targets)),
+        metric=metric,
+        metric_torch=original.metric,
         drop=difference.drop,
         interval=(difference.low, difference.high) if known else None,
         interval_method=difference.method,
@@ -175,11 +215,24 @@ def _judge_variant(
     return _decide(row, reference.metric_name, budget)
 
 
-def _difference(reference: Reference, torch_outputs: Feeds, outputs: Feeds, samples: Samples) -> Difference:
+def _difference(
+    reference: Reference,
+    torch_each: NDArray[np.float64] | None,
+    each: NDArray[np.float64] | None,
+    torch_outputs: Feeds,
+    outputs: Feeds,
+    samples: Samples,
+) -> Difference:
     if reference.per_sample is not None:
         return paired_difference(
             np.asarray(reference.per_sample(torch_outputs, samples.targets), bool),
             np.asarray(reference.per_sample(outputs, samples.targets), bool),
+        )
+
+    if reference.summed is not None and torch_each is not None and each is not None:
+        one, two, figure = torch_each, each, reference.summed.figure
+        return bootstrap_difference(
+            lambda rows: (float(figure(one[rows])), float(figure(two[rows]))), len(samples), _RESAMPLES[1]
         )
 
     def both(rows: Any) -> tuple[float, float]:

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from edgewright.exporters.decisions import clear_rows, decision_of
 from edgewright.exporters.golden import widened
-from edgewright.exporters.measure import Measured, Opener, clear_rows, encode_all, measure, run_each
+from edgewright.exporters.measure import Measured, Opener, encode_all, measure, run_each
 from edgewright.exporters.nodes import first_apart_from_graph, first_apart_from_torch
 from edgewright.exporters.samples import Reference, Samples
 from edgewright.exporters.statistics import distance
@@ -159,8 +160,9 @@ class _Climber:
         worst = self.few.ids[apart.worst]
         if not apart.finite:
             return Rung(name, variant, "failed", None, tolerance, "the outputs are not finite", worst)
-        clear = clear_rows(wanted, tolerance)
-        ours, theirs = (self.reference.task.decisions(outputs, self.feeds) for outputs in (wanted, found))
+        decide = decision_of(self.reference.task)
+        clear = clear_rows(wanted, tolerance, decide, self.feeds)
+        ours, theirs = (decide(outputs, self.feeds) for outputs in (wanted, found))
         wrong = np.array([one != two for one, two in zip(ours, theirs, strict=True)]) & clear
         reasons = []
         if not apart.relative <= tolerance:

@@ -1,9 +1,8 @@
 """Runs torch and every variant over the same encoded samples, once, and keeps only the outputs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from edgewright.runtime.session import Session
 from edgewright.runtime.tasks.base import Feeds
 from edgewright.runtime.tasks.rows import as_rows_task, run_fixed, run_samples
 
-__all__ = ["Measured", "Opener", "clear_rows", "decides", "encode_all", "margins", "measure", "run_each"]
+__all__ = ["Measured", "Opener", "encode_all", "measure", "run_each"]
 
 Opener = Callable[..., Session]
 """Called as `edgewright.runtime.session.open_session` is."""
@@ -92,30 +91,3 @@ def run_each(reference: Reference, session: Session, feeds: list[Feeds]) -> Feed
 def encode_all(reference: Reference, samples: Samples) -> list[Feeds]:
     """Every sample, encoded by the training side."""
     return [reference.encode(raw) for raw in samples.raws]
-
-
-def decides(decisions: Sequence[Any]) -> bool:
-    """Whether a task decides anything: one whose answers are numbers alone has an empty list for each sample."""
-    return any(decision != [] for decision in decisions)
-
-
-def clear_rows(outputs: Feeds, relative: float) -> NDArray[np.bool_]:
-    """Which samples torch decides clearly: its two best scores are further apart than the error allowed to
-    both.
-
-    Outputs that are not one score per class have no such notion of a tie: all their samples count as clear.
-    """
-    values: list[NDArray[Any]] = list(outputs.values())
-    if len(values) != 1 or values[0].ndim != 2 or values[0].shape[1] < 2:
-        return np.ones(len(values[0]), bool)
-    return margins(outputs) > 2.0 * relative * float(np.abs(values[0]).max())
-
-
-def margins(outputs: Feeds) -> NDArray[np.float64]:
-    """How far the best score lies above the second best, per sample; infinity where there are no two scores."""
-    values: list[NDArray[Any]] = list(outputs.values())
-    if len(values) != 1 or values[0].ndim != 2 or values[0].shape[1] < 2:
-        return np.full(len(values[0]), np.inf)
-    best = np.sort(values[0].astype(np.float64), axis=1)[:, -2:]
-    gaps: NDArray[np.float64] = best[:, 1] - best[:, 0]
-    return gaps

@@ -12,7 +12,7 @@ from torch import nn
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
-__all__ = ["Reference", "Samples", "torch_call"]
+__all__ = ["Reference", "Samples", "Summed", "torch_call"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,21 @@ class Samples:
             raise DataError(f"sample {sample_id} is no longer in the data: judge again") from None
 
 
+@dataclass(frozen=True)
+class Summed:
+    """A metric that is made of numbers which every sample has by itself, such as hits and misses.
+
+    Whoever wants the metric of many selections of samples, as a bootstrap does, reads the answers once.
+
+    Attributes:
+        each: outputs by name and targets to the numbers of each sample, float64 [N, K].
+        figure: the numbers of any samples, [n, K], to the metric.
+    """
+
+    each: Callable[[Feeds, NDArray[Any]], NDArray[np.float64]]
+    figure: Callable[[NDArray[np.float64]], float]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reference:
     """The torch original that every variant is measured against.
@@ -63,7 +78,8 @@ class Reference:
     `encode` and `task` are the training side's own: the ladder compares them with what stands in the bundle.
     `metric` takes outputs and targets and is better when higher; where it is the mean of a 0/1 value per
     sample (accuracy), `per_sample` gives those values, and the interval of a difference is exact instead of
-    resampled. Outputs with an answer for every step are [samples, time, ...], zero beyond a sample's length.
+    resampled; `summed` is the metric in two steps, so that what is resampled is read once.
+    Outputs with an answer for every step are [samples, time, ...], zero beyond a sample's length.
     `step` runs one step of the model's streaming form, for its latency: `torch_call` makes it.
     """
 
@@ -73,6 +89,7 @@ class Reference:
     metric: Callable[[Feeds, NDArray[Any]], float]
     metric_name: str
     per_sample: Callable[[Feeds, NDArray[Any]], NDArray[Any]] | None = None
+    summed: Summed | None = None
     input_names: tuple[str, ...] = ("image",)
     output_names: tuple[str, ...] = ("logits",)
     step: Callable[[Feeds], Feeds] | None = None

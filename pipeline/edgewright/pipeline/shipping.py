@@ -38,7 +38,7 @@ from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
 __all__ = ["Outcome", "export_run", "ship", "verify_run"]
 
-_FORMAT = 4
+_FORMAT = 5
 _MAKERS = ("onnx", "torch", "transformers", "edgewright")
 """The libraries whose version has a part in what a stage makes."""
 
@@ -211,6 +211,7 @@ def _reference(loaded: _Loaded) -> Reference:
         metric=task.metric(),
         metric_name=task.metric_name,
         per_sample=task.per_sample(),
+        summed=task.summed(),
         input_names=built.input_names,
         output_names=built.output_names,
         step=torch_call(form.module, form.input_names, form.output_names) if form is not None else None,

@@ -1,13 +1,13 @@
 """What the training half of a task is: targets to a loss, outputs to metrics, the way to its device half."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgewright.exporters.samples import Summed
 from edgewright.pipeline.data.samples import Sample
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
@@ -18,21 +18,6 @@ Metric = Callable[[Feeds, NDArray[Any]], float]
 
 PerSample = Callable[[Feeds, NDArray[Any]], NDArray[np.float64]]
 """Outputs by name and targets to one figure for each sample, whose mean is the metric."""
-
-
-@dataclass(frozen=True)
-class Summed:
-    """A metric that is made of numbers which every sample has by itself, such as hits and misses.
-
-    Whoever wants the metric of many selections of samples, as a bootstrap does, reads the answers once.
-
-    Attributes:
-        each: outputs by name and targets to the numbers of each sample, float64 [N, K].
-        figure: the numbers of any samples, [n, K], to the metric.
-    """
-
-    each: Callable[[Feeds, NDArray[Any]], NDArray[np.float64]]
-    figure: Callable[[NDArray[np.float64]], float]
 
 
 class TrainingTask(Protocol):
