@@ -1,12 +1,12 @@
 """Parity of encoders, torch against ONNX Runtime: every architecture, every task, every precision, PASS or FAIL.
 
     python -m benchmarks.encoder_parity             every row not yet in benchmarks/encoder_parity.jsonl, then the table
-    python -m benchmarks.encoder_parity 'bert/*'    those that match architecture/task, measured anew
+    python -m benchmarks.encoder_parity 'bert/*'    those that match architecture/task, measured anew ('*': all)
 
 Each architecture is a small checkpoint (two layers, 64 wide, 64 tokens) with random weights of a trained network's
 scale: no hub is needed. The real MiniLM is beside them. Each graph is built, exported and made smaller as
-`edgewright ship` does it, and opened as a device opens it (all optimisations of ONNX Runtime, CPU). A process of its
-own measures each architecture.
+`edgewright ship` does it, and opened as a device opens it (all optimisations of ONNX Runtime, CPU). Other
+processes measure (`--workers`), so that a crash is one row.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +150,8 @@ def status(precision: str, made: Mapping[str, Any]) -> str:
 
 
 def run_each(subjects: Sequence[tuple[str, str]], seconds: int) -> Iterator[dict[str, Any]]:
-    """The rows of one architecture, from a process of its own that may take `seconds`; what ends it becomes a row, and
-    others go on.
+    """The rows of these, in order, from a process of their own; what ends it becomes a row, as does taking more than
+    `seconds` for one, and another process goes on.
     """
     left = list(subjects)
     while left:
@@ -164,12 +165,13 @@ def run_each(subjects: Sequence[tuple[str, str]], seconds: int) -> Iterator[dict
                 text=True,
             )
             assert process.stdout is not None
-            alarm = threading.Timer(seconds, process.kill)
-            alarm.start()
+            alarm = start_alarm(seconds, process)
             for line in process.stdout:
                 if line.startswith("{"):
+                    alarm.cancel()
                     left.pop(0)
                     yield json.loads(line)
+                    alarm = start_alarm(seconds, process)
             process.wait()
             alarm.cancel()
             if not left:
@@ -179,6 +181,13 @@ def run_each(subjects: Sequence[tuple[str, str]], seconds: int) -> Iterator[dict
         reason = (lines or [f"exit status {process.returncode}"])[-1][:300]
         name, task = left.pop(0)
         yield {"architecture": name, "task": task, "precisions": {}, "note": reason}
+
+
+def start_alarm(seconds: int, process: subprocess.Popen[str]) -> threading.Timer:
+    """End `process` after so long."""
+    alarm = threading.Timer(seconds, process.kill)
+    alarm.start()
+    return alarm
 
 
 def known_rows() -> dict[tuple[str, str], dict[str, Any]]:
@@ -239,7 +248,8 @@ def main() -> int:
     )
     parser.add_argument("pattern", nargs="?", help="measure anew the rows whose architecture/task matches")
     parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
-    parser.add_argument("--seconds", type=int, default=1800, help="limit for one architecture")
+    parser.add_argument("--seconds", type=int, default=900, help="limit for one row")
+    parser.add_argument("--workers", type=int, default=1, help="how many rows are measured at once")
     arguments = parser.parse_args()
     if arguments.measure:
         for word in arguments.measure:
@@ -255,21 +265,23 @@ def main() -> int:
         wanted = [
             one for one in SUBJECTS if one not in rows or set(rows[one]["precisions"]) != set(PRECISIONS)
         ]
-    done = 0
-    for name in dict.fromkeys(name for name, _ in wanted):
-        for row in run_each([one for one in wanted if one[0] == name], arguments.seconds):
-            done += 1
-            rows[row["architecture"], row["task"]] = row
-            found = " ".join(f"{one} {made['status']}" for one, made in row["precisions"].items())
-            print(
-                f"{done}/{len(wanted)} {name}/{row['task']}: {found or row.get('note')}",
-                file=sys.stderr,
-                flush=True,
-            )
-            RESULTS.write_text(
-                "".join(json.dumps(rows[key]) + "\n" for key in sorted(rows)), encoding="utf-8"
-            )
-            TABLE.write_text(table(rows, tuple(PRECISIONS)), encoding="utf-8")
+    done, lock = 0, threading.Lock()
+
+    def work(part: Sequence[tuple[str, str]]) -> None:
+        nonlocal done
+        for row in run_each(part, arguments.seconds):
+            with lock:
+                done += 1
+                rows[row["architecture"], row["task"]] = row
+                found = " ".join(f"{one} {made['status']}" for one, made in row["precisions"].items())
+                text = f"{done}/{len(wanted)} {row['architecture']}/{row['task']}: {found or row.get('note')}"
+                print(text, file=sys.stderr, flush=True)
+                lines = [json.dumps(rows[key]) + "\n" for key in sorted(rows)]
+                RESULTS.write_text("".join(lines), encoding="utf-8")
+                TABLE.write_text(table(rows, tuple(PRECISIONS)), encoding="utf-8")
+
+    with ThreadPoolExecutor(arguments.workers) as pool:
+        list(pool.map(work, [wanted[start :: arguments.workers] for start in range(arguments.workers)]))
     TABLE.write_text(table(rows, tuple(PRECISIONS)), encoding="utf-8")
     print(TABLE.read_text(encoding="utf-8"), end="")
     return int(any(row["precisions"].get("fp32", {}).get("status") != PASS for row in rows.values()))
