@@ -4,6 +4,7 @@ import fcntl
 import json
 import logging
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,10 @@ def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> I
 
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
-    """One run and bundle for the whole session, made once however many processes run tests."""
+    """One run and bundle for the whole session, made once however many processes run tests.
+
+    Each process has a copy: two commands that work in one run at a time are refused.
+    """
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
@@ -57,7 +61,10 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not report.exists():
             _ship(found, report)
-    return Shipped(found.recipe, found.run, found.bundle, json.loads(report.read_text(encoding="utf-8")))
+    own = tmp_path_factory.mktemp("shipped") / "shipped"
+    shutil.copytree(folder, own)
+    verdict = json.loads(report.read_text(encoding="utf-8"))
+    return Shipped(own / found.recipe.name, own / found.run.name, own / found.bundle.name, verdict)
 
 
 def _ship(found: Shipped, report: Path) -> None:
