@@ -220,6 +220,6 @@ def test_every_precision_leaves_nothing_in_the_working_directory(
     feeds = {name: one.numpy() for name, one in zip(INPUTS, EXAMPLE, strict=True)}
     for kind, (_, graph) in exported.items():
         for name, entry in PRECISIONS.items():
-            made = make_variant(graph, name, tmp_path / kind / entry.file, [feeds])
+            made = make_variant(graph, name, [feeds], tmp_path / f"{kind} {entry.file}")
             assert made.path.is_file()
     assert list(here.iterdir()) == []

@@ -134,8 +134,8 @@ class Picture(nn.Module):
 def test_who_gains_by_samples(graph: Graph, tmp_path: Path) -> None:
     picture = export_graph(Picture(), (torch.zeros(2, 3, 8, 8),), tmp_path / "picture.onnx")
     asked = ("fp32", "fp16", "int8-dynamic", "int8-static", "int4")
-    assert [wants_calibration(name, graph) for name in asked] == [False, False, True, True, False]
-    assert [wants_calibration(name, picture) for name in asked] == [False, False, False, True, False]
+    assert [wants_calibration(name, graph) for name in asked] == [False, False, True, True, True]
+    assert [wants_calibration(name, picture) for name in asked] == [False, False, False, True, True]
     assert not can_divide(onnx.load(picture.path))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from edgewright.exporters import onnx_graph
+from edgewright.exporters import precision as making
 from edgewright.exporters.calibration import measure_ranges
 from edgewright.exporters.nodes import first_apart_from_graph
 from edgewright.exporters.onnx_graph import Graph, export_graph, save_model
@@ -98,6 +99,36 @@ def test_int4_shrinks_matrix_products(tmp_path: Path) -> None:
     feeds = {"image": np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)}
     measured = sqnr_db(run(graph, feeds), run(variant, feeds))
     assert measured is not None and measured > 10
+
+
+def levels(graph: Graph) -> set[int]:
+    found = set()
+    for node in onnx.load(graph.path).graph.node:
+        if node.op_type == "MatMulNBits":
+            found.add(next((one.i for one in node.attribute if one.name == "accuracy_level"), 0))
+    return found
+
+
+def test_int4_takes_the_integer_level_where_it_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = {"image": {0: "batch", 1: "time"}}
+    graph = export_graph(
+        Words(), (torch.arange(10).reshape(2, 5),), tmp_path / "model.onnx", dynamic_axes=axes
+    )
+    feeds = [{"image": np.arange(row, row + 40).reshape(1, 40)} for row in range(0, 360, 60)]
+    plain = make_variant(graph, "int4", [], tmp_path / "plain.onnx")
+    assert levels(plain) == {0} and "accuracy level" not in plain.note
+    integer = make_variant(graph, "int4", feeds, tmp_path / "integer.onnx")
+    assert levels(integer) == {4} and "accuracy level 4 (on the calibration samples: unset" in integer.note
+    assert "embedding tables in int8" in integer.note and integer.size < 0.3 * graph.size
+    again = make_variant(graph, "int4", feeds, tmp_path / "again.onnx")
+    assert again.path.read_bytes() == integer.path.read_bytes() and again.note == integer.note
+    monkeypatch.setattr(making, "_INTEGER_COST", -20.0)
+    exact = make_variant(graph, "int4", feeds, tmp_path / "exact.onnx")
+    assert levels(exact) == {0} and "accuracy level unset (on" in exact.note
+    feed = {"image": feeds[0]["image"]}
+    assert np.array_equal(run(exact, feed)["logits"], run(plain, feed)["logits"])
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

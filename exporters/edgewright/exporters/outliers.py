@@ -173,7 +173,8 @@ def _look(model: onnx.ModelProto, groups: list[_Group], calibration: Iterable[Fe
 
 def _run(model: onnx.ModelProto, names: list[str], batches: list[Feeds]) -> Iterator[Feeds]:
     """The tensors `names` from inside the graph, batch by batch."""
-    probe = onnx.ModelProto.FromString(model.SerializeToString())
+    probe = onnx.ModelProto()
+    probe.CopyFrom(model)
     inputs = {value.name for value in probe.graph.input}
     outputs = {value.name for value in probe.graph.output}
     wanted = [name for name in names if name not in inputs]
