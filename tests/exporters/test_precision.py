@@ -229,7 +229,33 @@ def test_percentile_cuts_the_tail_and_minmax_does_not(tmp_path: Path) -> None:
     graph = export_graph(module, (torch.zeros(2, 1, 10, 10),), tmp_path / "model.onnx")
     values = np.random.default_rng(0).standard_normal((400, 1, 10, 10)).astype(np.float32)
     values[7, 0, 3, 3] = 1000.0
-    ranges = measure_ranges(graph.path, [{"image": values[:200]}, {"image": values[200:]}])
+    ranges = measure_ranges(
+        graph.path, [{"image": values[:200]}, {"image": values[200:]}], ["Gemm", "MatMul"]
+    )
     assert ranges["minmax"]["image"] == (float(values.min()), 1000.0)
     low, high = ranges["percentile"]["image"]
     assert high < 10 and low >= float(values.min())
+
+
+def test_an_infinite_tensor_that_stays_fp32_does_not_stop_the_calibration(tmp_path: Path) -> None:
+    class Masked(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.product = torch.nn.Linear(64, 64)
+
+        def forward(self, values: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
+            logarithm = torch.log(distance.float())
+            far = torch.where(distance > 0, logarithm, torch.zeros_like(logarithm))
+            answer: torch.Tensor = self.product(values) + far
+            return answer
+
+    torch.manual_seed(0)
+    example = (torch.randn(4, 64), torch.arange(4).reshape(4, 1))
+    names = ("values", "distance")
+    axes = {name: {0: "batch"} for name in names}
+    graph = export_graph(Masked().eval(), example, tmp_path / "model.onnx", names, ("answer",), axes)
+    feeds = {name: one.numpy() for name, one in zip(names, example, strict=True)}
+    made = make_variant(graph, "int8-static", [feeds], tmp_path / "int8.onnx")
+    wanted = onnxruntime.InferenceSession(graph.path).run(None, feeds)[0]
+    found = onnxruntime.InferenceSession(made.path).run(None, feeds)[0]
+    assert np.abs(found - wanted).max() <= 0.02 * np.abs(wanted).max()

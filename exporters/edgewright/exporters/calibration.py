@@ -1,7 +1,7 @@
 """Which range each tensor of a graph takes on real samples: what int8-static needs to know."""
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,12 @@ Ranges = Mapping[str, tuple[float, float]]
 """Tensor name to (lowest, highest) value."""
 
 
-def measure_ranges(model_path: Path, calibration: Iterable[Feeds]) -> dict[str, Ranges]:
+def measure_ranges(
+    model_path: Path, calibration: Iterable[Feeds], operators: Sequence[str]
+) -> dict[str, Ranges]:
     """Run every calibration batch through the graph; returns the ranges by method.
+
+    Only what nodes of these `operators` read or give is looked at: a mask may well be infinite beside them.
 
     Two passes: the first finds minimum and maximum, the second a histogram between them, from which the
     percentile range drops half of `100 - PERCENTILE` percent of the values on either side. `calibration` is
@@ -39,7 +43,7 @@ def measure_ranges(model_path: Path, calibration: Iterable[Feeds]) -> dict[str, 
         ExportError: there is no calibration sample, or a tensor is not finite on one of them.
     """
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
-        session, names = _session_with_all_tensors(model_path, Path(folder))
+        session, names = _session_with_tensors(model_path, Path(folder), operators)
         lows: dict[str, float] = {}
         highs: dict[str, float] = {}
         for values in _batches(session, names, calibration):
@@ -89,9 +93,12 @@ def _percentile_range(counts: NDArray[np.int64], low: float, high: float) -> tup
     return float(edges[first]), float(edges[min(last, len(counts) - 1) + 1])
 
 
-def _session_with_all_tensors(model_path: Path, folder: Path) -> tuple[Any, list[str]]:
-    """A session whose outputs are all float tensors that depend on the input."""
+def _session_with_tensors(model_path: Path, folder: Path, operators: Sequence[str]) -> tuple[Any, list[str]]:
+    """A session whose outputs are the float tensors around `operators` that depend on the input, and their names."""
     model = onnx.load(model_path)
+    around = {
+        name for node in model.graph.node if node.op_type in operators for name in (*node.input, *node.output)
+    }
     known = {
         value.name: value for value in (*model.graph.value_info, *model.graph.output, *model.graph.input)
     }
@@ -100,12 +107,12 @@ def _session_with_all_tensors(model_path: Path, folder: Path) -> tuple[Any, list
     names = []
     for name in dict.fromkeys(output for node in model.graph.node for output in node.output):
         value = known.get(name)
-        if value is None or value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+        if name not in around or value is None or value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
             continue
         names.append(name)
         if name not in outputs:
             model.graph.output.append(value)
-    path = folder / "all_tensors.onnx"
+    path = folder / "tensors.onnx"
     save_scratch(model, path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -245,10 +245,12 @@ def _to_int8_static(source: Path, settings: _Settings) -> tuple[onnx.ModelProto,
     with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
         folder = Path(name)
         prepared = preprocess(source, folder)
-        ranges = measure_ranges(prepared, settings.calibration)
+        operators = _static_operators(prepared)
+        ranges = measure_ranges(prepared, settings.calibration, operators)
         methods = METHODS if settings.method == "auto" else (settings.method,)
         made = {
-            method: _quantize(prepared, ranges[method], settings.per_channel, folder) for method in methods
+            method: _quantize(prepared, operators, ranges[method], settings.per_channel, folder)
+            for method in methods
         }
     for model in made.values():
         _require_quantized(model, "int8-static")
@@ -272,7 +274,9 @@ def _decibel_text(value: float | None) -> str:
     return "exact" if value is None else f"{value:.1f} dB"
 
 
-def _quantize(prepared: Path, ranges: Ranges, per_channel: bool, folder: Path) -> onnx.ModelProto:
+def _quantize(
+    prepared: Path, operators: list[str], ranges: Ranges, per_channel: bool, folder: Path
+) -> onnx.ModelProto:
     quantization = importlib.import_module("onnxruntime.quantization")
     calibrate = importlib.import_module("onnxruntime.quantization.calibrate")
     tensors = calibrate.TensorsData(
@@ -295,7 +299,7 @@ def _quantize(prepared: Path, ranges: Ranges, per_channel: bool, folder: Path) -
         weight_type=quantization.QuantType.QInt8,
         calibrate_method=quantization.CalibrationMethod.MinMax,
         calibration_cache_path=cache,
-        op_types_to_quantize=_static_operators(prepared),
+        op_types_to_quantize=operators,
         use_external_data_format=is_large(prepared),
     )
     return onnx.load(target)

@@ -56,9 +56,9 @@ def encoder_text_settings(recipe: Recipe, checkpoint: "Checkpoint") -> EncoderTe
     """How texts become the checkpoint's inputs. Raises `RecipeError` for what it cannot do."""
     text, question = recipe.text, recipe.question
     asks = recipe.task == "question-answering"
-    limit = text.max_tokens
-    if limit == "auto":  # a sentence model may have positions that it was never trained on
-        limit = min(checkpoint.max_tokens, checkpoint.preferred_tokens or AUTO_TOKENS, AUTO_TOKENS)
+    # A sentence model may have positions that it was never trained on.
+    trained = min(checkpoint.max_tokens, checkpoint.preferred_tokens or AUTO_TOKENS, AUTO_TOKENS)
+    limit = trained if text.max_tokens == "auto" else text.max_tokens
     if limit > checkpoint.max_tokens:
         raise RecipeError(
             f"text.max_tokens: {limit} is more than {recipe.model} reads ({checkpoint.max_tokens}): lower it, "
