@@ -7,8 +7,8 @@ nothing changes, and no weight becomes larger, as it does where a factor is move
 (SmoothQuant). Source: outlier channel splitting, Zhao et al., ICML 2019. Which channels, and whether it is worth it,
 is measured for every product of the graph, on real samples, by the noise of its int8 output.
 
-On MiniLM the worst cosine of 1,000 texts, each by itself, rises from 0.967 to 0.995 by it; factors moved into the
-weights gave 0.989.
+On MiniLM the worst cosine of 1,000 texts rises from 0.970 to 0.996 by it, and from 0.973 to 0.991 where 32 texts share
+a batch and so its scales; factors moved into the weights gave 0.983 there.
 """
 
 import itertools
