@@ -136,11 +136,21 @@ class _Features(nn.Module):
         return self._module[0].features(*inputs)
 
 
+class _Head(nn.Module):
+    def __init__(self, module: TinyEncoder) -> None:
+        super().__init__()
+        assert module.head is not None
+        self.dropout, self.head, self.span = module.dropout, module.head, module.span
+
+    def forward(self, features: torch.Tensor) -> Any:
+        answer = self.head(self.dropout(features))
+        return tuple(answer.unbind(dim=2)) if self.span else answer
+
+
 def halves(built: BuiltModel) -> tuple[nn.Module, nn.Module]:
-    """What makes features, and the head that reads them."""
-    module = built.module
-    assert isinstance(module, TinyEncoder) and module.head is not None
-    return _Features(module).eval(), nn.Sequential(module.dropout, module.head)
+    """What makes features, and the head that reads them and answers as the whole model does."""
+    assert isinstance(built.module, TinyEncoder)
+    return _Features(built.module).eval(), _Head(built.module)
 
 
 @contextlib.contextmanager

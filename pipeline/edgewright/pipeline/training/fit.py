@@ -33,7 +33,7 @@ from edgewright.pipeline.training.results import (
 )
 from edgewright.pipeline.training.rows import RowSource
 from edgewright.pipeline.training.sources import SampleSource, Source
-from edgewright.pipeline.training.stepping import Forward, Job, head_outputs, model_outputs
+from edgewright.pipeline.training.stepping import Job, model_outputs
 from edgewright.pipeline.training.task_options import task_of, task_options
 from edgewright.runtime.errors import TrainingError
 from edgewright.runtime.files import sha256_of_bytes
@@ -175,7 +175,7 @@ class _Training:
             phases = plan_phases(
                 self.built, self.recipe, self._steps_per_epoch(len(sources["train"].targets))
             )
-        job = self._job(self.built.module, model_outputs, sources, self._observer(sources["train"]))
+        job = self._job(self.built.module, sources, self._observer(sources["train"]))
         state = run_phases(job, phases, self.run_dir / _CHECKPOINTS, self.fingerprint, self.report)
         check_frozen(self.built.module, frozen, before, "training")
         return self._outcome(self.built.module, sources, state, before)
@@ -201,7 +201,7 @@ class _Training:
         for parameter in head.parameters():
             parameter.requires_grad_(True)
         names = frozenset(name for name, _ in head.named_parameters())
-        job = self._job(head, head_outputs, sources, self._observer(encoded["train"]))
+        job = self._job(head, sources, self._observer(encoded["train"]))
         phases = plan_feature_phase(names, self.recipe, self._steps_per_epoch(len(sources["train"].targets)))
         state = run_phases(job, phases, self.run_dir / _CHECKPOINTS, self.fingerprint, self.report)
         check_frozen(self.built.module, frozen, before, "training")
@@ -232,11 +232,9 @@ class _Training:
                 )
         return sources
 
-    def _job(
-        self, module: nn.Module, forward: Forward, sources: Mapping[str, Source], observe: Observe | None
-    ) -> Job:
-        validation, training = sources.get("validation"), self.recipe.training
-        return Job(module, forward, self.task, sources["train"], validation, training, self.world, observe)
+    def _job(self, module: nn.Module, sources: Mapping[str, Source], observe: Observe | None) -> Job:
+        train, validation, training = sources["train"], sources.get("validation"), self.recipe.training
+        return Job(module, model_outputs, self.task, train, validation, training, self.world, observe)
 
     def _observer(self, source: Source) -> Observe | None:
         if not self.task.sequences or isinstance(source, RowSource):

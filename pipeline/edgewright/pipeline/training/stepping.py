@@ -17,7 +17,7 @@ from edgewright.pipeline.training.batching import cut, share
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.sources import Inputs, Source
 
-__all__ = ["Forward", "Job", "Step", "backward", "head_outputs", "model_outputs", "predict"]
+__all__ = ["Forward", "Job", "Step", "backward", "model_outputs", "predict"]
 
 _TINY = 1e-30  # a batch of classes that all weigh nothing must not divide by zero
 
@@ -26,13 +26,8 @@ Forward = Callable[[nn.Module, Inputs], tuple[torch.Tensor, Mapping[str, torch.T
 
 
 def model_outputs(module: nn.Module, inputs: Inputs) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-    """Run a whole model."""
+    """Run a whole model, or a head on cached features."""
     return training_outputs(module, *inputs)
-
-
-def head_outputs(module: nn.Module, inputs: Inputs) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-    """Run a head on cached features."""
-    return module(*inputs), {}
 
 
 @dataclass(frozen=True)
