@@ -1,9 +1,12 @@
 """What the device half of every encoder task is told, out of small checkpoints and the real MiniLM."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from edgewright.pipeline.data.settings import Fitted, fit_settings
 from edgewright.pipeline.data.sources import open_data
@@ -65,7 +68,9 @@ def test_the_device_reads_every_built_in_set(task: str) -> None:
     found = fit_settings(recipe, splits)
     device: Any = load_task(task, to_plain(found.settings), splits.classes, found.assets)
     samples = device.encode_all([sample.raw for sample in every_sample(splits)[:50]])
-    assert max(int(window) for sample in samples for window in sample["windows"]) <= 256, "as long as it was trained on"
+    assert max(int(window) for sample in samples for window in sample["windows"]) <= 256, (
+        "as long as it was trained on"
+    )
     assert fit_settings(recipe, splits) == found, "the same samples give the same bytes"
     assert settings_of(found).normalise == (task in ("sentence-embedding", "zero-shot-classification"))
 
@@ -116,6 +121,50 @@ def test_zero_shot_goes_the_way_of_the_checkpoint(inference: Path, tmp_path: Pat
         f"zero_shot.by: {MINILM} has no label called entailment, so it is no model of inference: "
         "use by: embedding, or name an NLI checkpoint"
     )
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"task": "text-classification", "classes": ["contradiction", "entailment", "neutral"]}, (1, 0)),
+        ({"task": "text-classification", "classes": ["calm", "glad"]}, None),
+        ({"task": "token-classification", "classes": ["entailment", "contradiction"]}, None),
+        (
+            {
+                "task": "zero-shot-classification",
+                "classes": ["topic 0", "topic 1"],
+                "build": {
+                    "answer": "text",
+                    "config": {"id2label": {"0": "entailment", "1": "neutral", "10": "contradiction"}},
+                },
+            },
+            (0, 2),
+        ),
+        (
+            {
+                "task": "zero-shot-classification",
+                "classes": ["entailment"],
+                "build": {"answer": "embedding", "config": {"id2label": {"0": "entailment"}}},
+            },
+            None,
+        ),
+        (None, None),
+    ],
+)
+def test_a_run_has_labels_of_inference_in_an_order_of_its_own(
+    inference: Path, tmp_path: Path, record: dict[str, Any] | None, expected: tuple[int, int] | None
+) -> None:
+    path, weights = texts(tmp_path / "t.csv"), tmp_path / "weights.safetensors"
+    save_file({"a": np.zeros(1)}, weights, {"edgewright": json.dumps(record)} if record else None)
+    sections: dict[str, Any] = {"weights": str(weights)}
+    way = settings_of(fitted("zero-shot-classification", path, inference, **sections)).zero_shot
+    if expected is None:
+        assert way == ZeroShotSettings("embedding")
+        sections["zero_shot"] = {"by": "nli"}
+        message = error_of(RecipeError, "zero-shot-classification", path, inference, **sections)
+        assert message.startswith(f"zero_shot.by: {weights} has no label called entailment")
+    else:
+        assert way == ZeroShotSettings("nli", "This example is about {}.", *expected)
 
 
 def test_thousands_of_labels_at_zero_shot(inference: Path, tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewright.pipeline.data.head_labels import run_outputs
 from edgewright.pipeline.data.questions import QUESTIONS
 from edgewright.pipeline.data.samples import SPLITS, Answers, Noun, Sample, Splits
 from edgewright.pipeline.data.tagged_texts import SENTENCES
 from edgewright.pipeline.data.texts import TEXTS
 from edgewright.pipeline.data.vocabulary import one_thread
 from edgewright.pipeline.recipe import Recipe
+from edgewright.pipeline.recipe_paths import WEIGHT_WORDS
 from edgewright.runtime.encoder_settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
 from edgewright.runtime.errors import BundleError, DataError, InputError, ModelError, RecipeError
 from edgewright.runtime.structure import to_plain
@@ -103,16 +106,21 @@ def _columns(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _zero_shot(recipe: Recipe, checkpoint: "Checkpoint") -> ZeroShotSettings:
-    wanted = recipe.zero_shot
-    nli = checkpoint.entailment is not None
-    if wanted.by == "nli" and not nli:
+    from edgewright.pipeline.models.encoders.checkpoint import inference_places
+
+    wanted, source = recipe.zero_shot, recipe.model
+    entailment, contradiction = checkpoint.entailment, checkpoint.contradiction
+    if recipe.weights not in WEIGHT_WORDS:  # a run has a head of its own, with labels in an order of its own
+        source = recipe.weights
+        entailment, contradiction = inference_places(run_outputs(Path(recipe.weights)))
+    if wanted.by == "nli" and entailment is None:
         raise RecipeError(
-            f"zero_shot.by: {recipe.model} has no label called entailment, so it is no model of inference: "
+            f"zero_shot.by: {source} has no label called entailment, so it is no model of inference: "
             "use by: embedding, or name an NLI checkpoint"
         )
-    if wanted.by == "nli" or (wanted.by == "auto" and nli):
+    if wanted.by != "embedding" and entailment is not None:
         template = NLI_TEMPLATE if wanted.template == "auto" else wanted.template
-        return ZeroShotSettings("nli", template, checkpoint.entailment or 0, checkpoint.contradiction)
+        return ZeroShotSettings("nli", template, entailment, contradiction)
     return ZeroShotSettings("embedding", EMBEDDING_TEMPLATE if wanted.template == "auto" else wanted.template)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -11,7 +12,7 @@ from edgewright.pipeline.recipe_text import did_you_mean
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.structure import StructureError, parse_json
 
-__all__ = ["foreign_label", "kept_labels"]
+__all__ = ["foreign_label", "kept_labels", "run_outputs"]
 
 _LABELLED = ("text-classification", "token-classification")
 _SHOWN = 8
@@ -46,6 +47,20 @@ def kept_labels(recipe: Recipe) -> tuple[str, ...] | None:
     return given
 
 
+def run_outputs(path: Path) -> tuple[str, ...]:
+    """What the outputs of the head of texts are called that a run left; empty where there is none."""
+    record = _record(path)
+    names = record.get("classes")
+    if record.get("task") == "zero-shot-classification":  # its classes are not those of its head
+        build = record.get("build")
+        config = build.get("config") if isinstance(build, dict) and build.get("answer") == "text" else None
+        named = config.get("id2label") if isinstance(config, dict) else None
+        names = [named[key] for key in sorted(named, key=int)] if isinstance(named, dict) else None
+    elif record.get("task") != "text-classification":
+        names = None
+    return tuple(map(str, names)) if isinstance(names, list) else ()
+
+
 def foreign_label(where: str, label: str, known: Sequence[str]) -> str:
     """The line for data with a label that a head which is kept does not have."""
     return (
@@ -78,18 +93,24 @@ def _of_checkpoint(recipe: Recipe) -> tuple[tuple[str, ...], int, str]:
 
 def _of_run(recipe: Recipe) -> tuple[str, ...]:
     path = Path(recipe.weights)
-    try:
-        with safe_open(path, framework="np") as file:
-            record = parse_json((file.metadata() or {}).get("edgewright") or "null")
-    except (OSError, SafetensorError, StructureError):
-        record = None  # what is wrong with the file is told when the model is built
-    classes = record.get("classes") if isinstance(record, dict) else None
+    record = _record(path)
+    classes = record.get("classes")
     if not isinstance(classes, list) or record.get("task") != recipe.task:
         raise RecipeError(
             f"transfer: {path} has no head for {recipe.task} to keep: "
             "use mode: fine-tuning with head: new, or the weights of a run of this task"
         )
     return tuple(map(str, classes))
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """What a run wrote beside its weights; empty where the file is none of a run, which building the model tells."""
+    try:
+        with safe_open(path, framework="np") as file:
+            record = parse_json((file.metadata() or {}).get("edgewright") or "null")
+    except (OSError, SafetensorError, StructureError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _some(names: Sequence[str]) -> str:

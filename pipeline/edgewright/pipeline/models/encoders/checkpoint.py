@@ -14,7 +14,7 @@ from edgewright.runtime.encoder_settings import ENCODER_INPUTS
 from edgewright.runtime.errors import ModelError
 from edgewright.runtime.files import canonical_json, sha256_of_bytes, sha256_of_file
 
-__all__ = ["PACKAGE_PREFIX", "Checkpoint", "open_checkpoint"]
+__all__ = ["PACKAGE_PREFIX", "Checkpoint", "inference_places", "open_checkpoint"]
 
 PACKAGE_PREFIX = "package:"
 
@@ -119,7 +119,7 @@ def open_checkpoint(name: str) -> Checkpoint:
     habits = read_habits(folder)
     labels = _labels(config)
     task = _head_task(config)
-    entailment, contradiction = _inference(labels) if task == "text-classification" else (None, None)
+    entailment, contradiction = inference_places(labels) if task == "text-classification" else (None, None)
     parts = {
         "config": sha256_of_file(folder / "config.json"),
         "weights": [sha256_of_file(path) for path in weights],
@@ -322,8 +322,8 @@ def _labels(config: Any) -> tuple[str, ...]:
     return labels if own and len(set(labels)) == len(labels) else ()
 
 
-def _inference(labels: tuple[str, ...]) -> tuple[int | None, int | None]:
-    """Where entailment and its opposite stand."""
+def inference_places(labels: tuple[str, ...]) -> tuple[int | None, int | None]:
+    """Where entailment and its opposite stand among the outputs of a head; None for what there is not."""
     entailment = contradiction = None
     for place, label in enumerate(labels):
         word = label.lower()
