@@ -166,7 +166,7 @@ def test_what_the_settings_hold(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", opinions())
     found = fitted(path)
     assert found.settings == EncoderTextSettings(
-        max_tokens=512,
+        max_tokens=256,  # as long as it was trained on, though it has positions for 512
         inputs=("input_ids", "attention_mask", "token_type_ids"),
         vocabulary=30522,
         columns=("text",),
@@ -227,6 +227,6 @@ def test_a_table_that_is_not_utf8(tmp_path: Path) -> None:
 def test_a_bare_encoder_has_no_head_to_keep(tmp_path: Path) -> None:
     message = error_of(write_csv(tmp_path / "t.csv", opinions()), {"transfer": {"mode": "none"}})
     assert message == (
-        f"transfer.mode: none keeps the checkpoint's head, and {MINILM} has none, not for text-classification: "
+        f"transfer.mode: none keeps the checkpoint's head, and {MINILM} has none: "
         "use mode: fine-tuning with head: new"
     )

@@ -214,6 +214,26 @@ def test_files_that_are_no_squad(tmp_path: Path, document: Any, expected: str) -
     assert expected in error_of(write(tmp_path / "t.json", document))
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [{"text": None}, {"text": 5, "answer_start": 1}, {"text": ["a"], "answer_start": 0}, {"text": {"a": 1}}],
+)
+def test_lists_of_answers_that_are_none(tmp_path: Path, answers: Any) -> None:
+    columns = {"question": ["b"], "context": ["a"], "answers": [answers]}
+    message = error_of(write_jsonl(tmp_path / "t.jsonl", columns))
+    assert message == (
+        "t.jsonl, line 1: text and answer_start are no lists: give each answer its text and start"
+    )
+
+
+@pytest.mark.parametrize("key", ["question", "context"])
+def test_texts_that_are_lists(tmp_path: Path, key: str) -> None:
+    columns: dict[str, list[Any]] = {"question": ["b"], "context": ["a"], "answers": [["a"]]}
+    columns[key] = [["a", "b"]]
+    message = error_of(write_jsonl(tmp_path / "t.jsonl", columns))
+    assert message == f"t.jsonl, line 1: the column {key!r} holds a list where a text is needed"
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     path.write_bytes(b'{"data": [')

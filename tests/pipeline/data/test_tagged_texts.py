@@ -169,6 +169,9 @@ def test_words_and_tags_of_a_table_that_do_not_fit(tmp_path: Path) -> None:
     assert [(one.path, one.reason) for one in splits.skipped] == [("50", "has no words (t.jsonl, line 51)")]
     splits = read(table(["New\u00a0York", ""], ["O", "O"]))
     assert "the word 'New\\xa0York' is empty or holds white space" in splits.skipped[0].reason
+    splits = read(table(["a", None], ["O", "O"]))
+    assert "the word '' is empty or holds white space" in splits.skipped[0].reason
+    assert "line 51: ['b'] is not a word: give a text for each" in error_of(table(["a", ["b"]], ["O", "O"]))
 
 
 def test_plain_labels_of_words_are_not_spans(tmp_path: Path) -> None:

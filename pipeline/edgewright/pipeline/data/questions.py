@@ -12,6 +12,7 @@ from edgewright.pipeline.data.scan import Progress
 from edgewright.pipeline.data.table_files import TableFile, find_tables
 from edgewright.pipeline.data.tables import TABLE_SUFFIXES, Table, read_table
 from edgewright.pipeline.data.text_content import content_of_text, content_with
+from edgewright.pipeline.data.texts import column_texts
 from edgewright.pipeline.recipe import Recipe
 from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.structure import StructureError, parse_json
@@ -26,6 +27,7 @@ QUESTION_SUFFIXES = {**TABLE_SUFFIXES, ".json": "squad"}
 """Suffix of a file to its format."""
 
 _NAMED = 3
+_LISTS = (list, tuple, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def _read_table(file: TableFile, recipe: Recipe) -> Iterator[_Parts]:
 
 
 def _texts(table: Table, column: str, key: str) -> list[str]:
-    return [text or "" for text in table.texts(table.need(column, f"data.{key}"))]
+    return [text or "" for text in column_texts(table, table.need(column, f"data.{key}"))]
 
 
 def _items(document: Any, key: str, where: str) -> list[Any]:
@@ -185,11 +187,16 @@ def _answers(cell: Any, where: str) -> tuple[tuple[str, int | None], ...]:
         texts, starts = cell["text"], cell.get("answer_start")
         if isinstance(texts, str):
             texts, starts = [texts], [starts]
-        starts = [None] * len(texts) if starts is None else starts
+        if isinstance(texts, _LISTS) and starts is None:
+            starts = [None] * len(texts)
+        if not isinstance(texts, _LISTS) or not isinstance(starts, _LISTS):
+            raise DataError(
+                f"{where}: text and answer_start are no lists: give each answer its text and start"
+            )
         if len(texts) != len(starts):
             raise DataError(f"{where} has {len(texts)} answers and {len(starts)} starts: give each one")
         cell = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
-    if not isinstance(cell, (list, tuple, np.ndarray)):
+    if not isinstance(cell, _LISTS):
         raise DataError(f'{where}: the answers are no list: write [{{"text": ..., "answer_start": ...}}]')
     found: list[tuple[str, int | None]] = []
     for one in cell:

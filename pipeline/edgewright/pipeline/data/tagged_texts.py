@@ -197,7 +197,7 @@ def _read_table(table: Table, recipe: Recipe, kept: tuple[str, ...] | None) -> I
     tags = table.cells[table.need(data.tags, "data.tags")]
     for row in range(table.rows):
         place = f"{table.name}, {table.place(row)}"
-        found = [str(word) for word in _listed(words[row], place, data.words)]
+        found = [_word(word, place) for word in _listed(words[row], place, data.words)]
         names = _named(_listed(tags[row], place, data.tags), kept or data.classes, place)
         if len(found) != len(names):
             raise DataError(f"{place} has {len(found)} words and {len(names)} tags: give each word one")
@@ -212,6 +212,13 @@ def _listed(cell: Any, place: str, column: str) -> list[Any]:
     if not isinstance(cell, (list, tuple, np.ndarray)):
         raise DataError(f"{place}: the column {column!r} holds {cell!r}: give a list, or text with spaces")
     return list(cell)
+
+
+def _word(word: Any, place: str) -> str:
+    """A word as text, nothing at all as an empty one."""
+    if isinstance(word, (list, tuple, dict, np.ndarray)):
+        raise DataError(f"{place}: {word!r} is not a word: give a text for each")
+    return "" if word is None else str(word)
 
 
 def _named(tags: list[Any], known: tuple[str, ...] | None, place: str) -> list[str]:

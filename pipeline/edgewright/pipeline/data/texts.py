@@ -22,7 +22,7 @@ from edgewright.runtime.errors import DataError, InputError, RecipeError
 from edgewright.runtime.text import TEXT_SUFFIXES, load_text
 from edgewright.runtime.text_inputs import TextPair
 
-__all__ = ["TEXTS", "open_texts"]
+__all__ = ["TEXTS", "column_texts", "open_texts"]
 
 TEXTS = Noun("text", "texts", "text", "texts")
 
@@ -158,7 +158,7 @@ def _read_rows(
     if file.form == "npz":
         raise DataError(f"{file.path.name}: texts come as csv, jsonl or parquet: convert it")
     table = read_table(file.path, file.form, (*data.texts, data.label))
-    columns = [_texts(table, table.need(name, "data.text")) for name in data.texts]
+    columns = [column_texts(table, table.need(name, "data.text")) for name in data.texts]
     labels = _labels(table, recipe)
     width = len(str(table.rows - 1))
     prefix = f"{file.name}/" if several else ""
@@ -181,7 +181,8 @@ def _read_rows(
     return table.rows
 
 
-def _texts(table: Table, column: str) -> list[str | None]:
+def column_texts(table: Table, column: str) -> list[str | None]:
+    """The texts of a column, None for an empty cell. Raises `DataError` for a cell that is a list or an object."""
     cells = table.cells[column]
     for row, cell in enumerate(cells if isinstance(cells, list) else ()):
         if isinstance(cell, (list, dict)):
