@@ -1,6 +1,7 @@
 """Bundles of encoders through the engine: one and many, windows, labels given at run time, the self-test."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from edgewright.runtime import Engine, selftest
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.manifest import Manifest
+from edgewright.runtime.tasks import zero_shot_classification
+from edgewright.runtime.tasks.base import Feeds
 from edgewright.runtime.tasks.rows import RowsTask, as_rows_task, chunks, run_samples
 from edgewright.runtime.text_inputs import TextPair
 from tests.runtime.encoder_bundle import CASES, case, make_encoder_bundle
@@ -60,6 +63,32 @@ def test_what_is_encoded_at_once_fits_into_memory() -> None:
     pair = TextPair("a" * (9 << 20), "b" * (9 << 20))
     assert [len(part) for part in chunks(case("pair").device_task(), [pair, pair], 32)] == [1, 1]
     assert list(chunks(task, [], 32)) == []
+
+
+def test_what_is_answered_at_once_fits_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = case("nearest label")
+    with Engine(make_encoder_bundle(tmp_path / "bundle", example), batch_size=2) as engine:
+        raws = [*example.raws * 7][:13]
+        expected = [engine(raw) for raw in raws]
+        sizes: list[int] = []
+        decode = engine.task.decode
+
+        def counted(outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+            sizes.extend(map(len, outputs.values()))
+            return decode(outputs, samples)
+
+        monkeypatch.setattr(engine.task, "decode", counted)
+        found = engine(raws)
+        assert sizes == [2] * 6 + [1]  # each holds the vectors of all labels
+    assert all(near(one, two) for one, two in zip(found, expected, strict=True))
+
+
+def test_scores_do_not_depend_on_how_many_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = case("nearest label").device_task()
+    values = np.random.default_rng(0).normal(size=(7, 1 + len(task.labels), 16)).astype(np.float32)
+    expected = task.decode({"embedding": values})
+    monkeypatch.setattr(zero_shot_classification, "_TOGETHER", 2 * values[:1].size)
+    assert task.decode({"embedding": values}) == expected
 
 
 def test_every_task_is_one_of_several_rows() -> None:

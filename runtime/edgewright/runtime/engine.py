@@ -20,7 +20,7 @@ from edgewright.runtime.stream_group import StreamGroup
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask, Feeds, StreamingTask
 from edgewright.runtime.tasks.inputs import is_directory
-from edgewright.runtime.tasks.rows import as_rows_task, chunks, encode_all, run_fixed, run_samples
+from edgewright.runtime.tasks.rows import as_rows_task, chunks, encode_all, run_fixed, run_parts, run_samples
 
 __all__ = ["Engine"]
 
@@ -248,7 +248,11 @@ class Engine:
         return answers
 
     def _answer(self, asked: "_Asked", samples: Sequence[Feeds]) -> list[Any]:
-        return asked.task.decode(self._run(asked, samples), samples)
+        rows_task = as_rows_task(asked.task)
+        if rows_task is None:
+            return asked.task.decode(self._run(asked, samples), samples)
+        parts = run_parts(rows_task, samples, self._open().run, self.batch_size, asked.fixed)
+        return [answer for some, outputs in parts for answer in rows_task.decode(outputs, some)]
 
     def _run(self, asked: "_Asked", samples: Sequence[Feeds]) -> Feeds:
         # What encode makes fits the graph: task.check saw to that once, so it is not checked each time.

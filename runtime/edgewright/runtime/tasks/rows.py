@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
-__all__ = ["RowsTask", "as_rows_task", "chunks", "encode_all", "merge_rows", "run_fixed", "run_samples"]
+__all__ = [
+    "RowsTask",
+    "as_rows_task",
+    "chunks",
+    "encode_all",
+    "merge_rows",
+    "run_fixed",
+    "run_parts",
+    "run_samples",
+]
 
 _LARGEST = 16 << 20
 """Characters or bytes of raw input that are encoded at once: their tokens take some ten times as much."""
@@ -101,9 +110,25 @@ def run_samples(
         return run(task.collate(samples))
     if fixed is None:
         fixed = run_fixed(task, run, batch_size)
-    rows = [rows_task.rows(sample) for sample in samples]
-    found = iter(_run_rows(rows_task, [row for own in rows for row in own], run, batch_size))
-    return merge_rows(rows_task, samples, [[next(found) for _ in own] for own in rows], fixed)
+    return merge_rows(rows_task, samples, _rows_of_each(rows_task, samples, run, batch_size), fixed)
+
+
+def run_parts(
+    task: RowsTask, samples: Sequence[Feeds], run: Run, batch_size: int, fixed: Sequence[Feeds]
+) -> Iterator[tuple[Sequence[Feeds], Feeds]]:
+    """As `run_samples`, in parts of `batch_size` samples with their outputs: merged, those of one sample may be many
+    times as large as its rows.
+    """
+    rows = _rows_of_each(task, samples, run, batch_size)
+    for start in range(0, len(samples), batch_size):
+        some = samples[start : start + batch_size]
+        yield some, merge_rows(task, some, rows[start : start + batch_size], fixed)
+
+
+def _rows_of_each(task: RowsTask, samples: Sequence[Feeds], run: Run, batch_size: int) -> list[list[Feeds]]:
+    rows = [task.rows(sample) for sample in samples]
+    found = iter(_run_rows(task, [row for own in rows for row in own], run, batch_size))
+    return [[next(found) for _ in own] for own in rows]
 
 
 def merge_rows(

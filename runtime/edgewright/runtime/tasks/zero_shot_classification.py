@@ -34,6 +34,9 @@ MOST_NLI_LABELS = 1000
 
 MOST_LABELS = 100_000
 
+_TOGETHER = 1 << 22
+"""Numbers of vectors that are scored at once: in float64, and several times over, they take far more memory."""
+
 
 class ZeroShotClassification(EncoderTask):
     """The device half of zero-shot classification, by an NLI model or by embeddings.
@@ -176,8 +179,12 @@ class ZeroShotClassification(EncoderTask):
         """The logit of each label, [batch, labels]."""
         way = self._way
         if way.by != "nli":
-            vectors = unit(finite(outputs, EMBEDDING, (None, 1 + len(self._labels), None)))
-            cosines: NDArray[np.float64] = np.einsum("bd,bld->bl", vectors[:, 0], vectors[:, 1:])
+            found = finite(outputs, EMBEDDING, (None, 1 + len(self._labels), None))
+            cosines = np.empty((len(found), len(self._labels)))
+            count = max(1, _TOGETHER // max(1, found[:1].size))
+            for start in range(0, len(found), count):
+                vectors = unit(found[start : start + count])
+                np.einsum("bd,bld->bl", vectors[:, 0], vectors[:, 1:], out=cosines[start : start + count])
             return way.scale * cosines
         logits = finite(outputs, LOGITS, (None, len(self._labels), None)).astype(np.float64)
         if logits.shape[2] <= max(way.entailment, way.contradiction or 0):
