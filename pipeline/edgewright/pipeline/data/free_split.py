@@ -4,7 +4,7 @@ As in `split`, samples are drawn in the order of a hash of the seed and their co
 the questions on one text, stays in one split, and every label that can be learnt is in the training part.
 """
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -118,7 +118,7 @@ def _draw(
     wanted = {name: share for name, share in shares.items() if share > 0 and name not in given}
     groups = _groups(samples, found, seed)
     kept = _needed_for_training(groups, found)
-    free = [number for number in range(len(groups)) if number not in kept]
+    free = deque(number for number in range(len(groups)) if number not in kept)
     least = len(wanted) + (not kept)  # one for each, and one to train on
     if len(free) < least:
         together = "" if found.groups is None else " that belong to different texts"
@@ -139,7 +139,7 @@ def _draw(
             if result[name] and abs(len(result[name]) + len(members) - size) >= abs(len(result[name]) - size):
                 break
             result[name] += members
-            free.pop(0)
+            free.popleft()
         if name == "calibration":
             result["train"] += result[name][data.calibration_limit :]
             del result[name][data.calibration_limit :]
