@@ -11,7 +11,15 @@ from dataclasses import replace
 import numpy as np
 
 from edgewright.pipeline.data.samples import SPLITS, Found, Sample, Splits
-from edgewright.pipeline.data.split import check_share, first_of_each, note_of, ordered, without_conflicts
+from edgewright.pipeline.data.split import (
+    as_splits,
+    check_calibration,
+    check_share,
+    first_of_each,
+    note_of,
+    ordered,
+    without_conflicts,
+)
 from edgewright.pipeline.data.text_content import content_of_raw, content_of_text
 from edgewright.pipeline.recipe_data import Data
 from edgewright.runtime.errors import DataError
@@ -43,31 +51,14 @@ def divide_freely(found: Found, data: Data, seed: int) -> Splits:
         )
     if "calibration" in given:
         result["calibration"] = ordered(result["calibration"], seed)[: data.calibration_limit]
-    if data.calibration > 0 and not result["calibration"]:
-        raise DataError(
-            f"{found.source}: too few {noun.many} to keep some for calibration: "
-            f"add {noun.many}, or set data.calibration to 0 and leave int8-static out of variants"
-        )
+    check_calibration(found, result, data, noun)
     if not result["evaluation"]:
         raise DataError(
             f"{found.source}: every evaluation {noun.one} is also in another split: "
             f"give {noun.many} that training does not see"
         )
     notes += _missing_labels(found, result)
-    train, validation, calibration, evaluation = (
-        tuple(sorted(result[name], key=lambda sample: sample.id)) for name in SPLITS
-    )
-    return Splits(
-        found.classes,
-        train,
-        validation,
-        calibration,
-        evaluation,
-        found.skipped,
-        found.source,
-        (*found.notes, *notes),
-        found.files,
-    )
+    return as_splits(found, result, found.skipped, notes)
 
 
 def _labels(sample: Sample) -> frozenset[int]:

@@ -6,7 +6,7 @@ on file names, the file system or a library's random numbers, and adding a file 
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skipped, Splits
 from edgewright.pipeline.recipe_data import Data
@@ -14,6 +14,8 @@ from edgewright.runtime.errors import DataError
 
 __all__ = [
     "allot",
+    "as_splits",
+    "check_calibration",
     "check_share",
     "divide",
     "first_of_each",
@@ -63,12 +65,24 @@ def divide(found: Found, data: Data, seed: int) -> Splits:
         )
     if "calibration" in given:
         result["calibration"] = ordered(result["calibration"], seed)[: data.calibration_limit]
+    check_calibration(found, result, data, noun)
+    _check_evaluation(found.classes, result, found)
+    return as_splits(found, result, skipped, notes)
+
+
+def check_calibration(found: Found, result: Mapping[str, Sequence[Sample]], data: Data, noun: Noun) -> None:
+    """Raise `DataError` where the recipe wants samples for calibration and none are left."""
     if data.calibration > 0 and not result["calibration"]:
         raise DataError(
             f"{found.source}: too few {noun.many} to keep some for calibration: "
             f"add {noun.many}, or set data.calibration to 0 and leave int8-static out of variants"
         )
-    _check_evaluation(found.classes, result, found)
+
+
+def as_splits(
+    found: Found, result: Mapping[str, Sequence[Sample]], skipped: tuple[Skipped, ...], notes: Sequence[str]
+) -> Splits:
+    """The samples of each split in the order of their ids, with all that is to be said of them."""
     train, validation, calibration, evaluation = (
         tuple(sorted(result[name], key=lambda sample: sample.id)) for name in SPLITS
     )
