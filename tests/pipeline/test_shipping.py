@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
@@ -115,6 +116,9 @@ def test_what_is_finished_is_not_made_again(
         monkeypatch.setattr(shipping, name, refuse)
     outcome = export_run(run, tmp_path / "bundle", provider="cpu")
     assert outcome.passed and files_of(tmp_path / "bundle") == files_of(exported[1])
+    monkeypatch.setattr(onnxruntime, "__version__", "0.1")  # what another one made is
+    with pytest.raises(AssertionError, match="made again"):
+        export_run(run, tmp_path / "bundle", provider="cpu")
 
 
 def test_int8_static_sees_the_calibration_split_and_nothing_else(

@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import torch
 
 from edgewright.exporters.bundle import Candidate, check_target, write_bundle
@@ -40,7 +41,7 @@ __all__ = ["Outcome", "export_run", "ship", "verify_run"]
 
 _FORMAT = 5
 _MAKERS = ("onnx", "torch", "transformers", "edgewright")
-"""The libraries whose version has a part in what a stage makes."""
+"""The libraries whose version has a part in what a stage makes, beside onnxruntime, which has one of two names."""
 
 _FOLDER = "export"
 
@@ -225,6 +226,9 @@ def _budget(recipe: Recipe) -> Budget:
 
 def _key(**parts: Any) -> str:
     versions = {name: metadata.version(name) for name in _MAKERS}
+    versions["onnxruntime"] = (
+        onnxruntime.__version__
+    )  # it makes every precision but fp32, and runs the judged ones
     plain = to_plain({**parts, "format": _FORMAT, "versions": versions})
     return sha256_of_bytes(canonical_json(plain).encode())
 
