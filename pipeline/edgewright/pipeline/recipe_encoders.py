@@ -87,6 +87,10 @@ class Text(Section):
             raise ValueError(
                 f"a stride of {stride} leaves windows of {size} tokens nothing new: lower stride"
             )
+        if self.threshold != 0.5 and not self.multi_label:
+            raise ValueError(
+                "threshold is for multi_label: true, of one label the best counts: remove the key, or set multi_label"
+            )
         return self
 
 
@@ -100,6 +104,15 @@ class Questions(Section):
     no_answer: bool = False
     null_threshold: float = 0.0
     max_answer_tokens: int = Field(default=30, ge=1, le=_MOST_TOKENS)
+
+    @model_validator(mode="after")
+    def _only_no_answer_has_a_threshold(self) -> Self:
+        if self.null_threshold and not self.no_answer:
+            raise ValueError(
+                "null_threshold is for no_answer: true, without it every question has an answer: "
+                "remove the key, or set no_answer"
+            )
+        return self
 
 
 class ZeroShot(Section):
@@ -155,7 +168,7 @@ def check_text(recipe: "Recipe", rules: TaskRules) -> None:
 
 
 def check_columns(recipe: "Recipe") -> None:
-    """Raise `ValueError` for columns of texts that the recipe's task and model cannot read."""
+    """Raise `ValueError` for columns of texts and weights of labels that the recipe's task and model cannot take."""
     data, text = recipe.data, recipe.text
     if isinstance(data.text, tuple) and recipe.is_recurrent:
         raise ValueError(
@@ -168,6 +181,10 @@ def check_columns(recipe: "Recipe") -> None:
     if text.multi_label and data.train_per_class is not None:
         raise ValueError(
             "data.train_per_class: with text.multi_label a text belongs to many classes: remove the key"
+        )
+    if text.multi_label and recipe.training.class_weights != "none":
+        raise ValueError(
+            "training.class_weights: with text.multi_label every label has a loss of its own: remove the key"
         )
     if data.separator is not None and not text.multi_label:
         raise ValueError(
