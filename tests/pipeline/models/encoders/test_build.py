@@ -16,6 +16,7 @@ from edgewright.pipeline.models.built import BuiltModel, training_outputs
 from edgewright.pipeline.models.encoders.architectures import ARCHITECTURES
 from edgewright.pipeline.models.encoders.build import nominal_encoder
 from edgewright.pipeline.models.encoders.network import ANSWERS, published_class
+from edgewright.pipeline.models.encoders.small import save_small_checkpoint
 from edgewright.pipeline.models.features import feature_module, head_module
 from edgewright.pipeline.models.layers import layer_rows, resolve_unfreeze
 from edgewright.runtime.encoder_settings import QuestionSettings, ZeroShotSettings
@@ -200,6 +201,19 @@ def run_of(model: BuiltModel, path: Path) -> Path:
     tensors = {name: tensor.clone() for name, tensor in model.module.state_dict().items()}
     save_file(tensors, path, {"edgewright": json.dumps({"build": model.build})})
     return path
+
+
+@pytest.mark.parametrize("answer", ["text", "tokens", "span"])
+def test_a_checkpoint_whose_answers_have_no_names(tmp_path: Path, answer: str) -> None:
+    folder = save_small_checkpoint(tmp_path / "odd", "bert", TEXTS, answer, LABELS[answer], return_dict=False)
+    assert json.loads((folder / "config.json").read_text())["return_dict"] is False
+    model = built(folder, TASKS[answer], len(LABELS[answer]), head="keep")
+    again = rebuild_model(json.loads(json.dumps(model.build)))
+    again.module.load_state_dict(model.module.state_dict())
+    assert model.example is not None
+    inputs = model.example()
+    for one, two in zip(answers(model, *inputs), answers(again, *inputs), strict=True):
+        assert torch.equal(one, two)
 
 
 @pytest.mark.parametrize("published", [False, True])

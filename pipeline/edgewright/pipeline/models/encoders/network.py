@@ -137,6 +137,8 @@ class PublishedNetwork(nn.Module):
     def __init__(self, shape: Shape, network: nn.Module) -> None:
         super().__init__()
         self.shape, self.network = shape, network
+        config: Any = network.config
+        config.return_dict = True  # some checkpoints say otherwise, and their answers would have no names
         known = inspect.signature(network.forward).parameters
         self._taken = tuple(name for name in shape.inputs if name in known)
 
