@@ -135,6 +135,15 @@ def test_the_head_of_a_run(named: Path, tmp_path: Path) -> None:
     save_file({"a": np.zeros(1)}, weights, {"edgewright": json.dumps(record)})
     found = recipe(named, tmp_path / "t.csv", weights=str(weights))
     assert kept_labels(found) == ("yes", "no")
+    for several, other in ((True, False), (False, True)):
+        build = {"settings": {"multi_label": several}}
+        save_file({"a": np.zeros(1)}, weights, {"edgewright": json.dumps({**record, "build": build})})
+        asked = {"weights": str(weights), "text": {"multi_label": several}}
+        assert kept_labels(recipe(named, tmp_path / "t.csv", **asked)) == ("yes", "no")
+        with pytest.raises(
+            RecipeError, match=f"{weights} was trained for (any|one) .*: {str(several).lower()},"
+        ):
+            kept_labels(recipe(named, tmp_path / "t.csv", **{**asked, "text": {"multi_label": other}}))
     save_file({"a": np.zeros(1)}, weights, {"edgewright": json.dumps({**record, "task": "forecasting"})})
     with pytest.raises(
         RecipeError, match="has no head for text-classification to keep: use mode: fine-tuning"

@@ -81,14 +81,18 @@ def _of_checkpoint(recipe: Recipe) -> tuple[tuple[str, ...], int, str]:
             f"{key} keeps the checkpoint's head, and {recipe.model} has {has}: "
             f"use mode: fine-tuning with head: new{other}"
         )
-    if checkpoint.multi_label != recipe.text.multi_label and recipe.task == "text-classification":
-        wanted = str(checkpoint.multi_label).lower()
-        what = "any number of labels" if checkpoint.multi_label else "one label"
-        raise RecipeError(
-            f"text.multi_label: {recipe.model} was trained for {what} of each text: "
-            f"set text.multi_label: {wanted}, or use a new head"
-        )
+    _check_several(checkpoint.multi_label, recipe, recipe.model)
     return checkpoint.labels, int(checkpoint.config.num_labels), recipe.model
+
+
+def _check_several(several: bool, recipe: Recipe, where: str) -> None:
+    """Raise `RecipeError` unless the recipe wants as many labels of each text as the head was trained for."""
+    if several != recipe.text.multi_label and recipe.task == "text-classification":
+        what = "any number of labels" if several else "one label"
+        raise RecipeError(
+            f"text.multi_label: {where} was trained for {what} of each text: "
+            f"set text.multi_label: {str(several).lower()}, or use a new head"
+        )
 
 
 def _of_run(recipe: Recipe) -> tuple[str, ...]:
@@ -100,6 +104,10 @@ def _of_run(recipe: Recipe) -> tuple[str, ...]:
             f"transfer: {path} has no head for {recipe.task} to keep: "
             "use mode: fine-tuning with head: new, or the weights of a run of this task"
         )
+    build = record.get("build")
+    settings = build.get("settings") if isinstance(build, dict) else None
+    several = settings.get("multi_label") is True if isinstance(settings, dict) else recipe.text.multi_label
+    _check_several(several, recipe, str(path))
     return tuple(map(str, classes))
 
 
