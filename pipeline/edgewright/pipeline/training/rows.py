@@ -103,9 +103,10 @@ class RowSource:
                 found += [{name: row[name].astype(_STORED[name]) for name in self._names} for row in rows]
                 row_targets += task.row_targets(sample, feeds, device)
                 counts.append(len(rows))
-                if judged:
-                    sample_targets.append(task.sample_target(sample, feeds, device))
-                    encoded.append(feeds)
+                if judged:  # answers are read with everything but the tokens, which stand in the rows
+                    kept = {name: value for name, value in feeds.items() if name not in self._names}
+                    sample_targets.append(task.sample_target(sample, kept, device))
+                    encoded.append(kept)
             done += len(part)
             if progress is not None:
                 progress(done, len(samples))
