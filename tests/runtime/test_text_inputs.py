@@ -157,6 +157,7 @@ def test_files_of_many_that_cannot_be_read_at_all(tmp_path: Path) -> None:
         ("a.jsonl", b"\n \n", "is empty"),
         ("a.csv", b"", "is empty"),
         ("b.csv", b"text\ncaf\xe9\n", "not UTF-8"),
+        ("h.csv", b"text,label\n", "has no rows"),
         ("c.csv", b'text\n"open\n', "cannot be read"),
     ]:
         ((_, raw),) = named_inputs(str(written(tmp_path / name, content)), ONE)

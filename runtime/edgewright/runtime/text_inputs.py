@@ -90,8 +90,9 @@ def read_parts(raw: Any, names: Sequence[str], columns: Sequence[str] = ()) -> t
             found.append(_text(raw[key], str(key)))
         return tuple(found)
     if len(names) != 1:
-        wanted = " and ".join(columns or names)
-        raise InputError(f"this model reads {wanted} together: give {{{names[0]!r}: ..., {names[1]!r}: ...}}")
+        called = columns if len(columns) == len(names) else names
+        given = ", ".join(f'"{name}": ...' for name in called)
+        raise InputError(f"this model reads {' and '.join(called)} together: give {{{given}}}")
     return (_text(raw, "the text"),)
 
 
@@ -202,12 +203,16 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
     try:
         if not reader.fieldnames:
             raise InputError(f"{path} is empty: give a table whose first line names the columns")
+        empty = True
         for row in reader:
+            empty = False
             name = f"{path}:{reader.line_num}"
             if None in row or None in row.values():
                 yield name, Unreadable(f"{path}, line {reader.line_num} has another number of cells: mend it")
             else:
                 yield name, row
+        if empty:
+            raise InputError(f"{path} names columns and has no rows: write one input on each line")
     except csv.Error as error:
         raise InputError(f"{path}, line {reader.line_num} cannot be read ({error}): mend it") from None
 

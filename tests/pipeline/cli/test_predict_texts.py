@@ -84,6 +84,29 @@ def test_labels_that_cannot_be_used(tmp_path: Path) -> None:
     assert predict(bundle, "good", "--labels", "a", "--stream").exit_code == 2
 
 
+def test_labels_with_commas(tmp_path: Path) -> None:
+    bundle = make_encoder_bundle(tmp_path / "bundle", case("nearest label"))
+    result = predict(
+        bundle, "good film", "--labels", '"very, very good", boring,, bad', "--top", "9", "--json"
+    )
+    (answer,) = json.loads(result.stdout)["answers"]
+    assert sorted(one["label"] for one in answer["labels"]) == ["bad", "boring", "very, very good"]
+    result = predict(bundle, "good film", "--labels", '"very, boring')
+    assert "the labels cannot be read" in str(result.exception)
+
+
+def test_an_error_names_the_line_of_its_file(tmp_path: Path) -> None:
+    bundle = make_encoder_bundle(tmp_path / "bundle", case("one label"))
+    lines = tmp_path / "b.jsonl"
+    lines.write_text('{"text": "bad"}\n{"other": "x"}\nno json\n')
+    result = predict(bundle, lines, "")
+    assert result.stderr.splitlines() == [
+        f"edgewright: {lines}:2: the input has no 'text', it has other: add it",
+        f"edgewright: {lines}, line 3: broken JSON at line 1, column 1: write one JSON object on each line",
+        "edgewright: the text is empty: give at least one word",
+    ]
+
+
 def test_an_empty_folder_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
     recurrent = make_recurrent_bundle(tmp_path / "recurrent", recurrent_case("text-classification"))

@@ -116,6 +116,10 @@ def test_zero_shot_goes_the_way_of_the_checkpoint(inference: Path, tmp_path: Pat
     template: dict[str, Any] = {"zero_shot": {"by": "embedding", "template": "{}!"}}
     way = settings_of(fitted("zero-shot-classification", path, inference, **template)).zero_shot
     assert way == ZeroShotSettings("embedding", "{}!")
+    template["zero_shot"]["template"] = "{curly} is {}"
+    assert (
+        "as '{curly} is LABEL'" in fitted("zero-shot-classification", path, inference, **template).notes[-1]
+    )
     message = error_of(RecipeError, "zero-shot-classification", path, zero_shot={"by": "nli"})
     assert message == (
         f"zero_shot.by: {MINILM} has no label called entailment, so it is no model of inference: "

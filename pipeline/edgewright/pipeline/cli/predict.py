@@ -28,7 +28,8 @@ from edgewright.pipeline.cli.options import (
 @click.option(
     "--labels",
     metavar="A,B",
-    help="What a text may be, separated by commas, for a bundle whose labels come with the question.",
+    help="What a text may be, separated by commas, for a bundle whose labels come with the question; "
+    "quote a label that holds a comma, as in '\"red, white\",blue'.",
 )
 @json_option
 def command(
@@ -46,12 +47,12 @@ def command(
 
     An input that cannot be read is named on stderr and the others are still answered; the exit status is then 1.
     """
-    from edgewright.pipeline.cli.predicting import predict_inputs, stream_inputs
+    from edgewright.pipeline.cli.predicting import label_names, predict_inputs, stream_inputs
     from edgewright.runtime import Engine
 
     if stream and labels is not None:
         raise click.UsageError("--labels belongs to texts, and --stream to series and sound: leave one out")
-    names = None if labels is None else [name for name in labels.split(",") if name.strip()]
+    names = None if labels is None else label_names(labels)
     with Engine(bundle, variant=variant, provider=provider, threads=threads) as engine:
         if stream:
             failed = stream_inputs(engine, inputs, top=top, as_json=as_json)

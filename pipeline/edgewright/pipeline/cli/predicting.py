@@ -1,5 +1,6 @@
 """The work of `edgewright predict`: which inputs, answers in order, one bad input never hides the others."""
 
+import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ from edgewright.runtime.errors import InputError
 from edgewright.runtime.files import canonical_json
 from edgewright.runtime.tasks.base import DeviceTask, StreamingTask
 
-__all__ = ["expand_inputs", "predict_inputs", "stream_inputs"]
+__all__ = ["expand_inputs", "label_names", "predict_inputs", "stream_inputs"]
 
 
 def expand_inputs(task: DeviceTask, words: Sequence[str]) -> list[tuple[str, Any]]:
@@ -27,6 +28,18 @@ def expand_inputs(task: DeviceTask, words: Sequence[str]) -> list[tuple[str, Any
         except InputError:
             found.append((word, Path(word) if task.reads_text else word))  # not the name as a text
     return found
+
+
+def label_names(text: str) -> list[str]:
+    """The labels of a line of them, as a line of CSV: separated by commas, in quotes where they hold one.
+
+    Raises `InputError` for quotes that do not close.
+    """
+    try:
+        rows = list(csv.reader(text.splitlines(), skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise InputError(f'the labels cannot be read ({error}): write a,b or "red, white",blue') from None
+    return [name.strip() for row in rows for name in row if name.strip()]
 
 
 def predict_inputs(
@@ -113,7 +126,7 @@ class _Output:
     def failure(self, name: str, error: str) -> None:
         """What is wrong with the input `name`."""
         self.failed += 1
-        message(f"edgewright: {error}")
+        message(f"edgewright: {_placed(name, error)}")
         self._records.append({"input": name, "error": error})
 
     def close(self) -> None:
@@ -122,6 +135,12 @@ class _Output:
             engine = self._engine
             answers = {"variant": engine.variant, "provider": engine.provider, "answers": self._records}
             click.echo(canonical_json(answers), nl=False)
+
+
+def _placed(name: str, error: str) -> str:
+    """The error, behind the line of a file that it is about unless it says that itself."""
+    path, _, line = name.rpartition(":")
+    return f"{name}: {error}" if path and line.isdigit() and path not in error else error
 
 
 def _printable(character: str) -> str:

@@ -51,7 +51,7 @@ def fit_encoder(recipe: Recipe, splits: Splits) -> tuple[EncoderTextSettings, by
         notes = _read_once(recipe, settings, content, splits)
     if settings.zero_shot is not None:
         way = settings.zero_shot
-        notes = (*notes, f"labels are scored by {way.by}, as {way.template.format('LABEL')!r}")
+        notes = (*notes, f"labels are scored by {way.by}, as {way.template.replace('{}', 'LABEL')!r}")
     return settings, content, notes
 
 

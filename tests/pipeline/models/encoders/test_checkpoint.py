@@ -153,6 +153,23 @@ def test_a_folder_without_safetensors(folder: Path) -> None:
     assert all(torch.equal(one, state[name]) for name, one in load_file(folder / "model.safetensors").items())
 
 
+def test_pickles_in_shards_are_converted_whole(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save({}, folder / "training_args.bin")
+    assert "has no model.safetensors" in error_of(folder), "what a trainer leaves are no weights"
+    names = sorted(state)
+    for number, members in enumerate((names[::2], names[1::2]), 1):
+        part = {name: state[name] for name in members}
+        torch.save(part, folder / f"pytorch_model-0000{number}-of-00002.bin")
+    (folder / "pytorch_model.bin.index.json").write_text("{}")
+    text = error_of(folder)
+    command = shlex.split(text[text.index("python -c") :])
+    subprocess.run([sys.executable, *command[1:]], cwd=folder, check=True, timeout=120)
+    built(folder, "sentence-embedding")
+    assert load_file(folder / "model.safetensors").keys() == state.keys()
+
+
 def test_weights_in_shards(folder: Path) -> None:
     state = load_file(folder / "model.safetensors")
     wanted = built(folder, "sentence-embedding")
@@ -181,6 +198,27 @@ def test_weights_that_lack_a_part_or_are_broken(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="get a fresh copy") as caught:
         built(folder, "sentence-embedding")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"num_hidden_layers": 1},
+            r"hold encoder\.layer\.1\..*, a layer that its config.json does not count",
+        ),
+        ({"max_position_embeddings": 999}, r"do not fit .*position_embeddings.* and is to be 999 x"),
+        ({"vocab_size": 10**6}, r"do not fit .*word_embeddings.* and is to be 1000000 x"),
+    ],
+)
+@pytest.mark.parametrize("task", ["sentence-embedding", "text-classification"])
+def test_a_configuration_of_other_weights(
+    folder: Path, changes: dict[str, Any], reason: str, task: str
+) -> None:
+    edit(folder / "config.json", **changes)
+    with pytest.raises(ModelError, match=reason) as caught:
+        built(folder, task, 2)
     assert "\n" not in str(caught.value)
 
 
@@ -218,6 +256,8 @@ def test_a_folder_without_tokenizer(folder: Path) -> None:
         ({"model_type": "gpt2"}, "no encoder of texts"),
         ({"model_type": "vit"}, "no encoder of texts"),
         ({"model_type": "bert", "is_decoder": True}, "no encoder of texts"),
+        ("config.json that makes no model",),
+        ({"model_type": "bert", "num_hidden_layers": 0}, "config.json of 0 layers"),
         ({"model_type": "nothing that is known"}, "cannot be loaded by transformers"),
         (
             {"model_type": "bert", "hidden_size": 30, "num_attention_heads": 4},

@@ -264,12 +264,20 @@ def _skeleton(name: str, config: Any) -> Any:
     import transformers
 
     model: Any = transformers.AutoModel
+    layers = getattr(config, "num_hidden_layers", 1)
+    if (
+        isinstance(layers, int) and layers < 1
+    ):  # transformers makes a model of embeddings alone, without a word
+        raise ModelError(
+            f"model: {name} has a config.json of {layers} layers: get a fresh copy of the checkpoint"
+        )
     try:
         with torch.device("meta"):
             return model.from_config(config)
-    except Exception as error:  # a configuration that contradicts itself fails anywhere
+    except Exception as error:  # a configuration that contradicts itself fails anywhere, also without a word
+        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelError(
-            f"model: {name} has a config.json that makes no model ({str(error).strip().splitlines()[0][:160]}): "
+            f"model: {name} has a config.json that makes no model ({reason[0][:160]}): "
             "get a fresh copy of the checkpoint"
         ) from None
 

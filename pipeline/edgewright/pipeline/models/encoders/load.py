@@ -1,6 +1,7 @@
 """Trained weights into encoders: those of a checkpoint, whole or in shards, and those that a run left."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from edgewright.pipeline.models.weights import load_state, read_weights_file, re
 from edgewright.runtime.errors import ModelError
 
 __all__ = ["load_encoder", "load_published", "read_run", "run_into_encoder"]
+
+_NUMBER = re.compile(r"\.\d+\.")
 
 
 def load_encoder(checkpoint: Checkpoint) -> nn.Module:
@@ -41,6 +44,7 @@ def _load(checkpoint: Checkpoint, kind: Any, arguments: Mapping[str, Any]) -> nn
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that they are named: what is told here is an error, too
                 **arguments,
             )
         except Exception as error:  # transformers, safetensors and torch raise classes of their own
@@ -49,6 +53,14 @@ def _load(checkpoint: Checkpoint, kind: Any, arguments: Mapping[str, Any]) -> nn
                 f"model: the weights of {checkpoint.name} do not make a {checkpoint.architecture} ({reason}): "
                 "get a fresh copy of the checkpoint"
             ) from None
+    unfit = sorted(report["mismatched_keys"])
+    if unfit:
+        name, given, wanted = unfit[0]
+        raise ModelError(
+            f"model: the weights of {checkpoint.name} do not fit its config.json: {name} is "
+            f"{' x '.join(map(str, given))}, and is to be {' x '.join(map(str, wanted))}: "
+            "get a fresh copy of the checkpoint"
+        )
     missing = sorted(report["missing_keys"])
     if missing:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
@@ -57,7 +69,24 @@ def _load(checkpoint: Checkpoint, kind: Any, arguments: Mapping[str, Any]) -> nn
             "get the whole checkpoint, or another one"
         )
     made: nn.Module = model
+    beyond = _beyond(report["unexpected_keys"], made)
+    if beyond is not None:
+        raise ModelError(
+            f"model: the weights of {checkpoint.name} hold {beyond}, a layer that its config.json does not count: "
+            "get a fresh copy of the checkpoint"
+        )
     return made
+
+
+def _beyond(unexpected: Iterable[str], model: nn.Module) -> str | None:
+    """The first weight of a numbered layer of which `model` has others, but not this one; heads may be left out."""
+    own = {_NUMBER.sub(".N.", name) for name in model.state_dict()}
+    base = f"{getattr(model, 'base_model_prefix', '')}."
+    for name in sorted(unexpected):
+        same = {_NUMBER.sub(".N.", one) for one in (name, name.removeprefix(base))}
+        if _NUMBER.search(name) and same & own:
+            return name
+    return None
 
 
 def read_run(path: Path, library: str) -> tuple[Mapping[str, Any], dict[str, Tensor], str]:

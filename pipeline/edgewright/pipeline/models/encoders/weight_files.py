@@ -1,5 +1,6 @@
 """The files that hold a checkpoint's weights: safetensors, in one file or in several."""
 
+import re
 from pathlib import Path
 
 from edgewright.runtime.errors import ModelError
@@ -8,7 +9,9 @@ from edgewright.runtime.structure import StructureError, parse_json
 __all__ = ["weight_files"]
 
 _ONE, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "*.bin", "*.pt", "*.pth", "*.ckpt")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_PUBLISHED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
+_OF_A_TRAINER = frozenset({"training_args.bin", "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth"})
 
 
 def weight_files(folder: Path) -> tuple[Path, ...]:
@@ -20,13 +23,16 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         return (folder / _ONE,)
     if (folder / _INDEX).is_file():
         return _sharded(folder)
-    pickles = sorted({path.name for pattern in _PICKLES for path in folder.glob(pattern)})
-    if pickles:
-        name = pickles[0] if "pytorch_model.bin" not in pickles else "pytorch_model.bin"
+    found = {path.name for pattern in _PICKLES for path in folder.glob(pattern)} - _OF_A_TRAINER
+    if found:
+        pickles = sorted(filter(_PUBLISHED.fullmatch, found)) or sorted(found)[:1]
+        if "pytorch_model.bin" in pickles:
+            pickles = ["pytorch_model.bin"]  # the parts beside it hold the same
         raise ModelError(
-            f"model: {folder} has its weights in a pickle ({name}), which can run code when read: convert it once, "
-            f'in that folder: python -c "import torch, safetensors.torch as s; '
-            f"s.save_file({{k: v.clone() for k, v in torch.load('{name}', weights_only=True).items()}}, "
+            f"model: {folder} has its weights in a pickle ({', '.join(pickles)}), which can run code when read: "
+            f'convert it once, in that folder: python -c "import torch, safetensors.torch as s; '
+            f"s.save_file({{k: v.clone() for f in {pickles} "
+            f"for k, v in torch.load(f, weights_only=True, map_location='cpu').items()}}, "
             f"'{_ONE}', {{'format': 'pt'}})\""
         )
     raise ModelError(
