@@ -125,6 +125,13 @@ def test_a_run_finds_its_texts_again(tmp_path: Path) -> None:
     write_csv(path, columns)
     with pytest.raises(DataError, match="no longer holds the sample"):
         restore_splits(document, recipe(TASK, path))
+    columns = opinions()
+    columns["label"][int(splits.evaluation[0].id)] = "bad" if splits.evaluation[0].label else "good"
+    write_csv(path, columns)
+    with pytest.raises(
+        DataError, match=r"holds the sample \d+ with the label that this run used: put it back"
+    ):
+        restore_splits(document, recipe(TASK, path))
 
 
 def test_too_few_texts(tmp_path: Path) -> None:

@@ -135,16 +135,19 @@ def _from_files(plain: _Document, noun: Noun) -> Splits:
 
 
 def _opened_again(plain: _Document, recipe: Recipe) -> Splits:
-    """The splits of a table or a built-in set, which are read again; each sample must still be there."""
+    """The splits of a table or a built-in set, read again; each sample must still be there with its label."""
     data = recipe.data.model_copy(update={"source": plain.source})
     found = _open(recipe.model_copy(update={"data": data}), None)
     known = {(sample.id, sample.content): sample for split in SPLITS for sample in found.split(split)}
     samples: dict[str, tuple[Sample, ...]] = {}
     for split in SPLITS:
-        for name, _, content in plain.splits[split]:
-            if (name, content) not in known:
+        for name, label, content in plain.splits[split]:
+            sample = known.get((name, content))
+            altered = sample is not None and found.classes == plain.classes and sample.label != label
+            if sample is None or altered:
+                with_label = "with the label " if altered else ""
                 raise DataError(
-                    f"{plain.source} no longer holds the sample {name} that this run used: "
+                    f"{plain.source} no longer holds the sample {name} {with_label}that this run used: "
                     "put it back, or run fit again with --restart"
                 )
         samples[split] = tuple(known[name, content] for name, _, content in plain.splits[split])
