@@ -253,6 +253,8 @@ def test_neighbours() -> None:
     vectors = np.array([[1, 0], [0.9, 0.1], [0, 1], [0, 2], [0, 0]], np.float32)
     assert neighbours(vectors, 2).tolist() == [[1, 2], [0, 2], [3, 1], [2, 1], [0, 1]]
     assert neighbours(vectors, 9).shape == (5, 4)
+    alike = np.random.default_rng(1).integers(-1, 2, (60, 2)).astype(np.float32)  # full of equal ones
+    assert np.array_equal(neighbours(alike, 1), neighbours(alike, 4)[:, :1])
     assert neighbours(vectors, 1, np.array([[0, 5], [3, 0]])).tolist() == [[2], [0]]
     many = np.random.default_rng(0).normal(size=(2500, 8))
     found = neighbours(many, 3)

@@ -123,5 +123,8 @@ def neighbours(vectors: NDArray[Any], count: int, queries: NDArray[Any] | None =
         cosines = wanted[start : start + 1024] @ pool.T
         if own:
             np.fill_diagonal(cosines[:, start:], -np.inf)
-        found[start : start + 1024] = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+        if count == 1:  # a quarter of the time of sorting; of equal ones it is the first, too
+            found[start : start + 1024, 0] = cosines.argmax(axis=1)
+        else:
+            found[start : start + 1024] = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
     return found
