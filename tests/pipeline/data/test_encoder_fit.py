@@ -137,10 +137,7 @@ def test_zero_shot_goes_the_way_of_the_checkpoint(inference: Path, tmp_path: Pat
             {
                 "task": "zero-shot-classification",
                 "classes": ["topic 0", "topic 1"],
-                "build": {
-                    "answer": "text",
-                    "config": {"id2label": {"0": "entailment", "1": "neutral", "10": "contradiction"}},
-                },
+                "build": {"settings": {"zero_shot": {"by": "nli", "entailment": 0, "contradiction": 2}}},
             },
             (0, 2),
         ),
@@ -148,7 +145,9 @@ def test_zero_shot_goes_the_way_of_the_checkpoint(inference: Path, tmp_path: Pat
             {
                 "task": "zero-shot-classification",
                 "classes": ["entailment"],
-                "build": {"answer": "embedding", "config": {"id2label": {"0": "entailment"}}},
+                "build": {
+                    "settings": {"zero_shot": {"by": "embedding", "entailment": 0, "contradiction": None}}
+                },
             },
             None,
         ),

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewright.pipeline.data.head_labels import run_outputs
+from edgewright.pipeline.data.head_labels import run_inference
 from edgewright.pipeline.data.questions import QUESTIONS
 from edgewright.pipeline.data.samples import SPLITS, Answers, Noun, Sample, Splits
 from edgewright.pipeline.data.tagged_texts import SENTENCES
@@ -106,13 +106,11 @@ def _columns(recipe: Recipe) -> tuple[str, ...]:
 
 
 def _zero_shot(recipe: Recipe, checkpoint: "Checkpoint") -> ZeroShotSettings:
-    from edgewright.pipeline.models.encoders.checkpoint import inference_places
-
     wanted, source = recipe.zero_shot, recipe.model
     entailment, contradiction = checkpoint.entailment, checkpoint.contradiction
     if recipe.weights not in WEIGHT_WORDS:  # a run has a head of its own, with labels in an order of its own
         source = recipe.weights
-        entailment, contradiction = inference_places(run_outputs(Path(recipe.weights)))
+        entailment, contradiction = run_inference(Path(recipe.weights))
     if wanted.by == "nli" and entailment is None:
         raise RecipeError(
             f"zero_shot.by: {source} has no label called entailment, so it is no model of inference: "

@@ -12,7 +12,7 @@ from edgewright.pipeline.recipe_text import did_you_mean
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.structure import StructureError, parse_json
 
-__all__ = ["foreign_label", "kept_labels", "run_outputs"]
+__all__ = ["foreign_label", "kept_labels", "run_inference"]
 
 _LABELLED = ("text-classification", "token-classification")
 _SHOWN = 8
@@ -47,18 +47,22 @@ def kept_labels(recipe: Recipe) -> tuple[str, ...] | None:
     return given
 
 
-def run_outputs(path: Path) -> tuple[str, ...]:
-    """What the outputs of the head of texts are called that a run left; empty where there is none."""
+def run_inference(path: Path) -> tuple[int | None, int | None]:
+    """Where entailment and contradiction stand in the head of texts that a run left; None for what there is not."""
+    from edgewright.pipeline.models.encoders.checkpoint import inference_places
+
     record = _record(path)
-    names = record.get("classes")
     if record.get("task") == "zero-shot-classification":  # its classes are not those of its head
-        build = record.get("build")
-        config = build.get("config") if isinstance(build, dict) and build.get("answer") == "text" else None
-        named = config.get("id2label") if isinstance(config, dict) else None
-        names = [named[key] for key in sorted(named, key=int)] if isinstance(named, dict) else None
-    elif record.get("task") != "text-classification":
-        names = None
-    return tuple(map(str, names)) if isinstance(names, list) else ()
+        build: Any = record.get("build")
+        try:
+            way = build["settings"]["zero_shot"]
+            return (way["entailment"], way["contradiction"]) if way["by"] == "nli" else (None, None)
+        except (KeyError, TypeError):
+            return None, None
+    names = record.get("classes")
+    if record.get("task") != "text-classification" or not isinstance(names, list):
+        return None, None
+    return inference_places(tuple(map(str, names)))
 
 
 def foreign_label(where: str, label: str, known: Sequence[str]) -> str:
