@@ -22,7 +22,8 @@ _TEMPERATURE = 0.1
 class SentenceEmbedding(EncoderRows):
     """Vectors of texts, near one another where their labels are the same: targets are int64 [N], labels.
 
-    The metric is the share of texts whose nearest other text has their label.
+    The metric is the share of texts whose nearest other text has their label. Where several processes train, each
+    compares the texts of its own part of a batch.
     """
 
     classes: tuple[str, ...] = ()

@@ -194,6 +194,8 @@ def test_blocks_are_unfrozen_from_the_end() -> None:
     assert resolve_unfreeze(bare, 0) == frozenset() and resolve_unfreeze(bare, 1) == two - head
     assert resolve_unfreeze(bare, "layer.1") == two - head
     assert len(nominal_encoder(str(checkpoint("bert"))).blocks) == 4
+    shared = built(checkpoint("mpnet"), "sentence-embedding")  # its distances are read by every layer
+    assert all(name.startswith("encoder.encoder.layer.1.") for name in resolve_unfreeze(shared, 1))
 
 
 def run_of(model: BuiltModel, path: Path) -> Path:

@@ -35,8 +35,8 @@ def encoder_blocks(module: nn.Module, trunk: str, layers: int, head: Sequence[st
             chosen = own
         elif "pooler" in path:
             chosen = pooler
-        elif not begun or "embed" in path or not units:
-            chosen = first
+        elif not begun or "embed" in path or "relative_attention_bias" in path or not units:
+            chosen = first  # every layer reads it
         else:  # what follows the last layer belongs to it, such as a last normalisation
             chosen = last
         if path not in chosen:
