@@ -94,6 +94,26 @@ def test_transformers_reads_the_config(name: str, architecture: str, tmp_path: P
         assert "music" not in config.id2label.values()
 
 
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (("contradiction", "neutral", "ENTAILMENT"), ["contradiction", "neutral", "ENTAILMENT"]),
+        (("entailment", "neutral", "contradiction"), ["contradiction", "neutral", "entailment"]),
+        (("entailment", "x", "not_entailment"), ["contradiction", "neutral", "entailment"]),
+        (("LABEL_0", "LABEL_1"), ["contradiction", "neutral", "entailment"]),
+        (("a", "b", "c", "d"), ["contradiction", "LABEL_1", "entailment", "LABEL_3"]),
+    ],
+)
+def test_other_tools_find_entailment_where_the_head_has_it(
+    own: tuple[str, ...], expected: list[str], tmp_path: Path
+) -> None:
+    config = bert_config() | {"id2label": {str(place): name for place, name in enumerate(own)}}
+    told = hub_files(manifest_of("nli", tmp_path), config, tokenizer_json())["config.json"]
+    assert [told["id2label"][str(place)] for place in range(len(told["id2label"]))] == expected
+    if tuple(expected) != own:
+        assert told["label2id"] == {name: place for place, name in enumerate(expected)}
+
+
 def test_transformers_reads_the_tokenizer_as_the_device_does(tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 

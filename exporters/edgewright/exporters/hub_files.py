@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from edgewright.runtime.encoder_settings import encoder_settings, is_encoder
+from edgewright.runtime.encoder_settings import ZeroShotSettings, encoder_settings, is_encoder
 from edgewright.runtime.images import INTERPOLATIONS, image_settings
 from edgewright.runtime.manifest import Manifest
 
@@ -133,9 +133,10 @@ def _encoder(
     family = re.match(r"(\w+?)(Model|For[A-Z]\w*|PreTrainedModel)$", (told.get("architectures") or [""])[0])
     if family is not None:
         told["architectures"] = [family[1] + kind]
-    if manifest.task in _LABELLED:
-        told["id2label"] = {str(index): label for index, label in enumerate(manifest.labels)}
-        told["label2id"] = {label: index for index, label in enumerate(manifest.labels)}
+    names = manifest.labels if manifest.task in _LABELLED else _inference(settings.zero_shot, told)
+    if names:
+        told["id2label"] = {str(index): label for index, label in enumerate(names)}
+        told["label2id"] = {label: index for index, label in enumerate(names)}
     if manifest.task == "text-classification":
         several = "multi_label_classification"
         told["problem_type"] = several if settings.multi_label else "single_label_classification"
@@ -150,6 +151,24 @@ def _encoder(
     if padding is not None:
         reading["pad_token"] = padding
     return {"config.json": told, "tokenizer_config.json": reading}
+
+
+def _inference(way: ZeroShotSettings | None, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names for the outputs of an NLI model where those of its config.json are not in the order of the head, which a
+    run may have left; nothing where they are.
+    """
+    if way is None or way.by != "nli":
+        return ()
+    own = {int(place): str(name).lower() for place, name in (config.get("id2label") or {}).items()}
+    said = own.get(way.entailment, "")
+    if "entail" in said and re.search(r"(^|[^a-z])(not|non|no)[^a-z]*entail", said) is None:
+        return ()
+    places = {way.entailment: "entailment"}
+    if way.contradiction is not None:
+        places[way.contradiction] = "contradiction"
+    count = max(len(own), max(places) + 1)
+    rest = "neutral" if count - len(places) == 1 else "LABEL_{}"
+    return tuple(places.get(index, rest.format(index)) for index in range(count))
 
 
 def _token(tokenizer: bytes, index: int) -> str | None:
