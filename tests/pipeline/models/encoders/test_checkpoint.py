@@ -256,7 +256,6 @@ def test_a_folder_without_tokenizer(folder: Path) -> None:
         ({"model_type": "gpt2"}, "no encoder of texts"),
         ({"model_type": "vit"}, "no encoder of texts"),
         ({"model_type": "bert", "is_decoder": True}, "no encoder of texts"),
-        ("config.json that makes no model",),
         ({"model_type": "bert", "num_hidden_layers": 0}, "config.json of 0 layers"),
         ({"model_type": "nothing that is known"}, "cannot be loaded by transformers"),
         (
