@@ -164,6 +164,7 @@ def test_bad_labels(name: str, tmp_path: Path) -> None:
         (3, "the labels are int"),
         ({"music": 1}, "the labels are dict"),
         (["music", "sport", "music"], "'music' is given twice"),
+        (["music", "caf\udcff"], "lone surrogate"),
     ]
     for labels, words in bad:
         with pytest.raises(InputError, match=words):

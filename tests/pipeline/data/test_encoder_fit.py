@@ -208,3 +208,15 @@ def test_a_tokenizer_that_does_not_match_the_model(tmp_path: Path) -> None:
     (folder / "tokenizer.json").write_text(tokenizer.replace('"text": 12', '"text": 12, "more": 13'))
     message = error_of(ModelError, "text-classification", texts(tmp_path / "t.csv"), folder)
     assert "the tokenizer has 14 tokens and the model a table of 13" in message
+
+
+def test_every_text_without_a_token_is_counted(tmp_path: Path) -> None:
+    columns = {
+        "text": [f"this is text {number}" for number in range(40)],
+        "label": [f"topic {number % 2}" for number in range(40)],
+    }
+    for place in range(5):
+        columns["text"][place * 3] = "\u200d" * (place + 1)
+    path = write_csv(tmp_path / "dropped.csv", columns)
+    message = error_of(DataError, "text-classification", path)
+    assert "holds no token: give at least one word (nor can 4 more: " in message and message.endswith(" ...)")

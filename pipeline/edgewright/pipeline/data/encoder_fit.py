@@ -30,6 +30,7 @@ NLI_TEMPLATE = "This example is about {}."
 EMBEDDING_TEMPLATE = "{}"
 
 _BATCH = 512
+_NAMED = 4
 _NOUNS: Mapping[str, Noun] = {"token-classification": SENTENCES, "question-answering": QUESTIONS}
 
 
@@ -150,7 +151,7 @@ def _read_once(
         count += len(samples)
         for start in range(0, len(samples), _BATCH):
             some = samples[start : start + _BATCH]
-            for sample, feeds in zip(some, _encoded(task, some, splits.source, name), strict=True):
+            for sample, feeds in zip(some, _encoded(task, some, splits), strict=True):
                 lost = int(feeds["lost"])
                 if lost:
                     long.append(sample)
@@ -169,17 +170,29 @@ def _read_once(
     return (f"{text}: {done}", *answers.notes())
 
 
-def _encoded(task: Any, samples: Sequence[Sample], source: str, split: str) -> list[Any]:
+def _encoded(task: Any, samples: Sequence[Sample], splits: Splits) -> list[Any]:
     encode: Callable[[Sequence[Any]], list[Any]] = task.encode_all
     try:
         return encode([sample.raw for sample in samples])
     except InputError:
-        for sample in samples:
+        raise _unreadable(encode, splits) from None
+
+
+def _unreadable(encode: Callable[[Sequence[Any]], list[Any]], splits: Splits) -> DataError:
+    """The first text that cannot be read, and which others."""
+    found: list[tuple[str, str, InputError]] = []
+    for split in SPLITS:
+        for sample in splits.split(split):
             try:
                 encode([sample.raw])
             except InputError as error:
-                raise DataError(f"{source}, {split} sample {sample.id}: {error}") from None
-        raise
+                found.append((split, sample.id, error))
+    split, first, error = found[0]
+    others = ", ".join(name for _, name, _ in found[1:_NAMED])
+    more = (
+        f" (nor can {len(found) - 1} more: {others}{' ...' if len(found) > _NAMED else ''})" if others else ""
+    )
+    return DataError(f"{splits.source}, {split} sample {first}: {error}{more}")
 
 
 class _AnswerCounts:

@@ -222,6 +222,10 @@ def _checked(labels: Any, most: int) -> tuple[str, ...]:
     for label in labels:
         if not isinstance(label, str) or not label.strip():
             raise InputError(f"the label {label!r} is empty or no text: name each one")
+        if not label.isascii() and label.encode("utf-8", "replace").decode("utf-8") != label:
+            raise InputError(
+                f"the label {label!r} holds half a character (a lone surrogate): write it in UTF-8"
+            )
         names.append(label.strip())
     if not names:
         raise InputError("there are no labels: give at least one")
