@@ -157,7 +157,10 @@ def test_pickles_in_shards_are_converted_whole(folder: Path) -> None:
     state = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "training_args.bin")
-    assert "has no model.safetensors" in error_of(folder), "what a trainer leaves are no weights"
+    (folder / "$(touch gone).bin").touch()
+    assert "has no model.safetensors" in error_of(folder), (
+        "neither what a trainer leaves, nor what a shell would run"
+    )
     names = sorted(state)
     for number, members in enumerate((names[::2], names[1::2]), 1):
         part = {name: state[name] for name in members}

@@ -11,6 +11,7 @@ __all__ = ["weight_files"]
 _ONE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 _PUBLISHED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
+_PLAIN = re.compile(r"[\w.-]+")
 _OF_A_TRAINER = frozenset({"training_args.bin", "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth"})
 
 
@@ -23,7 +24,11 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         return (folder / _ONE,)
     if (folder / _INDEX).is_file():
         return _sharded(folder)
-    found = {path.name for pattern in _PICKLES for path in folder.glob(pattern)} - _OF_A_TRAINER
+    # A name that a shell would read as a command comes into no command that is told.
+    found = {
+        path.name for pattern in _PICKLES for path in folder.glob(pattern) if _PLAIN.fullmatch(path.name)
+    }
+    found -= _OF_A_TRAINER
     if found:
         pickles = sorted(filter(_PUBLISHED.fullmatch, found)) or sorted(found)[:1]
         if "pytorch_model.bin" in pickles:
