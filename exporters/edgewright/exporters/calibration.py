@@ -1,5 +1,6 @@
 """Which range each tensor of a graph takes on real samples: what int8-static needs to know."""
 
+import importlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from edgewright.exporters.preparing import save_scratch
 from edgewright.runtime.errors import ExportError
 from edgewright.runtime.tasks.base import Feeds
 
-__all__ = ["METHODS", "Ranges", "measure_ranges"]
+__all__ = ["METHODS", "Ranges", "measure_ranges", "static_operators"]
 
 METHODS = ("minmax", "percentile")
 """How a range is taken. ORT's entropy option is a silent no-op (bit-equal to min-max), so it is not offered.
@@ -69,6 +70,19 @@ def measure_ranges(
         "minmax": {name: (lows[name], highs[name]) for name in lows},
         "percentile": {name: _percentile_range(counts[name], lows[name], highs[name]) for name in lows},
     }
+
+
+def static_operators(prepared: Path) -> list[str]:
+    """The operators of the graph at `prepared` that int8-static quantises, in their order."""
+    graph = onnx.load(prepared, load_external_data=False).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    whole = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+    if any(v.type.tensor_type.elem_type in whole for v in graph.input if v.name not in weights):
+        # A graph that reads tokens adds a mask of huge negative numbers to its scores: no 256 steps hold both.
+        return ["Gemm", "MatMul"]
+    # ORT's default is a list made from a set: sorted, two runs write the same file.
+    registry = importlib.import_module("onnxruntime.quantization.registry")
+    return sorted({*registry.QLinearOpsRegistry, *registry.QDQRegistry})
 
 
 def _histogram(values: NDArray[np.float32], low: float, high: float) -> NDArray[np.int64]:

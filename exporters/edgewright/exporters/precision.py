@@ -14,7 +14,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from edgewright.exporters.calibration import METHODS, Ranges, measure_ranges
+from edgewright.exporters.calibration import METHODS, Ranges, measure_ranges, static_operators
 from edgewright.exporters.half import to_fp16
 from edgewright.exporters.onnx_graph import Graph, first_line, save_model
 from edgewright.exporters.outliers import can_divide, divide_outliers
@@ -245,7 +245,15 @@ def _to_int8_static(source: Path, settings: _Settings) -> tuple[onnx.ModelProto,
     with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
         folder = Path(name)
         prepared = preprocess(source, folder)
-        operators = _static_operators(prepared)
+        operators = static_operators(prepared)
+        kind = "per channel" if settings.per_channel else "per tensor"
+        if (
+            settings.per_channel
+            and "Gather" not in operators
+            and has_tables(onnx.load(prepared, load_external_data=False))
+        ):
+            save_scratch(tables_int8(onnx.load(prepared)), prepared)
+            kind += ", embedding tables with a scale for each row"
         ranges = measure_ranges(prepared, settings.calibration, operators)
         methods = METHODS if settings.method == "auto" else (settings.method,)
         made = {
@@ -254,7 +262,6 @@ def _to_int8_static(source: Path, settings: _Settings) -> tuple[onnx.ModelProto,
         }
     for model in made.values():
         _require_quantized(model, "int8-static")
-    kind = "per channel" if settings.per_channel else "per tensor"
     if len(made) == 1:
         return made[methods[0]], f"calibrated by {methods[0]}, {kind}"
     reference = _outputs(source, settings.calibration)
@@ -303,18 +310,6 @@ def _quantize(
         use_external_data_format=is_large(prepared),
     )
     return onnx.load(target)
-
-
-def _static_operators(prepared: Path) -> list[str]:
-    graph = onnx.load(prepared, load_external_data=False).graph
-    weights = {tensor.name for tensor in graph.initializer}
-    whole = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
-    if any(v.type.tensor_type.elem_type in whole for v in graph.input if v.name not in weights):
-        # A graph that reads tokens adds a mask of huge negative numbers to its scores: no 256 steps hold both.
-        return ["Gemm", "MatMul"]
-    # ORT's default is a list made from a set: sorted, two runs write the same file.
-    registry = importlib.import_module("onnxruntime.quantization.registry")
-    return sorted({*registry.QLinearOpsRegistry, *registry.QDQRegistry})
 
 
 def _outputs(model: Path | onnx.ModelProto, batches: Sequence[Feeds]) -> dict[str, NDArray[Any]]:
