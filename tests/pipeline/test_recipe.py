@@ -1,13 +1,10 @@
 """The recipe: what is accepted, what is filled in, and that every mistake is one line with the way out."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from pydantic import BaseModel
 
 from edgewright.exporters.precision import PRECISIONS
 from edgewright.pipeline.recipe import (
@@ -18,10 +15,8 @@ from edgewright.pipeline.recipe import (
     recipe_from_plain,
     recipe_json_schema,
 )
-from edgewright.pipeline.recipe_tasks import TASK_RULES
 from edgewright.runtime.errors import RecipeError
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = {"task": "image-classification", "model": "resnet18", "data": "builtin:digits"}
 
 
@@ -391,58 +386,3 @@ def test_the_json_schema_knows_every_section() -> None:
 def test_a_recipe_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         recipe_with().training.epochs = 3
-
-
-@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
-def test_the_examples_are_recipes(path: Path) -> None:
-    assert load_recipe(path).task in TASK_RULES
-
-
-COMPLETE = ("photos.yaml", "series.yaml")
-COMMENTED = (*COMPLETE, "forecast.yaml", "sentences.yaml", "sounds.yaml")
-
-
-def uncommented(name: str) -> str:
-    text = (EXAMPLES / name).read_text()
-    return re.sub(r"^( *)# ([a-z_]+: .*)$", r"\1\2", text, flags=re.MULTILINE)
-
-
-@pytest.mark.parametrize("name", COMMENTED)
-def test_what_an_example_has_commented_out_is_the_default(name: str, tmp_path: Path) -> None:
-    (tmp_path / "whole.yaml").write_text(uncommented(name))
-    (tmp_path / "as-it-is.yaml").write_text((EXAMPLES / name).read_text())
-    assert load_recipe(tmp_path / "whole.yaml") == load_recipe(tmp_path / "as-it-is.yaml")
-
-
-@pytest.mark.parametrize("name", COMPLETE)
-def test_a_complete_example_shows_every_key_in_its_place(name: str) -> None:
-    shown = yaml.safe_load(uncommented(name))
-    expected = load_recipe(EXAMPLES / name).to_plain()
-    assert set(shown) == set(expected)
-    for section, keys in expected.items():
-        if isinstance(keys, dict):
-            assert list(shown[section]) == list(keys), section
-
-
-NOT_SHOWN_YET = {
-    "data": {"separator", "words", "tags", "question", "context", "answers"},
-    "text": {"stride", "pooling", "normalise", "multi_label", "threshold"},
-    "transfer": {"layer_decay"},
-    "training": {"warmup"},
-    "question": {"no_answer", "null_threshold", "max_answer_tokens"},
-    "zero_shot": {"by", "template"},
-}
-"""Keys of encoders, whose examples come with the tasks."""
-
-
-def test_together_the_examples_show_every_key_there_is() -> None:
-    shown: dict[str, set[str]] = {section: set(keys) for section, keys in NOT_SHOWN_YET.items()}
-    for name in COMMENTED:
-        for section, keys in yaml.safe_load(uncommented(name)).items():
-            shown.setdefault(section, set()).update(keys if isinstance(keys, dict) else ())
-    for section, field in Recipe.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            assert set(kind.model_fields) <= shown[section], section
-        else:
-            assert section in shown
