@@ -33,6 +33,39 @@ class Bag(nn.Module):
         return found
 
 
+class Ranged(Bag):
+    """As int8-dynamic: what one row gives hangs on the others of its batch."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        found = super().forward(input_ids, attention_mask)
+        return found / found.abs().max()
+
+
+def test_the_windows_of_a_text_share_a_batch_as_in_the_engine(tmp_path: Path) -> None:
+    settings = EncoderTextSettings(max_tokens=4, policy="stride", stride=1, inputs=NAMES)
+    task = EncoderTextClassification(to_plain(settings), LABELS, {"tokenizer": tokenizer_json()})
+    module = Ranged().eval()
+    axes = {name: {0: "batch", 1: "time"} for name in NAMES}
+    example = [torch.ones(2, 4, dtype=torch.int64) for _ in NAMES]
+    graph = export_graph(module, example, tmp_path / "model.onnx", NAMES, ("logits",), axes)
+    reference = Reference(
+        module=module,
+        task=task,
+        encode=task.encode,
+        metric=lambda outputs, targets: 0.0,
+        metric_name="none",
+        input_names=NAMES,
+    )
+    texts = ["good film", "a very very boring film was not good the film was bad"]
+    samples = Samples(tuple("ab"), texts, np.zeros(2, np.int64))
+    found, sessions = measure(reference, samples, {"fp32": graph.path}, "cpu", 1, open_session)
+    for text, logits in zip(texts, found.variants["fp32"]["logits"], strict=True):
+        sample = task.encode(text)
+        outputs = sessions["fp32"].run(task.collate([sample]))
+        rows = [{"logits": row} for row in outputs["logits"]]
+        np.testing.assert_allclose(logits, task.merge(rows, sample, [])["logits"], rtol=1e-6)
+
+
 def test_a_long_text_is_one_sample_however_many_windows_it_has(tmp_path: Path) -> None:
     settings = EncoderTextSettings(max_tokens=4, policy="stride", stride=1, inputs=NAMES)
     task = EncoderTextClassification(to_plain(settings), LABELS, {"tokenizer": tokenizer_json()})

@@ -81,11 +81,11 @@ def measure(
 
 
 def run_each(reference: Reference, session: Session, feeds: list[Feeds]) -> Feeds:
-    """One sample at a time, as a device meets them: int8-dynamic takes its scales from the whole batch."""
+    """One sample at a time, as a device meets them: int8-dynamic takes its scales from the whole batch. The rows of one
+    sample, such as the windows of a long text, share a batch, as they do in the engine.
+    """
     fixed = run_fixed(reference.task, session.run)
-    return stack(
-        [run_samples(reference.task, [sample], session.run, batch_size=1, fixed=fixed) for sample in feeds]
-    )
+    return stack([run_samples(reference.task, [sample], session.run, fixed=fixed) for sample in feeds])
 
 
 def encode_all(reference: Reference, samples: Samples) -> list[Feeds]:

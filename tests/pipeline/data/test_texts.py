@@ -139,3 +139,10 @@ def test_too_few_texts(tmp_path: Path) -> None:
     assert "only one class (x), a classifier needs two: add texts of each class" in error_of(TASK, path)
     path = write_csv(tmp_path / "t.csv", {"text": ["a b", "c d", "e f"], "label": ["x", "x", "y"]})
     assert "different texts to divide" in error_of(TASK, path)
+
+
+def test_a_label_with_half_a_character(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    rows = [{"text": f"text {number}", "label": ["a", "b\ud800"][number % 2]} for number in range(40)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "lone surrogate" in error_of(TASK, path)

@@ -187,12 +187,12 @@ def _unreadable(encode: Callable[[Sequence[Any]], list[Any]], splits: Splits) ->
                 encode([sample.raw])
             except InputError as error:
                 found.append((split, sample.id, error))
-    split, first, error = found[0]
+    split, first, reason = found[0]
     others = ", ".join(name for _, name, _ in found[1:_NAMED])
     more = (
         f" (nor can {len(found) - 1} more: {others}{' ...' if len(found) > _NAMED else ''})" if others else ""
     )
-    return DataError(f"{splits.source}, {split} sample {first}: {error}{more}")
+    return DataError(f"{splits.source}, {split} sample {first}: {reason}{more}")
 
 
 class _AnswerCounts:

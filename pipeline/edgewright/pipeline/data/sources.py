@@ -40,6 +40,11 @@ _TEXTS: Mapping[str, Callable[[Recipe, Progress | None], Found]] = {
 def open_data(recipe: Recipe, progress: Progress | None = None) -> Splits:
     """Find, check and divide the data of `recipe`. Raises `DataError` or `RecipeError`."""
     splits = _open(recipe, progress)
+    for label in splits.classes:
+        if label.encode("utf-8", "replace").decode("utf-8") != label:  # no file of ours could hold it
+            raise DataError(
+                f"the label {label!r} of {splits.source} holds half a character (a lone surrogate): write it in UTF-8"
+            )
     if recipe.training.early_stopping is not None and not splits.validation:
         raise DataError(
             "training.early_stopping watches the validation split, and there is none: set data.validation"

@@ -118,4 +118,6 @@ def _hint(built: BuiltModel, pattern: str) -> str:
     if near:
         return f"did you mean {' or '.join(dict.fromkeys(near))}?"
     blocks = ", ".join(block.name for block in built.blocks[-8:])
-    return f"its last blocks are {blocks} (edgewright layers {built.name})"
+    # A checkpoint is named by its folder, of which `built` knows the last part alone.
+    name = "MODEL" if built.route == "transformers" else built.name
+    return f"its last blocks are {blocks} (edgewright layers {name})"
