@@ -95,6 +95,13 @@ def test_labels_with_commas(tmp_path: Path) -> None:
     assert "the labels cannot be read" in str(result.exception)
 
 
+def test_a_label_stays_on_its_line(tmp_path: Path) -> None:
+    bundle = make_encoder_bundle(tmp_path / "bundle", case("nearest label"))
+    engine = Engine(bundle)
+    (line,) = engine.task.show(engine("good film", labels=["very\nbad\x1b[31m", "boring"]), 2).splitlines()
+    assert "very bad\\x1b[31m " in line
+
+
 def test_an_error_names_the_line_of_its_file(tmp_path: Path) -> None:
     bundle = make_encoder_bundle(tmp_path / "bundle", case("one label"))
     lines = tmp_path / "b.jsonl"

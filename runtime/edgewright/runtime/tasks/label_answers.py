@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.tasks.base import Feeds
 from edgewright.runtime.tasks.classification import Classification, LabelScore
-from edgewright.runtime.tasks.encoder_task import lost_note
+from edgewright.runtime.tasks.encoder_task import lost_note, one_line
 
 __all__ = [
     "LabelledText",
@@ -107,8 +107,9 @@ def show_labels(answer: LabelledText | MultiLabelText, top: int = 1) -> str:
         scores = answer.labels
         if not scores:
             best = answer.top(1)[0]
-            return f"none (best: {best.label} {best.probability:.1%}){lost_note(answer.lost)}"
-    return "  ".join(f"{one.label} {one.probability:.1%}" for one in scores) + lost_note(answer.lost)
+            return f"none (best: {one_line(best.label)} {best.probability:.1%}){lost_note(answer.lost)}"
+    shown = [f"{one_line(one.label)} {one.probability:.1%}" for one in scores]
+    return "  ".join(shown) + lost_note(answer.lost)
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
