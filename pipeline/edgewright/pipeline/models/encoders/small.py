@@ -5,6 +5,7 @@ seem to agree. Here weights are of a trained network's scale.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from edgewright.pipeline.models.encoders.quiet import quiet_transformers
 
 __all__ = ["save_small_checkpoint", "small_tokenizer", "spread_weights"]
 
-_WORDS = 1000
+_WORDS, _LETTERS = 1000, 200
 
 
 def spread_weights(module: nn.Module, seed: int = 0) -> None:
@@ -41,19 +42,24 @@ def spread_weights(module: nn.Module, seed: int = 0) -> None:
 
 
 def small_tokenizer(texts: Sequence[str], pad_id: int = 0, words: int = _WORDS, types: bool = True) -> Any:
-    """A tokenizer of word pieces learnt from `texts`, as transformers has it, with the padding token at `pad_id`."""
+    """A tokenizer of the characters and the commonest words of `texts`, as transformers has it, with the padding token
+    at `pad_id`. The same texts give the same one, which the library's own trainer does not promise.
+    """
     import transformers
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
     specials = ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     specials.insert(pad_id, "[PAD]")
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=words, limit_alphabet=200, special_tokens=specials, show_progress=False
+    normalizer, divide = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    found = Counter(
+        word for text in texts for word, _ in divide.pre_tokenize_str(normalizer.normalize_str(text))
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    letters = Counter(letter for word in found.elements() for letter in word)
+    alphabet = _commonest(letters)[:_LETTERS]
+    pieces = [*specials, *alphabet, *(f"##{letter}" for letter in alphabet), *_commonest(found)]
+    vocabulary = {piece: place for place, piece in enumerate(list(dict.fromkeys(pieces))[:words])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, divide
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1" if types else "[CLS] $A [SEP] $B [SEP]",
@@ -70,6 +76,10 @@ def small_tokenizer(texts: Sequence[str], pad_id: int = 0, words: int = _WORDS, 
         model_max_length=64,
         model_input_names=["input_ids", *(["token_type_ids"] if types else []), "attention_mask"],
     )
+
+
+def _commonest(counts: Counter[str]) -> list[str]:
+    return sorted(counts, key=lambda name: (-counts[name], name))
 
 
 def save_small_checkpoint(
