@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edgewright.exporters.attention import simplify_attention
 from edgewright.exporters.dynamic_axes import Axes, bounded_dimensions, resized
 from edgewright.runtime.errors import ExportError
 
@@ -115,7 +116,7 @@ def convert_encoder(
     model: onnx.ModelProto = onnx_ir.to_proto(program)
     _order_inputs(model, input_names)
     _name_axes(model, axes)
-    return model
+    return simplify_attention(model)
 
 
 def run_encoder_at_other_sizes(

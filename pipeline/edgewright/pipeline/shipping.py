@@ -39,7 +39,7 @@ from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
 __all__ = ["Outcome", "export_run", "ship", "verify_run"]
 
-_FORMAT = 5
+_FORMAT = 6
 _MAKERS = ("onnx", "torch", "transformers", "edgewright")
 """The libraries whose version has a part in what a stage makes, beside onnxruntime, which has one of two names."""
 

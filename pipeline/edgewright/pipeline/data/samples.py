@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.files import sha256_of_bytes
 
-__all__ = ["SPLITS", "Answers", "Found", "Noun", "Sample", "Skipped", "Splits", "content_of", "content_of_array"]
+__all__ = [
+    "SPLITS",
+    "Answers",
+    "Found",
+    "Noun",
+    "Sample",
+    "Skipped",
+    "Splits",
+    "content_of",
+    "content_of_array",
+]
 
 SPLITS = ("train", "validation", "calibration", "evaluation")
 
