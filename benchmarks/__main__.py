@@ -1,4 +1,4 @@
-"""Every claim of the README, measured here and now: `python -m benchmarks` (about half an hour)."""
+"""Every claim of the README, measured here and now: `python -m benchmarks` (about twenty minutes)."""
 
 from benchmarks import cold_start, encoders, engine, feature_extraction, streaming
 from benchmarks.common import print_claims
