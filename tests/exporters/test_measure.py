@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from edgewright.exporters.measure import measure
-from edgewright.exporters.onnx_graph import export_graph
+from edgewright.exporters.onnx_graph import Graph, export_graph
 from edgewright.exporters.samples import Reference, Samples
 from edgewright.exporters.statistics import distance, stack
 from edgewright.runtime.encoder_settings import EncoderTextSettings
@@ -41,13 +41,13 @@ class Ranged(Bag):
         return found / found.abs().max()
 
 
-def test_the_windows_of_a_text_share_a_batch_as_in_the_engine(tmp_path: Path) -> None:
+def in_windows(module: Bag, folder: Path) -> tuple[EncoderTextClassification, Reference, Graph]:
+    """A task that reads windows of four tokens, `module` as its reference, and the graph of it."""
     settings = EncoderTextSettings(max_tokens=4, policy="stride", stride=1, inputs=NAMES)
     task = EncoderTextClassification(to_plain(settings), LABELS, {"tokenizer": tokenizer_json()})
-    module = Ranged().eval()
     axes = {name: {0: "batch", 1: "time"} for name in NAMES}
     example = [torch.ones(2, 4, dtype=torch.int64) for _ in NAMES]
-    graph = export_graph(module, example, tmp_path / "model.onnx", NAMES, ("logits",), axes)
+    graph = export_graph(module, example, folder / "model.onnx", NAMES, ("logits",), axes)
     reference = Reference(
         module=module,
         task=task,
@@ -56,6 +56,11 @@ def test_the_windows_of_a_text_share_a_batch_as_in_the_engine(tmp_path: Path) ->
         metric_name="none",
         input_names=NAMES,
     )
+    return task, reference, graph
+
+
+def test_the_windows_of_a_text_share_a_batch_as_in_the_engine(tmp_path: Path) -> None:
+    task, reference, graph = in_windows(Ranged().eval(), tmp_path)
     texts = ["good film", "a very very boring film was not good the film was bad"]
     samples = Samples(tuple("ab"), texts, np.zeros(2, np.int64))
     found, sessions = measure(reference, samples, {"fp32": graph.path}, "cpu", 1, open_session)
@@ -67,26 +72,13 @@ def test_the_windows_of_a_text_share_a_batch_as_in_the_engine(tmp_path: Path) ->
 
 
 def test_a_long_text_is_one_sample_however_many_windows_it_has(tmp_path: Path) -> None:
-    settings = EncoderTextSettings(max_tokens=4, policy="stride", stride=1, inputs=NAMES)
-    task = EncoderTextClassification(to_plain(settings), LABELS, {"tokenizer": tokenizer_json()})
-    module = Bag().eval()
-    axes = {name: {0: "batch", 1: "time"} for name in NAMES}
-    example = [torch.ones(2, 4, dtype=torch.int64) for _ in NAMES]
-    graph = export_graph(module, example, tmp_path / "model.onnx", NAMES, ("logits",), axes)
+    task, reference, graph = in_windows(Bag().eval(), tmp_path)
     texts = [
         "good film",
         "a very very boring film was not good the film was bad",
         "bad",
         "the film was a good film",
     ]
-    reference = Reference(
-        module=module,
-        task=task,
-        encode=task.encode,
-        metric=lambda outputs, targets: 0.0,
-        metric_name="none",
-        input_names=NAMES,
-    )
     samples = Samples(tuple("abcd"), texts, np.zeros(4, np.int64))
     found, _ = measure(reference, samples, {"fp32": graph.path}, "cpu", 1, open_session)
     assert found.errors == {} and found.samples is not None and len(found.samples) == 4
