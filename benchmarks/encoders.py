@@ -27,8 +27,9 @@ from benchmarks.encoder_subjects import (
 from edgewright.runtime import Engine, open_bundle
 
 THREADS, BATCH, TEXTS, JUDGED = 2, 16, 256, 1000
-ROUNDS, SINGLE_ROUNDS, STARTS = 7, 300, 5
+ROUNDS, SINGLE_ROUNDS, ENGINES, STARTS = 7, 300, 7, 5
 INT8 = "int8-dynamic"
+TEXT = "Return the absolute value of the argument, or raise an error where it has none."
 
 EDGEWRIGHT = """
 import sys
@@ -72,33 +73,39 @@ def against_pipeline(bundle: Path, torch_side: TorchSide) -> list[Claim]:
 
 
 def against_bare_calls(bundle: Path) -> list[Claim]:
-    """One text through `Engine`, and through the tokenizer and the session as a careful person would write it."""
+    """One text through `Engine`, and through the tokenizer and the session as a careful person would write it.
+
+    Both run the engine's own session: two would fight for the cores (the threads of each wait busily for its next run)
+    and differ by 5 % either way. Several engines are opened one after another; the median of their ratios counts.
+    """
+    tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
+    tokenizer.enable_truncation(int(open_bundle(bundle).manifest.processor["max_tokens"]))
+    tokenizer.no_padding()
     claims = []
     for variant in ("fp32", INT8):
-        opened = open_bundle(bundle)
-        longest = int(opened.manifest.processor["max_tokens"])
-        tokenizer = Tokenizer.from_file(str(bundle / "tokenizer.json"))
-        tokenizer.enable_truncation(longest)
-        tokenizer.no_padding()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = THREADS
-        graph = opened.path(opened.manifest.variant(variant).graphs["model"])
-        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        text = "Return the absolute value of the argument, or raise an error where it has none."
-        with Engine(opened, variant, "cpu", THREADS) as engine:
-            found = alternate(
-                partial(engine, text), partial(bare_call, tokenizer, session, text), SINGLE_ROUNDS, warmup=20
-            )
-            assert np.allclose(engine(text).vector, bare_call(tokenizer, session, text), atol=1e-6)
+        found = []
+        for _ in range(ENGINES):
+            with Engine(bundle, variant, "cpu", THREADS) as engine:
+                bare = partial(bare_call, tokenizer, _session(engine), TEXT)
+                found.append(alternate(partial(engine, TEXT), bare, SINGLE_ROUNDS, warmup=20))
+                assert np.allclose(engine(TEXT).vector, bare(), atol=1e-6)
+        middle = sorted(found, key=lambda one: one.ratio)[ENGINES // 2]
         claims.append(
             Claim(
                 f"`Engine` on one text / bare `tokenizers` + `session.run`, MiniLM, {variant}",
                 "<= 1.03 x",
-                f"{found.ratio:.3f} x ({found.first_s * 1e3:.2f} / {found.second_s * 1e3:.2f} ms)",
-                found.ratio <= 1.03,
+                f"{middle.ratio:.3f} x ({middle.first_s * 1e3:.2f} / {middle.second_s * 1e3:.2f} ms)",
+                middle.ratio <= 1.03,
             )
         )
     return claims
+
+
+def _session(engine: Engine) -> onnxruntime.InferenceSession:
+    opened = engine._session  # what no user needs has no public name
+    assert opened is not None
+    session: onnxruntime.InferenceSession = opened._session
+    return session
 
 
 def bare_call(tokenizer: Tokenizer, session: onnxruntime.InferenceSession, text: str) -> NDArray[np.float32]:

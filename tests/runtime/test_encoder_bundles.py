@@ -13,7 +13,7 @@ from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.manifest import Manifest
 from edgewright.runtime.tasks import zero_shot_classification
 from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.rows import RowsTask, as_rows_task, chunks, run_samples
+from edgewright.runtime.tasks.rows import RowsTask, as_rows_task, chunks, most_tokens, run_samples
 from edgewright.runtime.text_inputs import TextPair
 from tests.runtime.encoder_bundle import CASES, case, make_encoder_bundle
 
@@ -51,6 +51,36 @@ def test_batches_of_any_size_answer_alike(name: str, tmp_path: Path) -> None:
     answers = [Engine(bundle, batch_size=size)(raws) for size in (1, 2, 64)]
     for other in answers[1:]:
         assert all(near(one, two) for one, two in zip(answers[0], other, strict=True))
+
+
+@pytest.mark.parametrize(("batch_size", "limit"), [(4, None), (4, 40), (100, 40), (100, 6), (1, 40)])
+def test_batches_hold_few_tokens_and_give_every_row_its_own(batch_size: int, limit: int | None) -> None:
+    example = case("vectors")
+    task = example.device_task()
+    samples = [task.encode("good bad film " * count) for count in (1, 5, 2, 9, 3, 1, 12, 4, 1, 1, 6, 2)]
+    shapes: list[tuple[int, ...]] = []
+
+    def run(feeds: Feeds) -> Feeds:
+        shapes.append(feeds["input_ids"].shape)
+        assert (feeds["attention_mask"].sum(axis=1).max() == feeds["attention_mask"].shape[1]).all()
+        return example.net.run(feeds)
+
+    found = run_samples(task, samples, run, batch_size, limit=limit)["embedding"]
+    for row, sample in zip(found, samples, strict=True):
+        assert np.allclose(row, run_samples(task, [sample], example.net.run)["embedding"][0], atol=1e-6)
+    rows = sum(len(sample["windows"]) for sample in samples)
+    assert sum(count for count, _ in shapes) == rows
+    assert all(count <= batch_size for count, _ in shapes)
+    assert limit is None or all(count == 1 or count * length <= limit for count, length in shapes)
+    longer = [length for _, length in shapes]
+    assert longer == sorted(longer)
+    if limit == 40:
+        assert max(count * length for count, length in shapes) > 25 or batch_size == 1
+
+
+def test_only_a_processor_wants_small_batches() -> None:
+    assert most_tokens("cuda") is None
+    assert 128 <= (most_tokens("cpu") or 0) <= 4096
 
 
 def test_what_is_encoded_at_once_fits_into_memory() -> None:

@@ -12,7 +12,7 @@ from edgewright.exporters.statistics import stack
 from edgewright.runtime.errors import EdgewrightError
 from edgewright.runtime.session import Session
 from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.rows import as_rows_task, run_fixed, run_samples
+from edgewright.runtime.tasks.rows import as_rows_task, most_tokens, run_fixed, run_samples
 
 __all__ = ["Measured", "Opener", "encode_all", "measure", "run_each"]
 
@@ -84,8 +84,11 @@ def run_each(reference: Reference, session: Session, feeds: list[Feeds]) -> Feed
     """One sample at a time, as a device meets them: int8-dynamic takes its scales from the whole batch. The rows of one
     sample, such as the windows of a long text, share a batch, as they do in the engine.
     """
-    fixed = run_fixed(reference.task, session.run)
-    return stack([run_samples(reference.task, [sample], session.run, fixed=fixed) for sample in feeds])
+    limit = most_tokens(session.provider)
+    fixed = run_fixed(reference.task, session.run, limit=limit)
+    return stack(
+        [run_samples(reference.task, [sample], session.run, fixed=fixed, limit=limit) for sample in feeds]
+    )
 
 
 def encode_all(reference: Reference, samples: Samples) -> list[Feeds]:

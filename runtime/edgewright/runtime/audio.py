@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.checks import all_finite
 from edgewright.runtime.errors import BundleError, InputError, MachineError
 from edgewright.runtime.resampling import resample_audio
 from edgewright.runtime.structure import StructureError, from_plain
@@ -173,8 +174,7 @@ def to_mono(array: Any, settings: AudioSettings, name: str = "the sound") -> NDA
             raise InputError(f"{name} has {array.shape[1]} channels: give samples x channels")
         array = array[:, 0] if array.shape[1] == 1 else array.mean(axis=1, dtype=np.float64)
     samples: NDArray[np.float32] = np.ascontiguousarray(array, dtype=np.float32)
-    # A product with itself is finite only if all are, and is faster than looking at each.
-    if not math.isfinite(np.vdot(samples, samples)) and not np.isfinite(samples).all():
+    if not all_finite(samples):
         raise InputError(f"{name} holds NaN or infinity: clean it first")
     return samples
 

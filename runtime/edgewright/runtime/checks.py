@@ -2,6 +2,7 @@
 understands.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,18 @@ from numpy.typing import NDArray
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.manifest import TensorSpec
 
-__all__ = ["check_feeds"]
+__all__ = ["all_finite", "check_feeds"]
+
+
+def all_finite(array: NDArray[Any]) -> bool:
+    """Whether an array of floats holds neither NaN nor infinity."""
+    if array.itemsize >= 4:
+        flat = array.ravel()
+        # A product with itself takes half the time of a look at each value. It is finite only if all are; the converse
+        # fails on overflow.
+        if math.isfinite(np.vdot(flat, flat)):
+            return True
+    return bool(np.isfinite(array).all())
 
 
 def check_feeds(feeds: Mapping[str, NDArray[Any]], specs: Sequence[TensorSpec]) -> None:
@@ -61,13 +73,8 @@ def _check_tensor(array: Any, spec: TensorSpec, sizes: dict[str, int]) -> None:
             raise InputError(f"the input {spec.name!r} is shaped {_shape(array)}: give {_describe(spec)}")
         if size == 0:
             raise InputError(f"the input {spec.name!r} is empty ({_shape(array)}): give at least one sample")
-    if array.dtype.kind == "f":
-        # A sum costs a tenth of testing every value. It is finite only if all are; the converse fails on
-        # overflow.
-        with np.errstate(all="ignore"):
-            total = np.add.reduce(array, axis=None)
-        if not np.isfinite(total) and not np.isfinite(array).all():
-            raise InputError(f"the input {spec.name!r} holds NaN or infinity: clean it first")
+    if array.dtype.kind == "f" and not all_finite(array):
+        raise InputError(f"the input {spec.name!r} holds NaN or infinity: clean it first")
 
 
 def _shape(array: NDArray[Any]) -> str:

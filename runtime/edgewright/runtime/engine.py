@@ -20,7 +20,15 @@ from edgewright.runtime.stream_group import StreamGroup
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask, Feeds, StreamingTask
 from edgewright.runtime.tasks.inputs import is_directory
-from edgewright.runtime.tasks.rows import as_rows_task, chunks, encode_all, run_fixed, run_parts, run_samples
+from edgewright.runtime.tasks.rows import (
+    as_rows_task,
+    chunks,
+    encode_all,
+    most_tokens,
+    run_fixed,
+    run_parts,
+    run_samples,
+)
 
 __all__ = ["Engine"]
 
@@ -58,7 +66,8 @@ class Engine:
             provider: "cpu", "cuda", or "auto": CUDA where it really starts, else the CPU.
             threads: How many threads one run of the graph may use; None for the cores this process may use.
             cache: Keep the optimised graph in the user's cache folder, for a faster start the next time.
-            batch_size: How many inputs of a list run through the graph at once.
+            batch_size: How many inputs of a list run through the graph at once; on the CPU fewer where they are long
+                texts.
             allow_fallback: Accept the CPU when "cuda" was asked for and does not start.
 
         Raises:
@@ -91,6 +100,7 @@ class Engine:
         )
         _check_graph(graph, session, self.manifest)
         self._session: Session | None = session
+        self._limit = most_tokens(session.provider)
         self._inputs = self.manifest.inputs
         self._ragged = any("time" in spec.shape for spec in self._inputs)
         self._threads, self._cache = threads, cache
@@ -127,7 +137,9 @@ class Engine:
             InputError: An input cannot be answered; the message names it. Of a list, nothing is answered
             then.
         """
-        asked = self._asked(labels)
+        asked = self._known.get(None) if labels is None else None
+        if asked is None:
+            asked = self._asked(labels)
         task = asked.task
         paths = (Path,) if task.reads_text else (str, Path)
         if isinstance(raw, paths) and is_directory(raw):
@@ -225,7 +237,7 @@ class Engine:
             if not hasattr(task, "with_labels"):
                 raise InputError(f"the labels of {self.manifest.task} are in the model: leave labels out")
             task = task.with_labels(labels)
-        asked = _Asked(task, run_fixed(task, self._open().run, self.batch_size))
+        asked = _Asked(task, run_fixed(task, self._open().run, self.batch_size, self._limit))
         with self._opening:
             while len(self._known) >= _KNOWN:
                 del self._known[next(iter(self._known))]
@@ -234,7 +246,7 @@ class Engine:
 
     def _sorted(self, asked: "_Asked", samples: Sequence[Feeds]) -> list[Any]:
         """Answers in the order of the samples, from batches of samples of nearly one length."""
-        if asked.rows:  # of one sample may be many: whoever runs them sorts them
+        if asked.rows is not None:  # of one sample may be many: whoever runs them sorts them
             return self._answer(asked, samples)
         order = list(range(len(samples)))
         if self._ragged:
@@ -248,18 +260,20 @@ class Engine:
         return answers
 
     def _answer(self, asked: "_Asked", samples: Sequence[Feeds]) -> list[Any]:
-        rows_task = as_rows_task(asked.task)
+        rows_task = asked.rows
+        if rows_task is not None and len(samples) == 1 and rows_task.alone(samples[0]):
+            return rows_task.decode(self._open().run(rows_task.collate_rows(samples)), samples)
         if rows_task is None:
             return asked.task.decode(self._run(asked, samples), samples)
-        parts = run_parts(rows_task, samples, self._open().run, self.batch_size, asked.fixed)
+        parts = run_parts(rows_task, samples, self._open().run, self.batch_size, asked.fixed, self._limit)
         return [answer for some, outputs in parts for answer in rows_task.decode(outputs, some)]
 
     def _run(self, asked: "_Asked", samples: Sequence[Feeds]) -> Feeds:
         # What encode makes fits the graph: task.check saw to that once, so it is not checked each time.
         run = self._open().run
-        if not asked.rows:
+        if asked.rows is None:
             return run(asked.task.collate(samples))
-        return run_samples(asked.task, samples, run, self.batch_size, asked.fixed)
+        return run_samples(asked.task, samples, run, self.batch_size, asked.fixed, self._limit)
 
     def _steps(self) -> StepModel:
         """The streaming form, loaded when it is first asked for."""
@@ -291,7 +305,7 @@ class _Asked:
 
     def __init__(self, task: DeviceTask, fixed: Sequence[Feeds]) -> None:
         self.task = task
-        self.rows = as_rows_task(task) is not None
+        self.rows = as_rows_task(task)
         self.fixed = fixed
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.checks import all_finite
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.manifest import TensorSpec
 from edgewright.runtime.tasks.base import Feeds
@@ -119,7 +120,7 @@ class Classifier:
             raise BundleError(
                 f"the graph gave {shape} {LOGITS} for {len(self._labels)} labels: get a fresh bundle"
             )
-        if not np.isfinite(logits).all():
+        if not all_finite(logits):
             raise InputError(
                 "the model's answer is not finite (NaN or infinity): use the fp32 variant, or another input"
             )

@@ -26,6 +26,9 @@ __all__ = ["EncoderTask", "lost_note", "one_line", "weighted_mean"]
 _BOM = "\ufeff"
 _ROLE = "tokenizer"
 
+_SHORT = 4096
+"""Characters of a text that is worth the try to read it as one window."""
+
 
 class EncoderTask:
     """The half of an encoder's task that ends at the graph.
@@ -59,6 +62,7 @@ class EncoderTask:
             )
         self._content = content
         self.tokenizer = EncoderTokenizer(content, self.settings, self.texts, self.cut)
+        self._single = self.texts == 1 and not self.places and self.settings.zero_shot is None
         self._tensors = tuple(TensorSpec(name, "int64", ("batch", "time")) for name in self.settings.inputs)
 
     def check_settings(self) -> None:
@@ -126,6 +130,10 @@ class EncoderTask:
         int32 how many tokens were cut off. Where answers point into the text, `offsets` int32 [T, 2] are the
         characters of each token, -1 for those that are not of the text, and `text` uint8 is the text in UTF-8.
         """
+        if self._single and type(raw) is str and len(raw) < _SHORT and not raw.isspace():
+            sample = self.tokenizer.single(raw)
+            if sample is not None:
+                return sample
         return self.encode_all([raw])[0]
 
     def encode_all(self, raws: Sequence[Any]) -> list[Feeds]:
@@ -184,6 +192,10 @@ class EncoderTask:
     def trim(self, name: str, value: NDArray[Any], length: int) -> NDArray[Any]:
         """One row of an output without what belongs to the padding."""
         return value[:length] if name in self.every_token else value
+
+    def alone(self, sample: Feeds) -> bool:
+        """Whether the sample has one window."""
+        return len(sample["windows"]) == 1
 
     def merge(self, rows: Sequence[Feeds], sample: Feeds, fixed: Sequence[Feeds]) -> Feeds:
         """The windows' outputs as one: one after another where every token has an entry, else their mean."""

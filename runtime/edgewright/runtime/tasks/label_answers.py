@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.checks import all_finite
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.tasks.base import Feeds
 from edgewright.runtime.tasks.classification import Classification, LabelScore
@@ -131,19 +132,23 @@ def finite(outputs: Feeds, name: str, shape: Sequence[int | None]) -> NDArray[An
     that are not finite.
     """
     value = outputs[name]
-    fits = value.ndim == len(shape) and all(
-        size in (None, axis) for size, axis in zip(shape, value.shape, strict=True)
-    )
-    if not fits:
-        found, wanted = (
-            "x".join("*" if size is None else str(size) for size in one) for one in (value.shape, shape)
-        )
-        raise BundleError(f"the graph gave {name} of {found} instead of {wanted}: get a fresh bundle")
-    if not np.isfinite(value).all():
+    if value.ndim != len(shape):
+        raise _misshaped(name, value, shape)
+    for size, axis in zip(shape, value.shape, strict=False):
+        if size is not None and size != axis:
+            raise _misshaped(name, value, shape)
+    if not all_finite(value):
         raise InputError(
             "the model's answer is not finite (NaN or infinity): use the fp32 variant, or another input"
         )
     return value
+
+
+def _misshaped(name: str, value: NDArray[Any], shape: Sequence[int | None]) -> BundleError:
+    found, wanted = (
+        "x".join("*" if size is None else str(size) for size in one) for one in (value.shape, shape)
+    )
+    return BundleError(f"the graph gave {name} of {found} instead of {wanted}: get a fresh bundle")
 
 
 def lost_of(samples: Sequence[Feeds] | None, count: int) -> list[int]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.checks import all_finite
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.tasks.base import Feeds
 
@@ -20,7 +21,7 @@ def predicted(outputs: Feeds, names: Sequence[str], axes: int = 3) -> NDArray[An
     if values.ndim != axes or values.shape[-1] != len(names):
         shape = "x".join(map(str, values.shape))
         raise BundleError(f"the graph gave {shape} {PREDICTION} for {len(names)} targets: get a fresh bundle")
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         raise InputError(
             "the model's answer is not finite (NaN or infinity): use the fp32 variant, or another input"
         )

@@ -122,6 +122,10 @@ class ZeroShotClassification(EncoderTask):
         sample["lost"] = max((row["lost"] for row in rows), key=int)
         return sample
 
+    def alone(self, sample: Feeds) -> bool:
+        """Never: by embeddings the labels' vectors are part of every answer, by NLI there is an axis for the labels."""
+        return False
+
     def merge(self, rows: Sequence[Feeds], sample: Feeds, fixed: Sequence[Feeds]) -> Feeds:
         """By NLI the logits of each label, [labels, classes]; by embeddings the text's vector and those of the labels,
         [1 + labels, dimensions].
