@@ -90,23 +90,18 @@ def test_a_single_text_is_the_same_by_the_short_way(name: str) -> None:
     texts = [*strange()[:200], *(text for text in corpus()[::97] if len(text) < 3000), "a " * 3000]
     for changes in ({}, {"max_tokens": 24, "policy": "stride", "stride": 4}, {"inputs": INPUTS[:1]}):
         ours = device(name, **changes)
-        longest = min(ours.settings.max_tokens, 2048)
         short = 0
         for text in texts:
             (wanted,) = samples(ours, [(text,)], offsets=False)
             found = ours.single(text)
             if found is None:
-                assert (
-                    wanted["lengths"] > longest
-                    or len(wanted["windows"]) > 1
-                    or not len(ours.tokens([text])[0])
-                )
+                assert len(wanted["windows"]) > 1 or not len(ours.tokens([text])[0])
                 continue
             short += 1
             assert list(found) == list(wanted)
             for key, array in wanted.items():
                 assert np.array_equal(found[key], array) and found[key].dtype == array.dtype, (text, key)
-        assert 0.3 * len(texts) < short < len(texts)
+        assert 0.3 * len(texts) < short <= len(texts)
     assert ours.single("half \ud83d") is None
 
 

@@ -41,8 +41,6 @@ _NOWHERE = (-1, -1)
 _NONE = np.zeros((), np.int32)
 _NONE.setflags(write=False)
 
-_ONES = np.ones(2048, np.int64)
-
 
 @dataclass(frozen=True)
 class Tokens:
@@ -140,17 +138,14 @@ class EncoderTokenizer:
             return None
         ids = encoding.ids
         total = len(ids)
-        if not self._template.specials < total <= min(self.settings.max_tokens, len(_ONES)):
+        if not self._template.specials < total <= self.settings.max_tokens:
             return None
         made: _Feeds = {"input_ids": np.array(ids, np.int64)}
         inputs = self.settings.inputs
         if "attention_mask" in inputs:
-            made["attention_mask"] = _ONES[:total].copy()
-        if "token_type_ids" in inputs:
-            typed = self._template.typed
-            made["token_type_ids"] = (
-                np.array(encoding.type_ids, np.int64) if typed else np.zeros(total, np.int64)
-            )
+            made["attention_mask"] = np.array(encoding.attention_mask, np.int64)
+        if self._takes_types:
+            made["token_type_ids"] = np.array(encoding.type_ids, np.int64)
         made["lengths"] = np.array(total, np.int32)
         made["windows"] = np.array([total], np.int32)
         made["lost"] = _NONE

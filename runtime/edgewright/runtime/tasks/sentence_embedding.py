@@ -74,12 +74,11 @@ class SentenceEmbedding(EncoderTask):
     def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Embedding]:
         """Vectors [batch, dimensions] to one answer each. Raises `InputError` when a value is not finite."""
         vectors = finite(outputs, EMBEDDING, (None, None))
-        if vectors.dtype.char != "f":
+        if vectors.itemsize != 4:
             vectors = vectors.astype(np.float32)
-        lost = lost_of(samples, len(vectors))
-        if len(lost) == 1:  # to go through an array costs more than its first row
-            return [Embedding(vectors[0], lost[0])]
-        return list(map(Embedding, vectors, lost))
+        if samples is not None and len(samples) == 1:  # to go through an array costs more than its first row
+            return [Embedding(vectors[0], int(samples[0]["lost"]))]
+        return list(map(Embedding, vectors, lost_of(samples, len(vectors))))
 
     def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
         """None: a vector alone decides nothing. `neighbours` says which texts are near one another."""
