@@ -58,6 +58,34 @@ def test_a_group_equals_its_streams(engine: Engine, kind: str) -> None:
         np.testing.assert_allclose(last(group.push(given)), last(expected), rtol=1e-5, atol=1e-6)
 
 
+_POWERS = (0, 10, 18, 19, 20, 30, 36, 37, 38, 39, 76, 150, 154, 155, 200, 307)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "power"),
+    [(np.float64, power) for power in _POWERS] + [(np.float32, power) for power in _POWERS[:9]],
+)
+def test_a_group_takes_values_as_far_as_a_stream_does(engine: Engine, dtype: Any, power: int) -> None:
+    group, streams = engine.streams(COUNT), [engine.stream() for _ in range(COUNT)]
+    (block,) = blocks(1)
+    block[2, 1] = 3.0 * 10.0**power if power < 38 else 1.1 * 10.0**power
+    block = block.astype(dtype)
+    try:
+        expected = [stream.push(row).last for stream, row in zip(streams, block, strict=True)]
+    except InputError:
+        assert power >= 36
+        with pytest.raises(InputError, match=r"stream 2: .* too large for the scale"):
+            group.push(block)
+        return
+    assert power <= 39
+    for answer, wanted in zip(group.push(block), expected, strict=True):
+        np.testing.assert_allclose(answer.last, wanted, rtol=1e-5, atol=1e-6)
+    fed = {name: array.copy() for name, array in group._runner.feeds.items()}
+    for row, stream in enumerate(streams):
+        for name, array in fed.items():
+            assert np.array_equal(np.take(array, row, 1), np.take(stream._runner.feeds[name], 0, 1))
+
+
 def test_answers_of_a_group_are_like_a_list(engine: Engine) -> None:
     group = engine.streams(COUNT)
     first, second = blocks(2)

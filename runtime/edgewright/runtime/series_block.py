@@ -10,8 +10,11 @@ from edgewright.runtime.tasks.base import Feeds
 
 __all__ = ["block_writer"]
 
-_LARGEST = 1e76
-"""Where the sum of the squares of normalised values is less, none is beyond float32, infinite, or NaN."""
+_LARGEST = 3e38
+"""Normalised values up to this one are within float32."""
+
+_NO_OVERFLOW = 1e150
+"""The square of a number up to this one is within float64."""
 
 _FLOAT64 = np.dtype(np.float64)
 _FLOAT32 = np.dtype(np.float32)
@@ -27,17 +30,18 @@ def block_writer(fronts: Sequence[SeriesFront], feeds: Feeds) -> Callable[[Any],
         return _never  # each stream has something of its own to remember
     values = feeds["values"][0]
     shape = values.shape
-    raw, scaled = np.empty(shape), np.empty(shape)
-    flat = scaled.ravel()
-    mean, factor = np.empty(shape), np.empty(shape)
+    scaled, mean, factor = np.empty(shape), np.empty(shape), np.empty(shape)
+    limit = 0.0
     ready: bool | None = None
     begun = False
 
     def look() -> bool:
+        nonlocal limit
         for row, front in enumerate(fronts):
             if not front.accepts_rows():
                 return False
             mean[row], factor[row] = front.scale
+        limit = min(max(0.0, _LARGEST / factor.max() - np.abs(mean).max()), _NO_OVERFLOW) ** 2
         return True
 
     def write(piece: Any) -> bool:
@@ -50,12 +54,12 @@ def block_writer(fronts: Sequence[SeriesFront], feeds: Feeds) -> Callable[[Any],
             ready = look()
         if not ready:
             return False
-        raw[...] = piece
-        with np.errstate(over="ignore"):
-            np.subtract(raw, mean, scaled)
-            np.multiply(scaled, factor, scaled)
-        if not np.vdot(flat, flat) < _LARGEST:  # which, unlike dot, never warns of an overflow
+        # Where the sum of their squares is less, no value is NaN or infinite, and none becomes too large below. That is
+        # quicker than to silence warnings of an overflow; this product, unlike dot, never gives any.
+        if not np.vdot(piece, piece) < limit:
             return False
+        np.subtract(piece, mean, scaled)
+        np.multiply(scaled, factor, scaled)
         values[...] = scaled
         if not begun:
             begun = True
