@@ -31,17 +31,27 @@ class Prediction:
     names: tuple[str, ...]
     values: NDArray[np.float64]
 
-    @functools.cached_property
+    @property
     def last(self) -> NDArray[np.float64]:
         """The values at the last step, float64 [targets]."""
-        newest: NDArray[np.float64] = self.values[-1]
-        return newest
+        held = self.__dict__
+        made: NDArray[np.float64] | None = held.get("last")
+        if made is None:
+            number = held.get("number")
+            if number is None:
+                made = self.values[-1]
+            else:
+                made = np.empty(1)
+                made[0] = number
+            held["last"] = made
+        return made
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name):
-            # An answer of a stream begins with `last` alone, which is what a control loop reads.
-            if name != "values" or "last" not in self.__dict__:
+            # An answer of a stream begins with `last`, which is what a control loop reads, or with `number`, of which
+            # `last` is made when somebody looks.
+            if name != "values" or not ("last" in self.__dict__ or "number" in self.__dict__):
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             values = self.__dict__["values"] = self.last[np.newaxis]
             return values
@@ -179,18 +189,16 @@ def _one_number(
 ) -> Callable[[], Prediction]:
     """What makes the answer of one target of what is in `output` [1, 1]; see `LateAnswer`."""
     new: Any = object.__new__
-    item, empty = output.item, np.empty
+    item = output.item
 
     def answer() -> Any:
-        value = item() * std + mean
-        if not isfinite(value):
+        number = item() * std + mean
+        if not isfinite(number):
             return promise()
-        last = empty(1)
-        last[0] = value
         made = new(Prediction)
         held = made.__dict__
         held["names"] = names
-        held["last"] = last
+        held["number"] = number
         return made
 
     return answer
