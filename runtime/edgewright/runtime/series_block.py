@@ -31,7 +31,7 @@ def block_writer(fronts: Sequence[SeriesFront], feeds: Feeds) -> Callable[[Any],
     values = feeds["values"][0]
     shape = values.shape
     scaled, mean, factor = np.empty(shape), np.empty(shape), np.empty(shape)
-    limit = 0.0
+    limit = np.float64(0.0)
     ready: bool | None = None
     begun = False
 
@@ -41,7 +41,7 @@ def block_writer(fronts: Sequence[SeriesFront], feeds: Feeds) -> Callable[[Any],
             if not front.accepts_rows():
                 return False
             mean[row], factor[row] = front.scale
-        limit = min(max(0.0, _LARGEST / factor.max() - np.abs(mean).max()), _NO_OVERFLOW) ** 2
+        limit = np.clip(_LARGEST / factor.max() - np.abs(mean).max(), 0.0, _NO_OVERFLOW) ** 2
         return True
 
     def write(piece: Any) -> bool:
