@@ -198,6 +198,10 @@ def test_outputs_that_are_not_finite_or_of_another_shape(name: str) -> None:
         task.decode({**outputs, key: broken}, samples)
     with pytest.raises(BundleError, match="instead of"):
         task.decode({**outputs, key: outputs[key][np.newaxis]}, samples)
+    with pytest.raises((BundleError, ValueError)):
+        task.decode({**outputs, key: outputs[key][:-1]}, samples)
+    with pytest.raises((BundleError, ValueError)):
+        task.decode(outputs, samples[:1])
 
 
 @pytest.mark.parametrize(

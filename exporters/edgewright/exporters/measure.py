@@ -82,7 +82,7 @@ def measure(
 
 def run_each(reference: Reference, session: Session, feeds: list[Feeds]) -> Feeds:
     """One sample at a time, as a device meets them: int8-dynamic takes its scales from the whole batch. The rows of one
-    sample, such as the windows of a long text, share a batch, as they do in the engine.
+    sample, such as the windows of a long text, share batches as they do in the engine.
     """
     limit = most_tokens(session.provider)
     fixed = run_fixed(reference.task, session.run, limit=limit)

@@ -141,8 +141,7 @@ class EncoderTokenizer:
         if not self._template.specials < total <= self.settings.max_tokens:
             return None
         made: _Feeds = {"input_ids": np.array(ids, np.int64)}
-        inputs = self.settings.inputs
-        if "attention_mask" in inputs:
+        if self._takes_mask:
             made["attention_mask"] = np.array(encoding.attention_mask, np.int64)
         if self._takes_types:
             made["token_type_ids"] = np.array(encoding.type_ids, np.int64)

@@ -41,7 +41,7 @@ def block_writer(fronts: Sequence[SeriesFront], feeds: Feeds) -> Callable[[Any],
             if not front.accepts_rows():
                 return False
             mean[row], factor[row] = front.scale
-        limit = np.clip(_LARGEST / factor.max() - np.abs(mean).max(), 0.0, _NO_OVERFLOW) ** 2
+        limit = np.clip(_LARGEST / max(factor.max(), 1e-200) - np.abs(mean).max(), 0.0, _NO_OVERFLOW) ** 2
         return True
 
     def write(piece: Any) -> bool:

@@ -119,8 +119,8 @@ def run_samples(
     """Run encoded samples and return the outputs by name, one row for each sample, as `decode` takes them.
 
     Rows of nearly one length share a batch: at most `batch_size` of them, and of several at most `limit` tokens, see
-    `most_tokens`. `fixed` is what `run_fixed` gave, for callers that run many samples in several
-    calls. A task whose samples are one row each is run as it is, in one batch.
+    `most_tokens`. `fixed` is what `run_fixed` gave, for callers that run many samples in several calls. A task whose
+    samples are one row each is run as it is, in one batch.
     """
     rows_task = as_rows_task(task)
     if rows_task is None:

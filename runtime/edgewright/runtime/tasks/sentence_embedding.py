@@ -17,6 +17,8 @@ __all__ = ["EMBEDDING", "Embedding", "SentenceEmbedding", "neighbours", "unit"]
 
 EMBEDDING = "embedding"
 
+_FLOAT32 = np.dtype(np.float32)
+
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
@@ -72,9 +74,12 @@ class SentenceEmbedding(EncoderTask):
         return merged
 
     def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Embedding]:
-        """Vectors [batch, dimensions] to one answer each. Raises `InputError` when a value is not finite."""
-        vectors = finite(outputs, EMBEDDING, (None, None))
-        if vectors.itemsize != 4:
+        """Vectors [batch, dimensions] to one answer each, which are views of them where these are float32.
+
+        Raises `InputError` when a value is not finite.
+        """
+        vectors = finite(outputs, EMBEDDING, (None if samples is None else len(samples), None))
+        if vectors.dtype is not _FLOAT32:
             vectors = vectors.astype(np.float32)
         if samples is not None and len(samples) == 1:  # to go through an array costs more than its first row
             return [Embedding(vectors[0], int(samples[0]["lost"]))]
