@@ -96,7 +96,7 @@ def _tell(splits: Splits) -> None:
     """Say what was found before anything trains: how many of each, what was skipped and why."""
     counts = ", ".join(f"{sum(count)} {name}" for name, count in splits.counts().items())
     classes = f"{len(splits.classes)} classes, " if splits.classes else ""
-    _log.info("%s: %s%d files; %s", Path(splits.source).name, classes, splits.files, counts)
+    _log.info("%s: %s%s; %s", Path(splits.source).name, classes, splits.looked_at, counts)
     for skipped in splits.skipped[:_NAMED]:
         _log.info("skipped %s: %s", skipped.path, skipped.reason)
     if len(splits.skipped) > _NAMED:
@@ -149,5 +149,5 @@ def _check_same_data(splits: Splits, run_dir: Path) -> None:
         return
     raise RecipeError(
         f"the data changed since the training in {run_dir} began "
-        f"({before.get('files')} files then, {splits.files} now): name another folder, or add --restart to train anew"
+        f"({before.get('files')} then, {splits.looked_at} now): name another folder, or add --restart to train anew"
     )

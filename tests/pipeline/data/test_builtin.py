@@ -40,7 +40,7 @@ def test_every_set_holds_images_that_the_device_reads(name: str) -> None:
 
 
 def test_digits_use_the_whole_range_and_no_sample_is_lost(digits: Splits) -> None:
-    assert digits.classes == tuple("0123456789") and digits.files == 1797
+    assert digits.classes == tuple("0123456789") and digits.looked_at == "1797 images"
     assert sum(map(sum, digits.counts().values())) == 1797 and digits.skipped == ()
     pixels = np.stack([np.asarray(sample.raw) for sample in digits.train])
     assert pixels.shape[1:] == (8, 8) and (pixels.min(), pixels.max()) == (0, 255)

@@ -86,7 +86,7 @@ def test_one_folder_for_each_class(pets: Path) -> None:
     fill(pets / "cat" / "more" / "deep", 2, ".JPG", "JPEG")
     splits = open_folder(pets)
     assert splits.classes == ("cat", "dog") and splits.source == str(pets)
-    assert splits.files == 22 and sum(map(sum, splits.counts().values())) == 22
+    assert splits.looked_at == "22 files" and sum(map(sum, splits.counts().values())) == 22
     samples = [sample for name in splits.counts() for sample in splits.split(name)]
     assert "cat/more/deep/000.JPG" in {sample.id for sample in samples}
     for sample in samples:

@@ -72,7 +72,7 @@ def columns_of(document: dict[str, Any]) -> dict[str, list[Any]]:
 
 def test_squad_of_the_first_version(tmp_path: Path) -> None:
     splits = read(write(tmp_path / "t.json", squad()))
-    assert splits.classes == () and splits.files == 30
+    assert splits.classes == () and splits.looked_at == "30 questions"
     assert {name: count for name, (count,) in splits.counts().items()} == {
         "train": 18,
         "validation": 3,

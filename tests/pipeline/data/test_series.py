@@ -45,7 +45,7 @@ def test_every_format_gives_the_same_samples(tmp_path: Path, suffix: str) -> Non
     splits = open_table(FORECAST, path, SHORT, target="heat", **SENSOR)
     reference = open_table(FORECAST, write_csv(tmp_path / "r.csv", sensors()), SHORT, target="heat", **SENSOR)
     assert splits.digest() == reference.digest() and splits.features == ("heat", "flow")
-    assert splits.targets == ("heat",) and splits.classes == () and splits.files == 2
+    assert splits.targets == ("heat",) and splits.classes == () and splits.looked_at == "2 series"
     assert splits.counts() == {"train": (146,), "validation": (2,), "calibration": (0,), "evaluation": (26,)}
     sample = splits.train[0]
     assert sample.id == "s0/000" and sample.raw.name == "s0" and sample.raw.values.shape == (8, 2)

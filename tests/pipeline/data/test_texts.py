@@ -24,7 +24,7 @@ def opinions(count: int = 40) -> dict[str, list[Any]]:
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_every_format_gives_the_same_samples(tmp_path: Path, suffix: str) -> None:
     splits = open_table(TASK, WRITERS[suffix](tmp_path / f"t{suffix}", opinions()))
-    assert splits.classes == ("bad", "good") and splits.files == 40
+    assert splits.classes == ("bad", "good") and splits.looked_at == "40 texts"
     assert splits.counts() == {
         "train": (14, 14),
         "validation": (2, 2),

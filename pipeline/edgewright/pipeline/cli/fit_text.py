@@ -50,4 +50,6 @@ def fit_summary(trained: Trained, run_dir: Path) -> str:
 
 
 def _figure(value: Any) -> str:
-    return f"{value:.4f}" if isinstance(value, (int, float)) else "-"
+    if isinstance(value, int):  # a count
+        return str(value)
+    return f"{value:.4f}" if isinstance(value, float) else "-"

@@ -82,8 +82,8 @@ class Splits:
 
     No raw input is in two splits. `classes` is empty where the task has none. `notes` are sentences for the user about
     what was left out or repeated; `files` is the number of files (or built-in samples, or series of a table) that were
-    looked at, usable or not. `features` and `targets` are the columns of series, in the order of the raw values and of
-    the targets; of a forecast the targets are the first features.
+    looked at, usable or not, `unit` what they are called. `features` and `targets` are the columns of series, in the
+    order of the raw values and of the targets; of a forecast the targets are the first features.
     """
 
     classes: tuple[str, ...]
@@ -97,6 +97,13 @@ class Splits:
     files: int = 0
     features: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    unit: str = "files"
+
+    @property
+    def looked_at(self) -> str:
+        """How many of what were looked at, for a message."""
+        unit = self.unit.removesuffix("s") if self.files == 1 and self.unit != "series" else self.unit
+        return f"{self.files} {unit}"
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one of `SPLITS`."""

@@ -242,6 +242,7 @@ class _Division:
             found.files,
             found.columns.features,
             found.columns.targets,
+            "series",
         )
 
     def _left_out(self) -> tuple[str, ...]:

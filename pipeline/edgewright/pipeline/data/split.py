@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skipped, Splits
 from edgewright.pipeline.recipe_data import Data
+from edgewright.pipeline.recipe_paths import BUILTIN_PREFIX
 from edgewright.runtime.errors import DataError
 
 __all__ = [
@@ -96,6 +97,7 @@ def as_splits(
         found.source,
         (*found.notes, *notes),
         found.files,
+        unit=found.noun.many if found.source.startswith(BUILTIN_PREFIX) else found.noun.files,
     )
 
 
