@@ -1,5 +1,6 @@
 """Chooses the samples that go into the bundle, and how near a device has to come to torch on them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,13 +9,17 @@ from numpy.typing import NDArray
 
 from edgewright.exporters.decisions import decides, margins, score_gaps
 from edgewright.exporters.measure import Measured
-from edgewright.exporters.samples import Samples
-from edgewright.exporters.statistics import distance
+from edgewright.exporters.samples import Reference, Samples
+from edgewright.exporters.statistics import distance, stack
 from edgewright.exporters.verdict import GoldenAnswers
+from edgewright.runtime.bundle import Bundle
+from edgewright.runtime.errors import InputError
 from edgewright.runtime.manifest import Tolerance
+from edgewright.runtime.selftest import golden_outputs
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
+from edgewright.runtime.tasks.rows import run_samples
 
-__all__ = ["GOLDEN_SAMPLES", "choose_golden", "widened"]
+__all__ = ["GOLDEN_SAMPLES", "apart_from_origin", "choose_golden", "widened"]
 
 GOLDEN_SAMPLES = 8
 
@@ -73,6 +78,26 @@ def choose_golden(
             for name, outputs in found.items()
         },
     )
+
+
+def apart_from_origin(reference: Reference, bundle: Bundle) -> float:
+    """How far `reference` lies from the torch model that a bundle was made from, relative, on its golden samples.
+
+    Infinity where it cannot even read or answer them. Raises `BundleError` where the bundle is damaged.
+    """
+    kept, golden = golden_outputs(bundle), bundle.manifest.golden
+    if not golden.samples:
+        return 0.0
+    try:
+        encoded = [reference.encode(bundle.path(sample.file)) for sample in golden.samples]
+        found = stack([run_samples(reference.task, [sample], reference.run) for sample in encoded])
+    except InputError:
+        return math.inf
+    if any(name not in found or found[name].ndim != kept[name].ndim for name in kept):
+        return math.inf
+    if any(found[name].shape[2:] != kept[name].shape[2:] for name in kept):
+        return math.inf
+    return distance(kept, {name: found[name] for name in kept}).relative
 
 
 def _evenly(rows: NDArray[np.intp]) -> list[int]:

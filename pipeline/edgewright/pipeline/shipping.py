@@ -10,6 +10,7 @@ import onnxruntime
 import torch
 
 from edgewright.exporters.bundle import Candidate, check_target, write_bundle
+from edgewright.exporters.golden import apart_from_origin
 from edgewright.exporters.judge import judge
 from edgewright.exporters.ladder import climb
 from edgewright.exporters.onnx_graph import Graph, export_graph, load_graph
@@ -38,6 +39,9 @@ from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks.base import DeviceTask, Feeds
 
 __all__ = ["Outcome", "export_run", "ship", "verify_run"]
+
+_SAME_MODEL = 1e-2
+"""How far torch may lie from itself on another machine, relative."""
 
 _FORMAT = 6
 _MAKERS = ("onnx", "torch", "transformers", "edgewright")
@@ -154,15 +158,27 @@ def verify_run(
     """Climb the whole ladder of a bundle against the torch model of the run it came from.
 
     Raises:
-        BundleError: the bundle does not open, or has other labels than the run.
+        BundleError: the bundle does not open, or was made from another model than the run's.
     """
     opened = open_bundle(bundle)
     loaded = _load(_existing(run_dir), None)
+    task = loaded.recipe.task
+    if opened.manifest.task != task:
+        raise BundleError(
+            f"{bundle} is for {opened.manifest.task}, {run_dir} trained {task}: name the run that it was exported from"
+        )
     if sorted(opened.manifest.labels) != sorted(loaded.device_task.labels):
         raise BundleError(f"{bundle} has other labels than {run_dir}: name the run that it was exported from")
     if progress is not None:
         progress("climbing the ladder", 0, 0)
-    return climb(_reference(loaded), opened, _samples(loaded), _budget(loaded.recipe), provider)
+    reference = _reference(loaded)
+    apart = apart_from_origin(reference, opened)
+    if not apart <= _SAME_MODEL:
+        raise BundleError(
+            f"{bundle} was made from another model than that of {run_dir}, whose answers are {apart:.2g} from those it "
+            "keeps: name the run that it was exported from, or export it again"
+        )
+    return climb(reference, opened, _samples(loaded), _budget(loaded.recipe), provider)
 
 
 def _silent(what: str, done: int, total: int) -> None:

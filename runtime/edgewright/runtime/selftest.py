@@ -74,7 +74,7 @@ def selftest(
     if not golden.samples:
         raise BundleError(f"the bundle {opened.root} holds no golden samples: pack it again with some")
     chosen = [opened.manifest.variant(name) for name in variants or ()] or opened.manifest.variants
-    expected = _golden_outputs(opened)
+    expected = golden_outputs(opened)
     load_onnxruntime()  # without it no variant could say anything
     return tuple(_replay(opened, variant, expected, provider, threads) for variant in chosen)
 
@@ -97,7 +97,8 @@ def _relative(found: NDArray[Any] | None, expected: NDArray[Any]) -> float:
     return float(difference / scale)
 
 
-def _golden_outputs(bundle: Bundle) -> Feeds:
+def golden_outputs(bundle: Bundle) -> Feeds:
+    """What torch answered to the golden samples, by output: one row for each. Raises `BundleError`."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edgewright.runtime import open_bundle
 from tests.command import Call, Shipped, spoil_bundle
+from tests.runtime.recurrent_bundle import case, make_recurrent_bundle
 from tests.runtime.small_bundle import write_manifest
 
 VARIANTS = ["fp32", "fp16", "int8-dynamic", "int8-static"]
@@ -75,3 +76,17 @@ def test_against_what_is_not_its_run(cli: Call, shipped: Shipped, tmp_path: Path
     manifest = open_bundle(bundle).manifest
     write_manifest(bundle, dataclasses.replace(manifest, labels=("a", "b", "c", "d")))
     assert "has other labels" in cli("verify", bundle, "--against", shipped.run).error()
+
+
+def test_against_another_run_of_the_same_kind(cli: Call, shipped: Shipped, tmp_path: Path) -> None:
+    other = tmp_path / "other.run"
+    assert cli("fit", shipped.recipe, "--out", other, "--set", "training.seed=7").code == 0
+    message = cli("verify", shipped.bundle, "--against", other).error()
+    assert "was made from another model than that of" in message and str(other) in message
+    assert cli("verify", shipped.bundle, "--against", shipped.run).code == 0
+
+
+def test_against_a_run_of_another_task(cli: Call, shipped: Shipped, tmp_path: Path) -> None:
+    bundle = make_recurrent_bundle(tmp_path / "bundle", case("sequence-regression"))
+    message = cli("verify", bundle, "--against", shipped.run).error()
+    assert "is for sequence-regression" in message and "trained image-classification" in message
