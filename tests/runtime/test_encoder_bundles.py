@@ -13,7 +13,15 @@ from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.manifest import Manifest
 from edgewright.runtime.tasks import zero_shot_classification
 from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.rows import RowsTask, as_rows_task, chunks, most_tokens, run_samples
+from edgewright.runtime.tasks.rows import (
+    RowsTask,
+    as_rows_task,
+    chunks,
+    merge_rows,
+    most_tokens,
+    run_fixed,
+    run_samples,
+)
 from edgewright.runtime.text_inputs import TextPair
 from tests.runtime.encoder_bundle import CASES, case, make_encoder_bundle
 
@@ -76,6 +84,28 @@ def test_batches_hold_few_tokens_and_give_every_row_its_own(batch_size: int, lim
     assert longer == sorted(longer)
     if limit == 40:
         assert max(count * length for count, length in shapes) > 25 or batch_size == 1
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_short_ways_are_those_of_many(name: str) -> None:
+    """What `encode` and `run_samples` leave out for a single sample changes nothing."""
+    example = case(name)
+    task, run = example.device_task(), example.net.run
+    fixed = run_fixed(task, run)
+    for raw in example.raws:
+        sample, again = task.encode(raw), task.encode_all([raw, raw])[1]
+        assert list(sample) == list(again)
+        for key, array in sample.items():
+            assert np.array_equal(array, again[key]) and array.dtype == again[key].dtype, key
+        rows = [
+            {key: task.trim(key, value[0], len(row["input_ids"])) for key, value in found.items()}
+            for row, found in ((row, run(task.collate_rows([row]))) for row in task.rows(sample))
+        ]
+        merged = merge_rows(task, [sample], [rows], fixed)
+        short = run_samples(task, [sample], run, fixed=fixed)
+        assert list(short) == list(merged)
+        for key, value in merged.items():
+            assert short[key].shape == value.shape and np.allclose(short[key], value, atol=1e-6), key
 
 
 def test_only_a_processor_wants_small_batches() -> None:

@@ -93,11 +93,10 @@ def apart_from_origin(reference: Reference, bundle: Bundle) -> float:
         found = stack([run_samples(reference.task, [sample], reference.run) for sample in encoded])
     except InputError:
         return math.inf
-    if any(name not in found or found[name].ndim != kept[name].ndim for name in kept):
-        return math.inf
-    if any(found[name].shape[2:] != kept[name].shape[2:] for name in kept):
-        return math.inf
-    return distance(kept, {name: found[name] for name in kept}).relative
+    for name, value in kept.items():  # of which the second axis may be time
+        if name not in found or found[name].shape[2:] != value.shape[2:] or found[name].ndim != value.ndim:
+            return math.inf
+    return distance(kept, found).relative
 
 
 def _evenly(rows: NDArray[np.intp]) -> list[int]:

@@ -38,9 +38,6 @@ _Part = tuple[int, int]
 _PROBES = ("a", "the", "1", ".", "A", "中", "é", "x y")
 _NOWHERE = (-1, -1)
 
-_NONE = np.zeros((), np.int32)
-_NONE.setflags(write=False)
-
 
 @dataclass(frozen=True)
 class Tokens:
@@ -66,11 +63,6 @@ class _Template:
     @functools.cached_property
     def specials(self) -> int:
         return sum(map(len, self.ids))
-
-    @functools.cached_property
-    def typed(self) -> bool:
-        """Whether any type is not 0: of one text alone mostly none is."""
-        return any(self.text_types) or any(part.any() for part in self.types)
 
 
 class EncoderTokenizer:
@@ -147,7 +139,7 @@ class EncoderTokenizer:
             made["token_type_ids"] = np.array(encoding.type_ids, np.int64)
         made["lengths"] = np.array(total, np.int32)
         made["windows"] = np.array([total], np.int32)
-        made["lost"] = _NONE
+        made["lost"] = np.array(0, np.int32)
         return made
 
     def sample(self, parts: Sequence[Tokens], texts: Sequence[str]) -> _Feeds:
@@ -180,7 +172,7 @@ class EncoderTokenizer:
         if self._takes_mask:
             made["attention_mask"] = np.ones(total, np.int64)
         if self._takes_types:
-            made["token_type_ids"] = self._types(windows) if template.typed else np.zeros(total, np.int64)
+            made["token_type_ids"] = self._types(windows)
         made["lengths"] = np.array(total, np.int32)
         made["windows"] = np.array(pieces, np.int32)
         made["lost"] = np.array(lost, np.int32)

@@ -137,9 +137,7 @@ class Engine:
             InputError: An input cannot be answered; the message names it. Of a list, nothing is answered
             then.
         """
-        asked = self._known.get(None) if labels is None else None
-        if asked is None:
-            asked = self._asked(labels)
+        asked = self._asked(labels)
         task = asked.task
         paths = (Path,) if task.reads_text else (str, Path)
         if isinstance(raw, paths) and is_directory(raw):
@@ -261,9 +259,7 @@ class Engine:
 
     def _answer(self, asked: "_Asked", samples: Sequence[Feeds]) -> list[Any]:
         rows_task = asked.rows
-        if rows_task is not None and len(samples) == 1 and rows_task.alone(samples[0]):
-            return rows_task.decode(self._open().run(rows_task.collate_rows(samples)), samples)
-        if rows_task is None:
+        if rows_task is None or len(samples) == 1:
             return asked.task.decode(self._run(asked, samples), samples)
         parts = run_parts(rows_task, samples, self._open().run, self.batch_size, asked.fixed, self._limit)
         return [answer for some, outputs in parts for answer in rows_task.decode(outputs, some)]

@@ -65,8 +65,6 @@ def read_parts(raw: Any, names: Sequence[str], columns: Sequence[str] = ()) -> t
 
     Raises `InputError` for what cannot be read, and for a missing part.
     """
-    if type(raw) is str and len(names) == 1:  # what nearly all are, without a look at what else they might be
-        return (_text(raw, "the text"),)
     if isinstance(raw, Unreadable):
         raise InputError(raw.reason)
     if isinstance(raw, Path) and raw.suffix.lower() == ".json":
