@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks.encoder_subjects import short_and_long_texts
-from edgewright.pipeline.models.built import BuiltModel
-from edgewright.pipeline.models.encoders.architectures import ARCHITECTURES
-from edgewright.pipeline.models.encoders.build import build_encoder
-from edgewright.pipeline.models.encoders.checkpoint import open_checkpoint
-from edgewright.pipeline.models.encoders.small import save_small_checkpoint, spread_weights
-from edgewright.runtime.encoder_settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
-from edgewright.runtime.encoder_text import EncoderTokenizer
-from edgewright.runtime.structure import to_plain
+from benchmarks.small_encoders import save_small_checkpoint, spread_weights
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.models.text_encoders.architectures import ARCHITECTURES
+from edgewright.pipeline.models.text_encoders.build import build_encoder
+from edgewright.pipeline.models.text_encoders.checkpoint import open_checkpoint
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.running.windows import encode_all
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.rows import encode_all
-from edgewright.runtime.text_inputs import Question
+from edgewright.runtime.text.encoding import EncoderTokenizer
+from edgewright.runtime.text.reading import Question
+from edgewright.runtime.text.settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
 
 __all__ = [
     "BATCHES",

@@ -56,11 +56,11 @@ def measure(name: str, task: str, precisions: Sequence[str] = (), published: boo
     import torch
 
     from benchmarks.encoder_grid import BATCHES, grid, lengths_of, make_subject
-    from edgewright.exporters.onnx_graph import export_graph
-    from edgewright.exporters.precision import PRECISIONS
-    from edgewright.exporters.samples import torch_call
+    from edgewright.exporters.graph.export import export_graph
+    from edgewright.exporters.precision.registry import PRECISIONS
+    from edgewright.exporters.reference import torch_call
     from edgewright.runtime.errors import EdgewrightError
-    from edgewright.runtime.tasks.rows import run_samples
+    from edgewright.runtime.running.windows import run_samples
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     subject = make_subject(name, task, published)
@@ -111,10 +111,10 @@ def measure_precision(
 ) -> dict[str, Any]:
     """Make one precision of the graph `fp32` and compare it with what torch gave to `cells` and to all texts."""
     from benchmarks.encoder_grid import agreement, relative_error
-    from edgewright.exporters.precision import PRECISIONS, make_variant
+    from edgewright.exporters.precision.registry import PRECISIONS, make_variant
     from edgewright.runtime.errors import EdgewrightError
-    from edgewright.runtime.session import open_session
-    from edgewright.runtime.tasks.rows import run_samples
+    from edgewright.runtime.graphs.session import open_session
+    from edgewright.runtime.running.windows import run_samples
 
     calibration = [subject.device.collate([sample]) for sample in subject.calibration]
     try:
@@ -256,7 +256,7 @@ def main() -> int:
             print(json.dumps(measure(*word.split("/"))), flush=True)
         return 0
     from benchmarks.encoder_grid import SUBJECTS
-    from edgewright.exporters.precision import PRECISIONS
+    from edgewright.exporters.precision.registry import PRECISIONS
 
     rows = known_rows()
     if arguments.pattern:

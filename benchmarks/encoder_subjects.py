@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgewright.pipeline.data.builtin_texts import stdlib_docs
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.recipe import load_recipe
-from edgewright.pipeline.shipping import ship
+from edgewright.pipeline.data.text.builtin_texts import stdlib_docs
+from edgewright.pipeline.recipe.load import load_recipe
+from edgewright.pipeline.stages.export import ship
 
 __all__ = ["TorchSide", "minilm_bundle", "minilm_folder", "mixed_texts", "short_and_long_texts"]
 

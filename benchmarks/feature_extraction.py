@@ -9,17 +9,17 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks.common import Claim, print_claims
+from benchmarks.randomise import randomise
 from benchmarks.subjects import write_photos
-from edgewright.exporters.onnx_graph import export_graph
+from edgewright.exporters.graph.export import export_graph
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.models.build import build_model
-from edgewright.pipeline.models.built import BuiltModel
-from edgewright.pipeline.models.features import feature_module, head_module
-from edgewright.pipeline.models.randomise import randomise
-from edgewright.pipeline.recipe import recipe_from_plain
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.models.vision.build import build_model
+from edgewright.pipeline.models.vision.features import feature_module, head_module
+from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.tasks.image_classification import ImageClassification
 from edgewright.pipeline.training.fit import fit
-from edgewright.runtime.session import open_session
+from edgewright.runtime.graphs.session import open_session
 from edgewright.runtime.tasks.base import DeviceTask
 
 IMAGES, CLASSES, EPOCHS, BATCH = 2000, 5, 10, 32

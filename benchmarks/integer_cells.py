@@ -17,9 +17,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from edgewright.exporters.onnx_graph import load_graph, save_model
-from edgewright.exporters.recurrent_precision import recurrent_int8
-from edgewright.exporters.timing import measure_latency
+from edgewright.exporters.graph.export import load_graph, save_model
+from edgewright.exporters.judge.timing import measure_latency
+from edgewright.exporters.precision.recurrent import recurrent_int8
 
 FEATURES = 64
 STEPS = 100

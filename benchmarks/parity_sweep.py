@@ -47,11 +47,11 @@ def measure(name: str) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from edgewright.exporters.onnx_graph import export_graph
-    from edgewright.pipeline.models.build import build_model
-    from edgewright.pipeline.models.randomise import randomise
+    from benchmarks.randomise import randomise
+    from edgewright.exporters.graph.export import export_graph
+    from edgewright.pipeline.models.vision.build import build_model
     from edgewright.pipeline.tasks.image_classification import ImageClassification
-    from edgewright.runtime.session import open_session
+    from edgewright.runtime.graphs.session import open_session
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     labels = tuple(str(index) for index in range(10))

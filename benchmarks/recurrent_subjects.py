@@ -9,18 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgewright.exporters.bundle import Candidate, write_candidate
-from edgewright.exporters.onnx_graph import Graph, export_graph
-from edgewright.exporters.precision import make_step_variant, make_variant
-from edgewright.exporters.samples import Samples
+from edgewright.exporters.bundle.write import Candidate, write_candidate
+from edgewright.exporters.graph.export import Graph, export_graph
+from edgewright.exporters.precision.registry import make_step_variant, make_variant
+from edgewright.exporters.reference import Samples
 from edgewright.exporters.verdict import GoldenAnswers
-from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.recurrent.build import build_recurrent
 from edgewright.pipeline.models.recurrent.network import Network
-from edgewright.runtime.audio import AudioSettings
-from edgewright.runtime.manifest import Tolerance
-from edgewright.runtime.series import SeriesSettings
-from edgewright.runtime.structure import to_plain
+from edgewright.runtime.bundle.manifest import Tolerance
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.series.settings import SeriesSettings
+from edgewright.runtime.sound.mel import AudioSettings
 from edgewright.runtime.tasks import load_task
 
 __all__ = ["FEATURES", "PlainStep", "RecurrentSubject", "make_audio_subject", "make_sensor_subject"]

@@ -7,17 +7,17 @@ import numpy as np
 import torch
 from PIL import Image
 
-from edgewright.exporters.bundle import Candidate, write_candidate
-from edgewright.exporters.onnx_graph import export_graph
-from edgewright.exporters.precision import make_variant
-from edgewright.exporters.samples import Samples
+from benchmarks.randomise import randomise
+from edgewright.exporters.bundle.write import Candidate, write_candidate
+from edgewright.exporters.graph.export import export_graph
+from edgewright.exporters.precision.registry import make_variant
+from edgewright.exporters.reference import Samples
 from edgewright.exporters.verdict import GoldenAnswers
-from edgewright.pipeline.models.build import build_model
-from edgewright.pipeline.models.built import BuiltModel
-from edgewright.pipeline.models.randomise import randomise
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.tasks.image_classification import ImageClassification
-from edgewright.runtime.manifest import Tolerance
-from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.bundle.manifest import Tolerance
+from edgewright.runtime.contracts import Feeds
 
 __all__ = ["Subject", "make_subject", "photo_crops", "write_photos"]
 

@@ -15,7 +15,7 @@ import onnx
 from onnx import numpy_helper
 
 from edgewright.runtime import open_bundle
-from edgewright.runtime.files import sha256_of_file, write_json
+from edgewright.runtime.bundle.files import sha256_of_file, write_json
 from tests.runtime.small_bundle import write_manifest
 
 __all__ = [

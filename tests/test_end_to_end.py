@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from edgewright.pipeline.data.sources import restore_splits
-from edgewright.pipeline.fitting import run_recipe
+from edgewright.pipeline.stages.fit import run_recipe
 from edgewright.pipeline.training.results import load_trained
 from edgewright.runtime import Engine, open_bundle
 from tests.command import (

@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.parity_sweep import BATCHES, LIMIT, measure, photo_crops
-from edgewright.exporters.onnx_graph import export_graph, name_scopes
+from benchmarks.randomise import randomise
+from edgewright.exporters.graph.export import export_graph, name_scopes
 from edgewright.pipeline.data.samples import Sample
-from edgewright.pipeline.models.build import build_model
-from edgewright.pipeline.models.built import BuiltModel
-from edgewright.pipeline.models.randomise import randomise
+from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.registry import ModelEntry, list_models
+from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.tasks.image_classification import ImageClassification
 from edgewright.pipeline.training.sources import SampleSource
+from edgewright.runtime.bundle.files import canonical_json
+from edgewright.runtime.bundle.structure import parse_json
 from edgewright.runtime.errors import EdgewrightError
-from edgewright.runtime.files import canonical_json
-from edgewright.runtime.session import open_session
-from edgewright.runtime.structure import parse_json
+from edgewright.runtime.graphs.session import open_session
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask
 

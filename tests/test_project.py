@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from edgewright.pipeline.cli.main import COMMANDS, command_line
-from edgewright.pipeline.recipe import load_recipe
+from edgewright.pipeline.recipe.load import load_recipe
 from edgewright.runtime.tasks import TASKS
 
 ROOT = Path(__file__).parent.parent
@@ -140,7 +140,7 @@ def test_the_readme_is_finished() -> None:
 
 
 def test_the_parity_table_has_every_torchvision_model_and_all_hold() -> None:
-    from edgewright.pipeline.models.torchvision_models import model_names
+    from edgewright.pipeline.models.vision.torchvision_models import model_names
 
     lines = (ROOT / "benchmarks" / "parity.jsonl").read_text(encoding="utf-8").splitlines()
     rows = {row["model"]: row for row in map(json.loads, lines)}

@@ -6,12 +6,12 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from edgewright.pipeline.fitting import fit_run
-from edgewright.pipeline.recipe import load_recipe
+from edgewright.pipeline.recipe.load import load_recipe
+from edgewright.pipeline.stages.fit import fit_run
 from edgewright.pipeline.training.results import WEIGHTS, load_trained
 from edgewright.runtime import open_bundle
 from tests.command import Call
-from tests.exporters.test_judge import rescaled
+from tests.exporters.judge.test_judge import rescaled
 
 RECIPE = """\
 task: image-classification

@@ -27,10 +27,10 @@ import torch
 from numpy.typing import NDArray
 
 from edgewright.pipeline.cli.output import progress_bars, table
-from edgewright.pipeline.shipping import ship
+from edgewright.pipeline.stages.export import ship
 from edgewright.pipeline.training.results import load_trained
 from edgewright.runtime import Engine
-from edgewright.runtime.files import write_text
+from edgewright.runtime.bundle.files import write_text
 
 HERE = Path(__file__).parent
 RUNS = HERE.parent.parent / "runs" / "cartpole"

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from edgewright.pipeline.cli.output import progress_bars, table
-from edgewright.pipeline.fitting import fit_run
-from edgewright.pipeline.recipe import load_recipe
+from edgewright.pipeline.recipe.load import load_recipe
+from edgewright.pipeline.stages.fit import fit_run
 
 HERE = Path(__file__).parent
 RUNS = HERE.parent.parent / "runs" / "digits_transfer"

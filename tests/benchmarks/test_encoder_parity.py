@@ -10,9 +10,9 @@ import torch
 
 from benchmarks.encoder_grid import MINILM, SUBJECTS, Subject, agreement, grid, make_subject, relative_error
 from benchmarks.encoder_parity import FAIL, PASS, TABLE, known_rows, measure, status, table
-from edgewright.exporters.precision import PRECISIONS
-from edgewright.pipeline.models.encoders import build
-from edgewright.pipeline.models.encoders.architectures import ARCHITECTURES
+from edgewright.exporters.precision.registry import PRECISIONS
+from edgewright.pipeline.models.text_encoders import build
+from edgewright.pipeline.models.text_encoders.architectures import ARCHITECTURES
 
 TASKS = tuple(dict.fromkeys(task for _, task in SUBJECTS))
 EVERY_TASK = ("bert", "deberta-v2", "modernbert")

@@ -8,8 +8,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from edgewright.pipeline.recipe import Recipe, load_recipe, recipe_from_plain
-from edgewright.pipeline.recipe_tasks import TASK_RULES
+from edgewright.pipeline.catalog import TASK_RULES
+from edgewright.pipeline.recipe.load import load_recipe, recipe_from_plain
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import RecipeError
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from edgewright.exporters.bundle import Candidate
-from edgewright.exporters.judge import judge
-from edgewright.exporters.onnx_graph import export_graph
-from edgewright.exporters.precision import make_variant
-from edgewright.exporters.samples import Samples
+from edgewright.exporters.bundle.write import Candidate
+from edgewright.exporters.graph.export import export_graph
+from edgewright.exporters.judge.judge import judge
+from edgewright.exporters.precision.registry import make_variant
+from edgewright.exporters.reference import Samples
 from edgewright.exporters.verdict import Budget, Verdict
 from tests.exporters.trained import VARIANTS, Trained, candidate_of, digits, reference_of, train
 

@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from edgewright.exporters.onnx_graph import Graph, save_model
+from edgewright.exporters.graph.export import Graph, save_model
 
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 FEATURES = 6

@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgewright.exporters.bundle import Candidate
-from edgewright.exporters.onnx_graph import export_graph
-from edgewright.exporters.precision import make_step_variant, make_variant, step_file
-from edgewright.exporters.samples import Reference, Samples, torch_call
+from edgewright.exporters.bundle.write import Candidate
+from edgewright.exporters.graph.export import export_graph
+from edgewright.exporters.precision.registry import make_step_variant, make_variant, step_file
+from edgewright.exporters.reference import Reference, Samples, torch_call
 from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.pipeline.models.recurrent.network import Dimensions, Network
 from edgewright.pipeline.models.recurrent.step import step_form
-from edgewright.runtime.series import ForecastSettings, Series, SeriesSettings
-from edgewright.runtime.structure import to_plain
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.series.settings import ForecastSettings, Series, SeriesSettings
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask, Feeds
+from edgewright.runtime.tasks.base import DeviceTask
 from tests.runtime.recurrent_bundle import AUDIO, LABELS, TEXT, sound, tokenizer_json
 
 Metric = Callable[[Feeds, NDArray[Any]], float]

@@ -13,12 +13,12 @@ from sklearn.datasets import load_digits
 from torch import nn
 from torchvision.models import ResNet
 
-from edgewright.exporters.bundle import Candidate
-from edgewright.exporters.onnx_graph import Graph
-from edgewright.exporters.samples import Reference, Samples
-from edgewright.runtime.images import ImageSettings
-from edgewright.runtime.structure import to_plain
-from edgewright.runtime.tasks.base import Feeds
+from edgewright.exporters.bundle.write import Candidate
+from edgewright.exporters.graph.export import Graph
+from edgewright.exporters.reference import Reference, Samples
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.images.encoding import ImageSettings
 from edgewright.runtime.tasks.image_classification import ImageClassification
 
 SETTINGS = ImageSettings(32, (32, 32), "bilinear", (0.3, 0.3, 0.3), (0.35, 0.35, 0.35))

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
-from edgewright.runtime.encoder_settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
-from edgewright.runtime.manifest import Golden, GoldenSample, Manifest, TensorSpec, Tolerance, Variant
-from edgewright.runtime.structure import to_plain
+from edgewright.runtime.bundle.manifest import Golden, GoldenSample, Manifest, Tolerance, Variant
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.running.windows import run_samples
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask, Feeds
-from edgewright.runtime.tasks.rows import run_samples
-from edgewright.runtime.text_inputs import Question, TextPair, Words
+from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.text.reading import Question, TextPair, Words
+from edgewright.runtime.text.settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
 from tests.runtime.small_bundle import write_manifest
 
 __all__ = [

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from edgewright.runtime.audio import AudioSettings
-from edgewright.runtime.manifest import Golden, GoldenSample, Manifest, Tolerance, Variant
-from edgewright.runtime.series import ForecastSettings, Series, SeriesSettings
-from edgewright.runtime.structure import to_plain
+from edgewright.runtime.bundle.manifest import Golden, GoldenSample, Manifest, Tolerance, Variant
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.series.settings import ForecastSettings, Series, SeriesSettings
+from edgewright.runtime.sound.mel import AudioSettings
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask
-from edgewright.runtime.text import TextSettings
+from edgewright.runtime.text.decoding import TextSettings
 from tests.runtime.recurrent_graphs import Net
 from tests.runtime.small_bundle import write_manifest
 

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.runtime.manifest import StateSpec, Streaming, TensorSpec
+from edgewright.runtime.contracts import StateSpec, Streaming, TensorSpec
 
 FLOAT, INT32, INT64 = TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64
 _TYPES = {"float32": FLOAT, "int32": INT32, "int64": INT64}

@@ -16,20 +16,20 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from safetensors.numpy import save_file
 
-from edgewright.runtime.files import sha256_of_file
-from edgewright.runtime.images import ImageSettings
-from edgewright.runtime.manifest import (
+from edgewright.runtime.bundle.files import sha256_of_file
+from edgewright.runtime.bundle.manifest import (
     MANIFEST_NAME,
     FileEntry,
     Golden,
     GoldenSample,
     Manifest,
-    TensorSpec,
     Tolerance,
     Variant,
     manifest_to_json,
 )
-from edgewright.runtime.structure import to_plain
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import TensorSpec
+from edgewright.runtime.images.encoding import ImageSettings
 from edgewright.runtime.tasks.image_classification import ImageClassification
 
 LABELS = ("red", "green", "blue")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from edgewright.runtime import Engine, open_bundle
-from edgewright.runtime.checks import check_feeds
+from edgewright.runtime.contracts import TensorSpec
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.manifest import TensorSpec
+from edgewright.runtime.graphs.checks import check_feeds
 from tests.runtime.small_bundle import LABELS, colour_image, reference_logits
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 3, 16, 16)).astype(np.float32)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from edgewright.runtime.bundle import open_bundle
+from edgewright.runtime.bundle.manifest import Golden, Manifest, Tolerance
+from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.errors import BundleError, MachineError
-from edgewright.runtime.manifest import Golden, Manifest, Tolerance
 from edgewright.runtime.selftest import relative_difference, selftest
 from tests.runtime.small_bundle import colour_image, colour_weights, make_bundle, write_graph, write_manifest
 
@@ -90,7 +90,7 @@ def test_a_variant_that_cannot_run_here_is_a_row(bundle: Path) -> None:
 
 
 def test_a_provider_that_is_not_there_is_a_row(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgewright.runtime.session.nvidia_driver_present", lambda: False)
+    monkeypatch.setattr("edgewright.runtime.graphs.session.nvidia_driver_present", lambda: False)
     rows = selftest(bundle, provider="cuda")
     assert [row.passed for row in rows] == [False, False]
     assert all("CUDA was asked for" in row.reason for row in rows)

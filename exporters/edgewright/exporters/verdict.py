@@ -4,29 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edgewright.runtime.bundle.files import canonical_json
+from edgewright.runtime.bundle.manifest import Tolerance
+from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json, to_plain
 from edgewright.runtime.errors import ExportError
-from edgewright.runtime.files import canonical_json
-from edgewright.runtime.manifest import Tolerance
-from edgewright.runtime.structure import StructureError, from_plain, parse_json, to_plain
-
-__all__ = [
-    "FAIL",
-    "FP16_RELATIVE",
-    "FP32_DECISIONS",
-    "FP32_RELATIVE",
-    "PASS",
-    "REJECTED",
-    "ROUNDING",
-    "RUNGS",
-    "Budget",
-    "GoldenAnswers",
-    "Ladder",
-    "Rung",
-    "VariantRow",
-    "Verdict",
-    "verdict_from_json",
-    "verdict_to_json",
-]
 
 PASS = "PASS"
 FAIL = "FAIL"

@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from edgewright.runtime.bundle.files import explain_os_error, sha256_of_file, write_json
+from edgewright.runtime.bundle.manifest import MANIFEST_NAME
+from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import MachineError, RecipeError
-from edgewright.runtime.files import explain_os_error, sha256_of_file, write_json
-from edgewright.runtime.manifest import MANIFEST_NAME
-from edgewright.runtime.structure import StructureError, parse_json
-
-__all__ = ["RUN_FILES", "Progress", "finished_stage", "lock_run", "mark_stage", "read_run_json"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is (0 where that is not known)."""

@@ -7,21 +7,15 @@ Engine("bundle")("photo.jpg").label
 ```
 """
 
-from edgewright.runtime.bundle import Bundle, open_bundle
+from edgewright.runtime.bundle.opening import Bundle, open_bundle
 from edgewright.runtime.engine import Engine
-from edgewright.runtime.errors import (
-    BundleError,
-    EdgewrightError,
-    InputError,
-    MachineError,
-    ProviderError,
-)
+from edgewright.runtime.errors import BundleError, EdgewrightError, InputError, MachineError, ProviderError
 from edgewright.runtime.selftest import SelfTestRow, selftest
-from edgewright.runtime.series import Series
-from edgewright.runtime.stream import Stream
-from edgewright.runtime.stream_group import StreamGroup
-from edgewright.runtime.stream_state import StreamState
-from edgewright.runtime.text_inputs import Question, TextPair, Words
+from edgewright.runtime.series.settings import Series
+from edgewright.runtime.streams.group import StreamGroup
+from edgewright.runtime.streams.state import StreamState
+from edgewright.runtime.streams.stream import Stream
+from edgewright.runtime.text.reading import Question, TextPair, Words
 
 __all__ = [
     "Bundle",

@@ -9,18 +9,15 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.bundle import Bundle, open_bundle
-from edgewright.runtime.checks import check_feeds
+from edgewright.runtime.bundle.manifest import Manifest
+from edgewright.runtime.bundle.opening import Bundle, open_bundle
+from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
-from edgewright.runtime.manifest import Manifest, TensorSpec
-from edgewright.runtime.providers import PROVIDERS
-from edgewright.runtime.session import Session, open_session
-from edgewright.runtime.stream import StepModel, Stream
-from edgewright.runtime.stream_group import StreamGroup
-from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask, Feeds, StreamingTask
-from edgewright.runtime.tasks.inputs import is_directory
-from edgewright.runtime.tasks.rows import (
+from edgewright.runtime.graphs.checks import check_feeds
+from edgewright.runtime.graphs.providers import PROVIDERS
+from edgewright.runtime.graphs.session import Session, open_session
+from edgewright.runtime.inputs import is_directory
+from edgewright.runtime.running.windows import (
     as_rows_task,
     chunks,
     encode_all,
@@ -29,8 +26,10 @@ from edgewright.runtime.tasks.rows import (
     run_parts,
     run_samples,
 )
-
-__all__ = ["Engine"]
+from edgewright.runtime.streams.group import StreamGroup
+from edgewright.runtime.streams.stream import StepModel, Stream
+from edgewright.runtime.tasks import load_task
+from edgewright.runtime.tasks.base import DeviceTask, StreamingTask
 
 _SORTED = 16
 """Batches of inputs that are sorted by length together."""

@@ -14,19 +14,6 @@ EdgewrightError
 Each message is one line: what is wrong, where, and what to do about it.
 """
 
-__all__ = [
-    "BundleError",
-    "DataError",
-    "EdgewrightError",
-    "ExportError",
-    "InputError",
-    "MachineError",
-    "ModelError",
-    "ProviderError",
-    "RecipeError",
-    "TrainingError",
-]
-
 
 class EdgewrightError(Exception):
     """Something the user can act on; the command line prints it as one line and exits 1.

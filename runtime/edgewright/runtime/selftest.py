@@ -9,15 +9,14 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.bundle import Bundle, open_bundle
+from edgewright.runtime.bundle.manifest import Variant
+from edgewright.runtime.bundle.opening import Bundle, open_bundle
+from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import BundleError, EdgewrightError, InputError
-from edgewright.runtime.manifest import Variant
-from edgewright.runtime.providers import load_onnxruntime
-from edgewright.runtime.tasks.base import Feeds, StreamingTask
+from edgewright.runtime.graphs.providers import load_onnxruntime
+from edgewright.runtime.tasks.base import StreamingTask
 from edgewright.runtime.tasks.shapes import stack_padded
-
-__all__ = ["SelfTestRow", "relative_difference", "selftest"]
 
 # A step graph in whole numbers rounds each step anew: where the whole model may differ from torch by so much, the two
 # may lie on either side of it.

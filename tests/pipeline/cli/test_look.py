@@ -97,7 +97,7 @@ def test_doctor_as_json(cli: Call) -> None:
 
 
 def test_doctor_for_a_person(cli: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgewright.pipeline.doctor._reachable", lambda host: "pytorch" in host)
+    monkeypatch.setattr("edgewright.pipeline.stages.doctor._reachable", lambda host: "pytorch" in host)
     answer = cli("doctor")
     assert (answer.code, answer.err) == (0, "")
     assert "reachable     torchvision weights" in answer.out

@@ -107,7 +107,7 @@ def test_an_altered_bundle_answers_nothing(cli: Call, shipped: Shipped, tmp_path
 
 
 def test_cuda_without_a_gpu_is_an_error_and_no_fallback(cli: Call, shipped: Shipped) -> None:
-    from edgewright.runtime.probe import probe_providers
+    from edgewright.runtime.graphs.probe import probe_providers
 
     answer = cli("predict", shipped.bundle, golden(shipped)[0][0], "--provider", "cuda")
     if any("CUDA" in name and starts for name, starts, _ in probe_providers()):

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.pipeline.data.settings import fit_settings
-from edgewright.runtime.structure import to_plain
+from edgewright.pipeline.fitted.fitted import fit_settings
+from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.tasks import load_task
 from tests.command import Call
 from tests.pipeline.data.small_tables import every_sample, open_table, recipe, write_csv, write_jsonl

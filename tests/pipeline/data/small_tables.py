@@ -10,10 +10,11 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from edgewright.pipeline.catalog import TASK_RULES
 from edgewright.pipeline.data.samples import SPLITS, Sample, Splits
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.recipe import Recipe, recipe_from_plain
-from edgewright.pipeline.recipe_rules import TASK_RULES
+from edgewright.pipeline.recipe.load import recipe_from_plain
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError
 
 Columns = Mapping[str, Sequence[Any]]

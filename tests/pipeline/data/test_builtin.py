@@ -9,9 +9,10 @@ import pytest
 from edgewright.pipeline.data.builtin import BUILTIN_SETS
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.data.sources import open_data, restore_splits
-from edgewright.pipeline.recipe import Recipe, recipe_from_plain
+from edgewright.pipeline.recipe.load import recipe_from_plain
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, RecipeError
-from edgewright.runtime.images import load_image
+from edgewright.runtime.images.decoding import load_image
 
 
 def recipe(**data: Any) -> Recipe:

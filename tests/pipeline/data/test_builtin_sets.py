@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.pipeline.data.bio import bio_problem, sort_tags
+from edgewright.pipeline.catalog import TASK_RULES
 from edgewright.pipeline.data.builtin import builtin_names
-from edgewright.pipeline.data.builtin_entities import entities
-from edgewright.pipeline.data.builtin_questions import asked_questions
-from edgewright.pipeline.data.builtin_series import adding_problem
-from edgewright.pipeline.data.builtin_sounds import SOUND_CLASSES, tones
-from edgewright.pipeline.data.builtin_texts import FAMILIES, stdlib_docs
-from edgewright.pipeline.data.settings import fit_settings
+from edgewright.pipeline.data.series.builtin import adding_problem
+from edgewright.pipeline.data.sound.builtin import SOUND_CLASSES, tones
 from edgewright.pipeline.data.sources import open_data, restore_splits
-from edgewright.pipeline.recipe import TASK_RULES
+from edgewright.pipeline.data.text.bio import bio_problem, sort_tags
+from edgewright.pipeline.data.text.builtin_entities import entities
+from edgewright.pipeline.data.text.builtin_questions import asked_questions
+from edgewright.pipeline.data.text.builtin_texts import FAMILIES, stdlib_docs
+from edgewright.pipeline.fitted.fitted import fit_settings
+from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import RecipeError
-from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks import TASKS, load_task
 from tests.pipeline.data.small_tables import error_of, every_sample, open_table, recipe
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from edgewright.pipeline.data.free_split import divide_freely
-from edgewright.pipeline.data.questions import QUESTIONS
 from edgewright.pipeline.data.samples import SPLITS, Answers, Found, Sample, Splits
-from edgewright.pipeline.data.text_content import content_of_raw, content_with
-from edgewright.pipeline.data.texts import TEXTS
-from edgewright.pipeline.recipe import Data
+from edgewright.pipeline.data.text.content import content_of_raw, content_with
+from edgewright.pipeline.data.text.labelled import TEXTS
+from edgewright.pipeline.data.text.questions import QUESTIONS
+from edgewright.pipeline.recipe.data import Data
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.text_inputs import Question, TextPair, Words
+from edgewright.runtime.text.reading import Question, TextPair, Words
 
 CLASSES = ("a", "b", "c")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgewright.pipeline.data.samples import SPLITS, Found, Sample, Splits
 from edgewright.pipeline.data.split import allot, divide
-from edgewright.pipeline.recipe import Data
+from edgewright.pipeline.recipe.data import Data
 from edgewright.runtime.errors import DataError
 
 Row = tuple[str, int, str]  # id, target, content

@@ -3,9 +3,9 @@
 import pytest
 from torch import nn
 
-from edgewright.pipeline.models.build import build_model
-from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.models.layers import LayerRow, layer_rows, resolve_unfreeze
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.models.vision.build import build_model
 from edgewright.runtime.errors import RecipeError
 
 

@@ -9,9 +9,9 @@ import torch
 import torchvision
 from torch import Tensor
 
-from edgewright.pipeline.models import timm_models
-from edgewright.pipeline.models.build import build_model, rebuild
-from edgewright.pipeline.models.randomise import random_images
+from benchmarks.randomise import random_images
+from edgewright.pipeline.models.vision import timm_models
+from edgewright.pipeline.models.vision.build import build_model, rebuild
 from edgewright.runtime.errors import ModelError
 
 

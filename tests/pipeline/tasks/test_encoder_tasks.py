@@ -18,11 +18,11 @@ from edgewright.pipeline.tasks.sentence_embedding import SentenceEmbedding, cont
 from edgewright.pipeline.tasks.text_classification import TextClassification, text_classification
 from edgewright.pipeline.tasks.token_classification import UNKNOWN, TokenClassification
 from edgewright.pipeline.tasks.zero_shot_classification import ZeroShotClassification
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import DataError, RecipeError, TrainingError
-from edgewright.runtime.structure import to_plain
-from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.rows import run_samples
-from edgewright.runtime.text_inputs import Question, Words
+from edgewright.runtime.running.windows import run_samples
+from edgewright.runtime.text.reading import Question, Words
 from tests.runtime.encoder_bundle import CASES, case
 
 TASKS: dict[str, Any] = {

@@ -10,7 +10,8 @@ from edgewright.pipeline.tasks.classification import balanced_weights
 from edgewright.pipeline.tasks.image_classification import ImageClassification
 from edgewright.pipeline.tasks.registry import TRAINING_TASKS, make_training_task
 from edgewright.runtime.errors import RecipeError
-from edgewright.runtime.images import ImageSettings, encode_image, load_image
+from edgewright.runtime.images.decoding import load_image
+from edgewright.runtime.images.encoding import ImageSettings, encode_image
 from edgewright.runtime.tasks import TASKS
 
 CLASSES = ("cat", "dog", "owl")

@@ -9,16 +9,16 @@ import torch
 from numpy.typing import NDArray
 from sklearn import metrics as reference
 
+from edgewright.pipeline.catalog import TASK_METRICS
 from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks.forecasting import Forecasting, seasonal_naive, seasonal_scale
-from edgewright.pipeline.tasks.metric_names import TASK_METRICS
 from edgewright.pipeline.tasks.number_scores import errors_of, mean_over_targets
 from edgewright.pipeline.tasks.numbers import LOSSES
 from edgewright.pipeline.tasks.registry import TRAINING_TASKS, make_training_task
 from edgewright.pipeline.tasks.sequence_regression import SequenceRegression
+from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import DataError, RecipeError
-from edgewright.runtime.series import ForecastSettings, Series, SeriesSettings
-from edgewright.runtime.structure import to_plain
+from edgewright.runtime.series.settings import ForecastSettings, Series, SeriesSettings
 
 MEAN, STD = (100.0, -5.0), (20.0, 0.5)
 REGRESSION = SeriesSettings(("a", "b", "c"), (0.0,) * 3, (1.0,) * 3, ("x", "y"), MEAN, STD)

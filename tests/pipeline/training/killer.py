@@ -21,16 +21,11 @@ from typing import Any
 import torch
 
 from edgewright.pipeline.data.samples import Splits
-from edgewright.pipeline.models.built import BuiltModel
-from edgewright.pipeline.recipe import Recipe
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.training import feature_cache, gradients
 from edgewright.pipeline.training.fit import fit
-from tests.pipeline.training.small_encoders import (
-    cut_as_tiny,
-    encoder_recipe,
-    encoder_splits,
-    tiny_encoder,
-)
+from tests.pipeline.training.small_encoders import cut_as_tiny, encoder_recipe, encoder_splits, tiny_encoder
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
 from tests.pipeline.training.small_sequences import sequence_model, sequence_recipe, sequence_splits
 

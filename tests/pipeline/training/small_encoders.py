@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgewright.pipeline.data.samples import Answers, Sample, Splits
-from edgewright.pipeline.models.built import Block, BuiltModel
-from edgewright.pipeline.recipe import Recipe, recipe_from_plain
+from edgewright.pipeline.models.model import Block, BuiltModel
+from edgewright.pipeline.recipe.load import recipe_from_plain
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.training import fit
-from edgewright.runtime.encoder_settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
-from edgewright.runtime.files import sha256_of_bytes
-from edgewright.runtime.text_inputs import Question, TextPair, Words
+from edgewright.runtime.bundle.files import sha256_of_bytes
+from edgewright.runtime.text.reading import Question, TextPair, Words
+from edgewright.runtime.text.settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
 from tests.runtime.encoder_bundle import INPUTS, WORDS, tokenizer_json
 
 __all__ = [

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from edgewright.pipeline.data.samples import Sample, Splits, content_of_array
-from edgewright.pipeline.models.built import Block, BuiltModel
-from edgewright.pipeline.recipe import Recipe, recipe_from_plain
-from edgewright.runtime.images import ImageSettings
+from edgewright.pipeline.models.model import Block, BuiltModel
+from edgewright.pipeline.recipe.load import recipe_from_plain
+from edgewright.pipeline.recipe.recipe import Recipe
+from edgewright.runtime.images.encoding import ImageSettings
 
 __all__ = ["CLASSES", "Net", "recipe", "small_model", "small_splits"]
 

@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from edgewright.pipeline.data.samples import Sample, Splits, content_of_array
-from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.recurrent.build import build_recurrent
 from edgewright.pipeline.models.recurrent.network import Network
-from edgewright.pipeline.recipe import Recipe, recipe_from_plain
-from edgewright.runtime.series import ForecastSettings, Series, SeriesSettings
+from edgewright.pipeline.recipe.load import recipe_from_plain
+from edgewright.pipeline.recipe.recipe import Recipe
+from edgewright.runtime.series.settings import ForecastSettings, Series, SeriesSettings
 
 __all__ = ["CLASSES", "TASKS", "sequence_model", "sequence_recipe", "sequence_splits"]
 

@@ -10,27 +10,21 @@ import pytest
 import torch
 from torch import nn
 
+from edgewright.pipeline.catalog import TASK_METRICS, metrics_of
 from edgewright.pipeline.data.samples import Sample, Splits
-from edgewright.pipeline.models.built import BuiltModel
-from edgewright.pipeline.tasks.metric_names import TASK_METRICS, metrics_of
+from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.training import fit as fitting
 from edgewright.pipeline.training.distributed import World
-from edgewright.pipeline.training.evaluation import evaluate
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import digest_tensors
 from edgewright.pipeline.training.phases import plan_phases
 from edgewright.pipeline.training.rows import RowSource
+from edgewright.pipeline.training.stepping import evaluate
 from edgewright.pipeline.training.task_options import task_of
+from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import InputError, RecipeError, TrainingError
-from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.rows import run_samples
-from tests.pipeline.training.small_encoders import (
-    KINDS,
-    encoder_recipe,
-    encoder_splits,
-    halves,
-    tiny_encoder,
-)
+from edgewright.runtime.running.windows import run_samples
+from tests.pipeline.training.small_encoders import KINDS, encoder_recipe, encoder_splits, halves, tiny_encoder
 
 ALL = {"mode": "fine-tuning", "unfreeze": "all", "rate_divisor": 1.0, "head_epochs": 0}
 LEARNT = {"one label": 0.85, "entities": 0.95, "answers": 0.9, "vectors": 0.9}

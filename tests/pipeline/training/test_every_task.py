@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.pipeline.data.settings import fit_settings
+from edgewright.pipeline.catalog import TASK_METRICS
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.models.build import build_for
-from edgewright.pipeline.recipe import recipe_from_plain
-from edgewright.pipeline.tasks.metric_names import TASK_METRICS
+from edgewright.pipeline.fitted.fitted import fit_settings
+from edgewright.pipeline.models.vision.build import build_for
+from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.tasks.registry import TRAINING_TASKS
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit

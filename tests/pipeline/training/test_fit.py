@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import digest_tensors, named_tensors
 from edgewright.runtime.errors import MachineError, TrainingError

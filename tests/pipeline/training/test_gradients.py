@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from edgewright.pipeline.models.build import build_model
-from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.recurrent.build import build_recurrent
 from edgewright.pipeline.models.recurrent.network import CELLS, Network
+from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.tasks.registry import make_training_task
 from edgewright.pipeline.training import gradients
 from edgewright.pipeline.training.gradients import GradientReport, gradient_curves, gradient_verdict
+from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import TrainingError
-from edgewright.runtime.series import SeriesSettings
-from edgewright.runtime.structure import to_plain
+from edgewright.runtime.series.settings import SeriesSettings
 from tests.pipeline.models.recurrent.sequences import batch, build
 
 LABELS = ("a", "b", "c")

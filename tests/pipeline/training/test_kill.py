@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from edgewright.pipeline.fitting import fit_run
-from edgewright.pipeline.recipe import load_recipe
+from edgewright.pipeline.recipe.load import load_recipe
+from edgewright.pipeline.stages.fit import fit_run
 from tests.pipeline.training.killer import SCENARIOS
 
 ROOT = Path(__file__).parents[3]

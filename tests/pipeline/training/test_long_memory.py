@@ -9,8 +9,8 @@ from edgewright.pipeline.models.recurrent.build import build_recurrent
 from edgewright.pipeline.models.recurrent.network import Network
 from edgewright.pipeline.tasks.registry import make_training_task
 from edgewright.pipeline.training.gradients import gradient_curves
-from edgewright.runtime.series import SeriesSettings
-from edgewright.runtime.structure import to_plain
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.series.settings import SeriesSettings
 
 STEPS, BATCH, CLIP = 200, 32, 1.0
 SETTINGS = SeriesSettings(

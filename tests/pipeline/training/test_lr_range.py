@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from edgewright.pipeline.models.built import BuiltModel
-from edgewright.pipeline.recipe import Recipe
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import named_tensors

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.models.build import build_model
-from edgewright.pipeline.recipe import Recipe, recipe_from_plain
+from edgewright.pipeline.models.vision.build import build_model
+from edgewright.pipeline.recipe.load import recipe_from_plain
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.results import load_trained
 from edgewright.runtime.errors import ModelError, TrainingError

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from edgewright.pipeline.data.samples import Splits
-from edgewright.pipeline.models.built import BuiltModel
-from edgewright.pipeline.models.features import feature_module
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.models.vision.features import feature_module
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import digest_tensors, named_tensors

@@ -10,14 +10,9 @@ from edgewright.pipeline.training import sources
 from edgewright.pipeline.training.sources import ArraySource, SampleSource, StepSource
 from edgewright.pipeline.training.task_options import task_of
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.series import Series
+from edgewright.runtime.series.settings import Series
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
-from tests.pipeline.training.small_sequences import (
-    COLUMNS,
-    sequence_model,
-    sequence_recipe,
-    sequence_splits,
-)
+from tests.pipeline.training.small_sequences import COLUMNS, sequence_model, sequence_recipe, sequence_splits
 
 
 def parts(name: str) -> tuple[Any, Any, tuple[str, ...]]:

@@ -18,12 +18,7 @@ import torch
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import digest_tensors
 from edgewright.pipeline.training.results import Trained
-from tests.pipeline.training.small_encoders import (
-    cut_as_tiny,
-    encoder_recipe,
-    encoder_splits,
-    tiny_encoder,
-)
+from tests.pipeline.training.small_encoders import cut_as_tiny, encoder_recipe, encoder_splits, tiny_encoder
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
 from tests.pipeline.training.small_sequences import sequence_model, sequence_recipe, sequence_splits
 

@@ -48,7 +48,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure BUNDLE here: p50/p95 latency, throughput, memory, provider, ratio to torch when a run is given."""
-    from edgewright.pipeline.bench import bench_bundle
+    from edgewright.pipeline.stages.bench import bench_bundle
 
     rows = bench_bundle(
         bundle,

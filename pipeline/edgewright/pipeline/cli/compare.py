@@ -54,7 +54,7 @@ def command(
     A cell that fails is a row with its reason, and the exit status is then 1. Killed, the same command continues.
     """
     from edgewright.pipeline.cli.compare_text import comparison_report, comparison_text
-    from edgewright.pipeline.compare import compare
+    from edgewright.pipeline.stages.compare import compare
 
     with progress_bars() as progress:
         found = compare(recipe, vary, out, seeds, overrides, provider, export, restart, progress)

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.pipeline.cli.output import table
-from edgewright.pipeline.compare import COMPARISON, Comparison, Row
-from edgewright.pipeline.compare_statistics import cannot_tell_apart
-from edgewright.runtime.structure import to_plain
-
-__all__ = ["best_row", "comparison_report", "comparison_text"]
+from edgewright.pipeline.stages.compare import COMPARISON, Comparison, Row
+from edgewright.pipeline.stages.compare_grid import cannot_tell_apart
+from edgewright.runtime.bundle.structure import to_plain
 
 
 def best_row(found: Comparison) -> Row | None:

@@ -13,7 +13,7 @@ from edgewright.pipeline.cli.output import emit
 @json_option
 def command(hub: bool, as_json: bool) -> None:
     """Report versions, CPU features that matter, and the providers that really start."""
-    from edgewright.pipeline.doctor import examine, report_text
+    from edgewright.pipeline.stages.doctor import examine, report_text
 
     findings = examine(try_hub=hub)
     emit(findings, as_json, report_text(findings))

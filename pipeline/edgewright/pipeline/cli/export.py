@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Export RUN in several precisions, judge each against torch, and bundle those that pass."""
     from edgewright.pipeline.cli.verdict_text import conclude
-    from edgewright.pipeline.shipping import export_run
+    from edgewright.pipeline.stages.export import export_run
 
     wanted = None if variants is None else tuple(name.strip() for name in variants.split(",") if name.strip())
     with progress_bars() as progress:

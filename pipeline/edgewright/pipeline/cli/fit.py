@@ -17,8 +17,8 @@ from edgewright.pipeline.cli.output import emit, progress_bars
 def command(recipe: Path, out: Path, overrides: tuple[str, ...], restart: bool, as_json: bool) -> None:
     """Train the model of RECIPE on its data. Killed, the same command continues to the same weights."""
     from edgewright.pipeline.cli.fit_text import fit_summary, trained_report
-    from edgewright.pipeline.fitting import fit_run, leads_processes
-    from edgewright.pipeline.recipe import load_recipe
+    from edgewright.pipeline.recipe.load import load_recipe
+    from edgewright.pipeline.stages.fit import fit_run, leads_processes
 
     with progress_bars() as progress:
         trained = fit_run(load_recipe(recipe, overrides), out, restart=restart, progress=progress)

@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.pipeline.cli.output import table
-from edgewright.pipeline.gradient_curves import GRADIENTS
+from edgewright.pipeline.training.gradient_curves import GRADIENTS
 from edgewright.pipeline.training.results import Trained
-
-__all__ = ["fit_summary", "trained_report"]
 
 
 def trained_report(trained: Trained) -> dict[str, Any]:

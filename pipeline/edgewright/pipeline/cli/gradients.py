@@ -18,7 +18,7 @@ def command(run: Path, every: bool, as_json: bool) -> None:
     RUN is a folder that `edgewright fit` wrote for a recurrent model.
     """
     from edgewright.pipeline.cli.gradients_text import gradients_text
-    from edgewright.pipeline.gradient_curves import read_gradients
+    from edgewright.pipeline.training.gradient_curves import read_gradients
 
     measured = read_gradients(run)
     emit({"epochs": measured}, as_json, gradients_text(measured, every))

@@ -3,9 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from edgewright.pipeline.gradient_curves import EpochGradients, LayerCurve
-
-__all__ = ["gradients_text"]
+from edgewright.pipeline.training.gradient_curves import EpochGradients, LayerCurve
 
 _ROWS = 16
 _WIDTH = 48

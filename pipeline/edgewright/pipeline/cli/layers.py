@@ -17,7 +17,7 @@ from edgewright.pipeline.cli.output import emit, table
 @json_option
 def command(model: str, unfreeze: str | None, as_json: bool) -> None:
     """Show every layer of MODEL (a name, or a run): parameters, frozen or trainable, BatchNorm mode."""
-    from edgewright.pipeline.inspection import layers_of
+    from edgewright.pipeline.stages.inspect import layers_of
 
     layers = layers_of(model, unfreeze)
     text = table(

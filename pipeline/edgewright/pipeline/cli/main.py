@@ -11,10 +11,8 @@ from typing import Any
 
 import click
 
+from edgewright.runtime.bundle.files import explain_os_error
 from edgewright.runtime.errors import EdgewrightError, MachineError
-from edgewright.runtime.files import explain_os_error
-
-__all__ = ["COMMANDS", "command_line", "main"]
 
 COMMANDS: Mapping[str, str] = {
     "ship": "Fit, export, judge and bundle: the whole way, resumable.",

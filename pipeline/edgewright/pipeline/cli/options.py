@@ -6,18 +6,6 @@ from typing import Any
 
 import click
 
-__all__ = [
-    "bundle_argument",
-    "json_option",
-    "out_option",
-    "provider_option",
-    "restart_option",
-    "run_argument",
-    "set_option",
-    "threads_option",
-    "variant_option",
-]
-
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 json_option: Decorator = click.option(

@@ -8,10 +8,8 @@ from typing import Any
 import click
 
 from edgewright.pipeline.run_dir import Progress
-from edgewright.runtime.files import canonical_json
-from edgewright.runtime.structure import to_plain
-
-__all__ = ["emit", "message", "progress_bars", "table"]
+from edgewright.runtime.bundle.files import canonical_json
+from edgewright.runtime.bundle.structure import to_plain
 
 
 def message(text: str) -> None:

@@ -9,11 +9,9 @@ import click
 
 from edgewright.pipeline.cli.output import message
 from edgewright.runtime import Engine
+from edgewright.runtime.bundle.files import canonical_json
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.files import canonical_json
 from edgewright.runtime.tasks.base import DeviceTask, StreamingTask
-
-__all__ = ["expand_inputs", "label_names", "predict_inputs", "stream_inputs"]
 
 
 def expand_inputs(task: DeviceTask, words: Sequence[str]) -> list[tuple[str, Any]]:

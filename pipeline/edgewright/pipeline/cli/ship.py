@@ -43,7 +43,7 @@ def command(
     Interrupt it or kill it whenever you like: the same command continues where it was.
     """
     from edgewright.pipeline.cli.verdict_text import conclude
-    from edgewright.pipeline.shipping import ship
+    from edgewright.pipeline.stages.export import ship
 
     if run_dir is None:
         named = out.resolve() if out.name == ".." else out

@@ -7,8 +7,6 @@ from typing import Any
 from edgewright.pipeline.run_dir import read_run_json
 from edgewright.pipeline.training.results import MARKER, METRICS
 
-__all__ = ["baseline_of", "training_lines"]
-
 
 def baseline_of(run_dir: Path) -> dict[str, float] | None:
     """`mae` of a forecasting run on its evaluation split, `baseline_mae` of repeating the last season, and `skill`.

@@ -9,9 +9,7 @@ import click
 from edgewright.exporters.verdict import VariantRow, Verdict
 from edgewright.pipeline.cli.output import emit, message, table
 from edgewright.pipeline.cli.training_text import baseline_of, training_lines
-from edgewright.pipeline.shipping import Outcome
-
-__all__ = ["conclude", "verdict_table"]
+from edgewright.pipeline.stages.export import Outcome
 
 
 def conclude(outcome: Outcome, run_dir: Path, as_json: bool) -> None:

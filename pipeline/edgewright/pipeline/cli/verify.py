@@ -34,7 +34,7 @@ def command(bundle: Path, against: Path | None, provider: str, as_json: bool) ->
         )
         passed = all(row.passed for row in rows)
     else:
-        from edgewright.pipeline.shipping import verify_run
+        from edgewright.pipeline.stages.export import verify_run
 
         with progress_bars() as progress:
             ladder = verify_run(bundle, against, provider=provider, progress=progress)

@@ -9,8 +9,6 @@ from edgewright.runtime.selftest import SelfTestRow
 if TYPE_CHECKING:  # a device has no exporters' dependencies
     from edgewright.exporters.verdict import Ladder
 
-__all__ = ["ladder_text", "selftest_text"]
-
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)

@@ -7,25 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.pipeline.data.audio_files import SOUNDS
-from edgewright.pipeline.data.builtin_entities import ENTITY_SETS
-from edgewright.pipeline.data.builtin_questions import QUESTION_SETS
-from edgewright.pipeline.data.builtin_series import SERIES_SETS, find_series_set
-from edgewright.pipeline.data.builtin_sounds import SOUND_SETS
-from edgewright.pipeline.data.builtin_texts import TEXT_SETS
-from edgewright.pipeline.data.head_labels import foreign_label, kept_labels
-from edgewright.pipeline.data.questions import AskedQuestion, found_questions
+from edgewright.pipeline.catalog import TASK_RULES
 from edgewright.pipeline.data.samples import Found, Noun, Sample, Splits, content_of_array
-from edgewright.pipeline.data.series import split_recordings
-from edgewright.pipeline.data.tagged_texts import TaggedSentence, found_sentences
-from edgewright.pipeline.data.text_content import content_of_text
-from edgewright.pipeline.data.texts import TEXTS
-from edgewright.pipeline.recipe import Recipe
-from edgewright.pipeline.recipe_rules import TASK_RULES
-from edgewright.pipeline.recipe_text import did_you_mean
+from edgewright.pipeline.data.series.builtin import SERIES_SETS, find_series_set
+from edgewright.pipeline.data.series.open import split_recordings
+from edgewright.pipeline.data.sound.builtin import SOUND_SETS
+from edgewright.pipeline.data.sound.files import SOUNDS
+from edgewright.pipeline.data.text.builtin_entities import ENTITY_SETS
+from edgewright.pipeline.data.text.builtin_questions import QUESTION_SETS
+from edgewright.pipeline.data.text.builtin_texts import TEXT_SETS
+from edgewright.pipeline.data.text.content import content_of_text
+from edgewright.pipeline.data.text.head_labels import foreign_label, kept_labels
+from edgewright.pipeline.data.text.labelled import TEXTS
+from edgewright.pipeline.data.text.questions import AskedQuestion, found_questions
+from edgewright.pipeline.data.text.tagged import TaggedSentence, found_sentences
+from edgewright.pipeline.hints import did_you_mean
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, RecipeError
-
-__all__ = ["BUILTIN_SETS", "BuiltinSet", "builtin_names", "open_builtin", "open_builtin_series"]
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,9 @@ from edgewright.pipeline.data.split import (
     ordered,
     without_conflicts,
 )
-from edgewright.pipeline.data.text_content import content_of_raw, content_of_text
-from edgewright.pipeline.recipe_data import Data
+from edgewright.pipeline.data.text.content import content_of_raw, content_of_text
+from edgewright.pipeline.recipe.data import Data
 from edgewright.runtime.errors import DataError
-
-__all__ = ["divide_freely"]
 
 
 def divide_freely(found: Found, data: Data, seed: int) -> Splits:

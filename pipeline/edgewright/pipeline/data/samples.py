@@ -8,19 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.files import sha256_of_bytes
-
-__all__ = [
-    "SPLITS",
-    "Answers",
-    "Found",
-    "Noun",
-    "Sample",
-    "Skipped",
-    "Splits",
-    "content_of",
-    "content_of_array",
-]
+from edgewright.runtime.bundle.files import sha256_of_bytes
 
 SPLITS = ("train", "validation", "calibration", "evaluation")
 

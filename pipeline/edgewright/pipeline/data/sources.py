@@ -5,23 +5,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgewright.pipeline.data.audio_files import SOUNDS, audio_kind
+from edgewright.pipeline.catalog import BUILTIN_PREFIX
 from edgewright.pipeline.data.builtin import open_builtin, open_builtin_series
-from edgewright.pipeline.data.folder import open_folder
+from edgewright.pipeline.data.files.folder import open_folder
+from edgewright.pipeline.data.files.scan import Progress
 from edgewright.pipeline.data.free_split import divide_freely
-from edgewright.pipeline.data.questions import open_questions
 from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skipped, Splits
-from edgewright.pipeline.data.scan import Progress
-from edgewright.pipeline.data.series import open_series
+from edgewright.pipeline.data.series.open import open_series
+from edgewright.pipeline.data.sound.files import SOUNDS, audio_kind
 from edgewright.pipeline.data.split import divide
-from edgewright.pipeline.data.tagged_texts import open_tagged_texts
-from edgewright.pipeline.data.texts import open_texts
-from edgewright.pipeline.recipe import BUILTIN_PREFIX, Recipe
+from edgewright.pipeline.data.text.labelled import open_texts
+from edgewright.pipeline.data.text.questions import open_questions
+from edgewright.pipeline.data.text.tagged import open_tagged_texts
+from edgewright.pipeline.recipe.recipe import Recipe
+from edgewright.runtime.bundle.files import sha256_of_file
+from edgewright.runtime.bundle.structure import StructureError, from_plain
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.files import sha256_of_file
-from edgewright.runtime.structure import StructureError, from_plain
-
-__all__ = ["open_data", "restore_splits"]
 
 _FILES: Mapping[str, Noun] = {"image-classification": Noun(), "audio-classification": SOUNDS}
 """The tasks whose raw inputs are files, found again by their paths, and what these are called."""

@@ -8,23 +8,10 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from edgewright.pipeline.catalog import BUILTIN_PREFIX
 from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skipped, Splits
-from edgewright.pipeline.recipe_data import Data
-from edgewright.pipeline.recipe_paths import BUILTIN_PREFIX
+from edgewright.pipeline.recipe.data import Data
 from edgewright.runtime.errors import DataError
-
-__all__ = [
-    "allot",
-    "as_splits",
-    "check_calibration",
-    "check_share",
-    "divide",
-    "first_of_each",
-    "label_of",
-    "note_of",
-    "ordered",
-    "without_conflicts",
-]
 
 
 def allot(counts: Sequence[int], total: int) -> list[int]:

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.model import BuiltModel
 from edgewright.runtime.errors import RecipeError
-
-__all__ = ["LayerRow", "layer_rows", "resolve_unfreeze"]
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,9 @@ from dataclasses import dataclass
 
 import torch
 
-from edgewright.pipeline.models.encoders.architectures import ARCHITECTURES
 from edgewright.pipeline.models.recurrent.network import CELLS
+from edgewright.pipeline.models.text_encoders.architectures import ARCHITECTURES
 from edgewright.runtime.errors import ModelError, RecipeError
-
-__all__ = ["ModelEntry", "find_model", "list_models"]
 
 ENCODER = "encoder"
 """What an entry of an encoder names as its library."""
@@ -50,7 +48,7 @@ def list_models(pattern: str | None = None) -> list[ModelEntry]:
     Without a pattern: the recurrent cells, the architectures of encoders, and the models of torchvision. A pattern is
     a part of a name or a glob; it searches timm too, and may begin with `timm:`.
     """
-    from edgewright.pipeline.models import timm_models, torchvision_models
+    from edgewright.pipeline.models.vision import timm_models, torchvision_models
 
     names = torchvision_models.model_names()
     if pattern is None:
@@ -74,7 +72,7 @@ def find_model(name: str) -> ModelEntry:
     """The model of exactly this name. Raises `RecipeError` with near matches."""
     if name in CELLS:
         return _recurrent_entry(name)
-    from edgewright.pipeline.models import timm_models, torchvision_models
+    from edgewright.pipeline.models.vision import timm_models, torchvision_models
 
     if name in torchvision_models.model_names():
         return _torchvision_entry(name)
@@ -103,7 +101,7 @@ def find_model(name: str) -> ModelEntry:
 
 
 def _near(name: str) -> list[str]:
-    from edgewright.pipeline.models import timm_models, torchvision_models
+    from edgewright.pipeline.models.vision import timm_models, torchvision_models
 
     def plain(text: str) -> str:
         return "".join(letter for letter in text.lower() if letter.isalnum())
@@ -140,7 +138,7 @@ def _encoder_entry(name: str) -> ModelEntry:
 
 
 def _torchvision_entry(name: str) -> ModelEntry:
-    from edgewright.pipeline.models import torchvision_models
+    from edgewright.pipeline.models.vision import torchvision_models
 
     return ModelEntry(
         name=name,
@@ -154,7 +152,7 @@ def _torchvision_entry(name: str) -> ModelEntry:
 
 def _timm_entry(name: str, count: bool) -> ModelEntry:
     """Raises `ModelError` for a model whose input devices cannot prepare."""
-    from edgewright.pipeline.models import timm_models
+    from edgewright.pipeline.models.vision import timm_models
 
     size = timm_models.default_size(name)
     timm_models.settings(name, size)
@@ -169,7 +167,7 @@ def _timm_entry(name: str, count: bool) -> ModelEntry:
 
 
 def _count(name: str) -> int | None:
-    from edgewright.pipeline.models import timm_models
+    from edgewright.pipeline.models.vision import timm_models
 
     try:
         with torch.device("meta"):

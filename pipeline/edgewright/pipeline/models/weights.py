@@ -8,10 +8,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import ModelError
-from edgewright.runtime.structure import StructureError, parse_json
-
-__all__ = ["load_state", "read_weights_file", "read_weights_record"]
 
 _PICKLES = {".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle"}
 

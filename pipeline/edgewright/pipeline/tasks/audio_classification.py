@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from edgewright.pipeline.tasks.classification import SequenceLabels
 
-__all__ = ["AudioClassification"]
-
 
 @dataclass(frozen=True)
 class AudioClassification(SequenceLabels):

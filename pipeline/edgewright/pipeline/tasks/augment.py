@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["STRENGTHS", "Strength", "augment_image"]
-
 
 @dataclass(frozen=True)
 class Strength:

@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgewright.exporters.samples import Summed
+from edgewright.exporters.reference import Summed
 from edgewright.pipeline.data.samples import Sample
-from edgewright.runtime.tasks.base import DeviceTask, Feeds
-
-__all__ = ["Metric", "PerSample", "RowsTraining", "Summed", "TrainingTask"]
+from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.tasks.base import DeviceTask
 
 Metric = Callable[[Feeds, NDArray[Any]], float]
 """Outputs by name and targets to one figure; greater is better."""

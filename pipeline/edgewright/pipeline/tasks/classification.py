@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgewright.exporters.reference import Summed
 from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks import scores
-from edgewright.pipeline.tasks.base import Metric, PerSample, Summed
+from edgewright.pipeline.tasks.base import Metric, PerSample
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import RecipeError
-from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask, Feeds
-
-__all__ = ["METRICS", "Classification", "SequenceLabels", "balanced_weights"]
+from edgewright.runtime.tasks.base import DeviceTask
 
 METRICS = {"accuracy": scores.accuracy, "macro-f1": scores.macro_f1, "auroc": scores.auroc}
 

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgewright.exporters.reference import Summed
 from edgewright.pipeline.data.samples import Sample
-from edgewright.pipeline.tasks.base import Metric, PerSample, Summed
-from edgewright.runtime.encoder_settings import EncoderTextSettings, encoder_settings
+from edgewright.pipeline.tasks.base import Metric, PerSample
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import DataError, RecipeError
-from edgewright.runtime.structure import to_plain
+from edgewright.runtime.running.windows import RowsTask
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask, Feeds
-from edgewright.runtime.tasks.rows import RowsTask
-
-__all__ = ["LARGEST_MATRIX", "EncoderRows", "known_label", "mean_loss", "object_array"]
+from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.text.settings import EncoderTextSettings, encoder_settings
 
 LARGEST_MATRIX = 500
 """Classes of which the confusion is still written down: it has as many cells as this squared."""

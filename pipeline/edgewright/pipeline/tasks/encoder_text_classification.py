@@ -13,11 +13,10 @@ from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks import label_scores, scores
 from edgewright.pipeline.tasks.base import PerSample
 from edgewright.pipeline.tasks.encoder_rows import LARGEST_MATRIX, EncoderRows
+from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.tasks.base import DeviceTask, Feeds
-from edgewright.runtime.tasks.label_answers import chosen_labels
-
-__all__ = ["OneLabel", "SeveralLabels"]
+from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.labels import chosen_labels
 
 
 @dataclass(frozen=True)

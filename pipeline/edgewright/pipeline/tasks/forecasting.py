@@ -12,9 +12,7 @@ from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks.number_scores import errors_of, mean_over_targets
 from edgewright.pipeline.tasks.numbers import Numbers
 from edgewright.runtime.errors import BundleError, DataError
-from edgewright.runtime.series import ForecastSettings
-
-__all__ = ["Forecasting", "seasonal_naive", "seasonal_scale"]
+from edgewright.runtime.series.settings import ForecastSettings
 
 _TRUTH, _NAIVE, _SCALE, _MEAN, _STD = range(5)
 

@@ -8,8 +8,6 @@ import numpy as np
 from edgewright.pipeline.tasks.augment import STRENGTHS, augment_image
 from edgewright.pipeline.tasks.classification import Classification
 
-__all__ = ["ImageClassification"]
-
 
 @dataclass(frozen=True)
 class ImageClassification(Classification):

@@ -5,8 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["f1_of", "macro_f1", "mean_auroc", "micro_f1"]
-
 
 def f1_of(hits: float, predicted: float, true: float) -> float:
     """The harmonic mean of precision and recall; 1 where there is nothing to find and nothing was found."""

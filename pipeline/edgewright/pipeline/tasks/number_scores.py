@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Errors", "errors_of", "mean_over_targets"]
-
 Numbers = NDArray[np.floating]
 
 

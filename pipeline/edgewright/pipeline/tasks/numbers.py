@@ -10,16 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgewright.exporters.reference import Summed
+from edgewright.pipeline.catalog import TASK_METRICS
 from edgewright.pipeline.data.samples import Sample
-from edgewright.pipeline.tasks.base import Metric, PerSample, Summed
-from edgewright.pipeline.tasks.metric_names import TASK_METRICS
+from edgewright.pipeline.tasks.base import Metric, PerSample
+from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import RecipeError
-from edgewright.runtime.series import SeriesSettings, series_settings
-from edgewright.runtime.structure import to_plain
+from edgewright.runtime.series.settings import SeriesSettings, series_settings
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask
-
-__all__ = ["LOSSES", "OUTPUT", "Numbers", "fit_steps"]
 
 OUTPUT = "prediction"
 LOSSES = ("mse", "mae", "huber")

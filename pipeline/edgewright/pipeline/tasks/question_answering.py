@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgewright.exporters.reference import Summed
 from edgewright.pipeline.data.samples import Answers, Sample
 from edgewright.pipeline.tasks import squad_scores
-from edgewright.pipeline.tasks.base import PerSample, Summed
+from edgewright.pipeline.tasks.base import PerSample
 from edgewright.pipeline.tasks.encoder_rows import EncoderRows, object_array
+from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.tasks.base import DeviceTask, Feeds
+from edgewright.runtime.tasks.base import DeviceTask
 from edgewright.runtime.tasks.question_answering import END, START
 from edgewright.runtime.tasks.question_answering import QuestionAnswering as Answerer
-
-__all__ = ["AskedText", "QuestionAnswering"]
 
 
 @dataclass(frozen=True, eq=False)

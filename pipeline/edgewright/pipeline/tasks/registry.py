@@ -8,8 +8,6 @@ from typing import Any, cast
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.runtime.errors import RecipeError
 
-__all__ = ["TRAINING_TASKS", "make_training_task"]
-
 TRAINING_TASKS: Mapping[str, str] = MappingProxyType(
     {
         "image-classification": "edgewright.pipeline.tasks.image_classification:ImageClassification",

@@ -5,8 +5,6 @@ seconds.
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["accuracy", "auroc", "confusion_matrix", "macro_f1", "softmax"]
-
 Logits = NDArray[np.floating]
 Targets = NDArray[np.integer]
 

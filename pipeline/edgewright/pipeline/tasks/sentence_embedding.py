@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from edgewright.pipeline.tasks.base import PerSample
 from edgewright.pipeline.tasks.encoder_rows import EncoderRows
-from edgewright.runtime.tasks.base import Feeds
+from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, neighbours
-
-__all__ = ["SentenceEmbedding", "contrastive_losses"]
 
 _TEMPERATURE = 0.1
 

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from edgewright.pipeline.tasks.classification import SequenceLabels
 
-__all__ = ["SequenceClassification"]
-
 
 @dataclass(frozen=True)
 class SequenceClassification(SequenceLabels):

@@ -13,8 +13,6 @@ from edgewright.pipeline.tasks.number_scores import errors_of, mean_over_targets
 from edgewright.pipeline.tasks.numbers import Numbers, fit_steps
 from edgewright.runtime.errors import DataError
 
-__all__ = ["SequenceRegression"]
-
 
 @dataclass(frozen=True)
 class SequenceRegression(Numbers):

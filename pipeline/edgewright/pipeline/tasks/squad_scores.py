@@ -8,8 +8,6 @@ import re
 import string
 from collections.abc import Sequence
 
-__all__ = ["exact_match", "f1", "normalised"]
-
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
 

@@ -6,8 +6,6 @@ from typing import Any
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.tasks.classification import SequenceLabels
 
-__all__ = ["TextClassification", "text_classification"]
-
 
 @dataclass(frozen=True)
 class TextClassification(SequenceLabels):

@@ -8,16 +8,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgewright.exporters.reference import Summed
 from edgewright.pipeline.data.samples import Sample
-from edgewright.pipeline.tasks.base import Summed
 from edgewright.pipeline.tasks.encoder_rows import EncoderRows, object_array
 from edgewright.pipeline.tasks.label_scores import f1_of
+from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.tasks.base import DeviceTask, Feeds
+from edgewright.runtime.tasks.base import DeviceTask
 from edgewright.runtime.tasks.token_classification import TokenClassification as Tagger
-from edgewright.runtime.words import spans_of, word_tokens
-
-__all__ = ["TaggedWords", "TokenClassification"]
+from edgewright.runtime.text.words import spans_of, word_tokens
 
 UNKNOWN = -100
 """The target of a token that answers nothing."""

@@ -12,13 +12,12 @@ from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks import label_scores, scores
 from edgewright.pipeline.tasks.base import PerSample
 from edgewright.pipeline.tasks.encoder_rows import LARGEST_MATRIX, EncoderRows, known_label, object_array
+from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import TrainingError
-from edgewright.runtime.tasks.base import DeviceTask, Feeds
-from edgewright.runtime.tasks.classification import LOGITS
+from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.labels import LOGITS
 from edgewright.runtime.tasks.sentence_embedding import EMBEDDING
 from edgewright.runtime.tasks.zero_shot_classification import ZeroShotClassification as Scorer
-
-__all__ = ["ScoredText", "ZeroShotClassification"]
 
 _LEAST = 1e-12
 """The probability that counts instead of none at all: a logarithm needs one."""

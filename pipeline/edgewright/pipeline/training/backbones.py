@@ -13,8 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from edgewright.pipeline.training.feature_cache import Extract
 from edgewright.runtime.errors import EdgewrightError, TrainingError
 
-__all__ = ["choose_engine", "make_extract"]
-
 _WORTH_EXPORTING = 4e12
 """Floating-point operations in the pass from which the export pays: it costs some 3 s and saves a quarter of
 the pass.
@@ -97,8 +95,8 @@ def make_extract(
 
 
 def _open_graph(backbone: nn.Module, shape: tuple[int, ...], folder: Path) -> Extract:
-    from edgewright.exporters.onnx_graph import export_graph
-    from edgewright.runtime.session import open_session
+    from edgewright.exporters.graph.export import export_graph
+    from edgewright.runtime.graphs.session import open_session
 
     path = folder / "backbone.onnx"
     export_graph(

@@ -5,8 +5,6 @@ from numpy.typing import NDArray
 
 from edgewright.pipeline.training.randomness import generator
 
-__all__ = ["cut", "epoch_batches", "share"]
-
 Indices = NDArray[np.int64]
 
 _POOL = 16

@@ -14,10 +14,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from edgewright.runtime.files import sha256_of_bytes, write_bytes, write_json
-from edgewright.runtime.structure import StructureError, from_plain, parse_json, to_plain
-
-__all__ = ["Best", "Checkpoint", "State", "load_checkpoint", "save_checkpoint", "write_tensors"]
+from edgewright.runtime.bundle.files import sha256_of_bytes, write_bytes, write_json
+from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json, to_plain
 
 _KEPT = 2
 

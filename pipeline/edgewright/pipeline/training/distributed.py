@@ -16,8 +16,6 @@ from accelerate.utils import broadcast, broadcast_object_list
 
 from edgewright.runtime.errors import TrainingError
 
-__all__ = ["World"]
-
 
 class World:
     """This process, and the others where there are others (torchrun, accelerate launch)."""

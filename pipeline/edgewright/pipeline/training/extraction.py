@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from edgewright.pipeline.data.samples import Sample
-from edgewright.pipeline.models.built import BuiltModel
-from edgewright.pipeline.recipe import Recipe
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.training.backbones import choose_engine, make_extract
 from edgewright.pipeline.training.distributed import World
@@ -19,10 +19,8 @@ from edgewright.pipeline.training.loop import Progress
 from edgewright.pipeline.training.results import fingerprint_of
 from edgewright.pipeline.training.rows import RowSource
 from edgewright.pipeline.training.sources import ArraySource, SampleSource, Source, StepSource
+from edgewright.runtime.bundle.files import sha256_of_bytes
 from edgewright.runtime.errors import RecipeError
-from edgewright.runtime.files import sha256_of_bytes
-
-__all__ = ["FEATURES", "extract_features"]
 
 FEATURES = "features"
 

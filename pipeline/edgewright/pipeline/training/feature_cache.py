@@ -20,10 +20,8 @@ from numpy.typing import NDArray
 from edgewright.pipeline.training.batching import cut
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.sources import Inputs, Source
-from edgewright.runtime.files import explain_os_error, sha256_of_file, write_json
-from edgewright.runtime.structure import StructureError, from_plain, parse_json, to_plain
-
-__all__ = ["FEATURE_BATCH", "CachedFeatures", "Extract", "cache_is_complete", "cached_features"]
+from edgewright.runtime.bundle.files import explain_os_error, sha256_of_file, write_json
+from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json, to_plain
 
 FEATURE_BATCH = 32
 """Samples that go through the backbone together. Fixed, because the last bits of a result may depend on it.

@@ -10,14 +10,13 @@ import torch
 from torch import nn
 
 from edgewright.pipeline.data.samples import Sample, Splits
-from edgewright.pipeline.models.built import BuiltModel
-from edgewright.pipeline.models.features import feature_module, head_module
-from edgewright.pipeline.recipe import Recipe
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.models.vision.features import feature_module, head_module
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.base import RowsTraining, TrainingTask
 from edgewright.pipeline.training.batching import epoch_batches
 from edgewright.pipeline.training.checkpoint import State
 from edgewright.pipeline.training.distributed import World
-from edgewright.pipeline.training.evaluation import evaluate
 from edgewright.pipeline.training.extraction import FEATURES, extract_features
 from edgewright.pipeline.training.freeze import check_frozen, digest_tensors, moving_names, named_tensors
 from edgewright.pipeline.training.loop import Progress, run_phases
@@ -33,15 +32,13 @@ from edgewright.pipeline.training.results import (
 )
 from edgewright.pipeline.training.rows import RowSource
 from edgewright.pipeline.training.sources import SampleSource, Source
-from edgewright.pipeline.training.stepping import Job, model_outputs
+from edgewright.pipeline.training.stepping import Job, evaluate, model_outputs
 from edgewright.pipeline.training.task_options import task_of, task_options
+from edgewright.runtime.bundle.files import sha256_of_bytes
+from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import TrainingError
-from edgewright.runtime.files import sha256_of_bytes
-from edgewright.runtime.structure import to_plain
+from edgewright.runtime.running.windows import as_rows_task
 from edgewright.runtime.tasks.base import DeviceTask
-from edgewright.runtime.tasks.rows import as_rows_task
-
-__all__ = ["fit", "task_of"]
 
 _FORMAT = 1
 _CHECKPOINTS = "checkpoints"

@@ -10,16 +10,6 @@ from torch import nn
 
 from edgewright.runtime.errors import TrainingError
 
-__all__ = [
-    "check_frozen",
-    "digest_tensors",
-    "frozen_names",
-    "moving_names",
-    "named_tensors",
-    "set_modes",
-    "set_trainable",
-]
-
 
 def set_trainable(module: nn.Module, trainable: Set[str]) -> None:
     """Let the parameters called `trainable` learn, freeze all others, and set every layer's mode to fit."""

@@ -9,16 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgewright.pipeline.gradient_curves import LayerCurve
-from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.recurrent.layers import RecurrentLayer, reversed_index, take_steps
 from edgewright.pipeline.models.recurrent.model import RecurrentModel, answer
 from edgewright.pipeline.models.recurrent.network import Network
 from edgewright.pipeline.models.recurrent.readout import read_out
 from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.training.gradient_curves import LayerCurve
 from edgewright.runtime.errors import TrainingError
-
-__all__ = ["GradientReport", "gradient_curves", "gradient_verdict"]
 
 _SAMPLES = 8
 _STEPS = 1000

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from edgewright.pipeline.training.batching import epoch_batches, share
 from edgewright.pipeline.training.checkpoint import Best, Checkpoint, State, load_checkpoint, save_checkpoint
-from edgewright.pipeline.training.evaluation import evaluate
 from edgewright.pipeline.training.freeze import (
     check_frozen,
     digest_tensors,
@@ -32,10 +31,8 @@ from edgewright.pipeline.training.phases import Phase
 from edgewright.pipeline.training.randomness import seed_torch
 from edgewright.pipeline.training.schedule import rate_factor
 from edgewright.pipeline.training.sources import Inputs
-from edgewright.pipeline.training.stepping import Job, backward
+from edgewright.pipeline.training.stepping import Job, backward, evaluate
 from edgewright.runtime.errors import TrainingError
-
-__all__ = ["Progress", "run_phases"]
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is."""

@@ -17,8 +17,6 @@ from edgewright.pipeline.training.randomness import seed_torch
 from edgewright.pipeline.training.sources import Inputs
 from edgewright.pipeline.training.stepping import Job, backward
 
-__all__ = ["find_rate", "range_test", "suggest_rate"]
-
 _LOWEST, _HIGHEST = {"adamw": 1e-5, "sgd": 1e-4}, {"adamw": 1.0, "sgd": 10.0}
 _FALLBACK = {"adamw": 1e-3, "sgd": 1e-2}
 _MOST_STEPS, _FEWEST_STEPS = 100, 20

@@ -6,13 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.training.randomness import generator
 from edgewright.pipeline.training.sources import Source
-from edgewright.runtime.structure import to_plain
-
-__all__ = ["Observe", "gradient_observer"]
+from edgewright.runtime.bundle.structure import to_plain
 
 Observe = Callable[[], dict[str, Any] | None]
 """What reaches each time step, as plain values; None where the model has no time."""

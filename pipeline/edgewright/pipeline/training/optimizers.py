@@ -5,10 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from edgewright.pipeline.recipe import Training
+from edgewright.pipeline.recipe.training import Training
 from edgewright.pipeline.training.phases import Phase
-
-__all__ = ["load_optimizer_tensors", "make_optimizer", "optimizer_tensors", "set_rates"]
 
 
 def make_optimizer(module: nn.Module, phase: Phase, training: Training) -> torch.optim.Optimizer:

@@ -4,11 +4,9 @@ import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from edgewright.pipeline.models.built import BuiltModel
 from edgewright.pipeline.models.layers import resolve_unfreeze
-from edgewright.pipeline.recipe import Recipe
-
-__all__ = ["Phase", "block_scales", "layer_scales", "plan_feature_phase", "plan_phases", "unlock_plan"]
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.recipe.recipe import Recipe
 
 
 @dataclass(frozen=True)

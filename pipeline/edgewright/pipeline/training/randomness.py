@@ -10,8 +10,6 @@ import hashlib
 import numpy as np
 import torch
 
-__all__ = ["derive_seed", "generator", "seed_torch"]
-
 
 def derive_seed(*parts: int | str) -> int:
     """A seed of 63 bits from a run's seed and a purpose, such as `(7, "order", epoch)`."""

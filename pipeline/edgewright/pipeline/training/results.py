@@ -9,31 +9,20 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 
-from edgewright.pipeline.models.build import rebuild_model
-from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.models.vision.build import rebuild_model
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.tasks.registry import make_training_task
 from edgewright.pipeline.training.checkpoint import write_tensors
+from edgewright.runtime.bundle.files import (
+    canonical_json,
+    sha256_of_bytes,
+    sha256_of_file,
+    write_json,
+    write_text,
+)
+from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json, to_plain
 from edgewright.runtime.errors import ModelError, TrainingError
-from edgewright.runtime.files import canonical_json, sha256_of_bytes, sha256_of_file, write_json, write_text
-from edgewright.runtime.structure import StructureError, from_plain, parse_json, to_plain
-
-__all__ = [
-    "CONFUSION",
-    "CURVES",
-    "GRADIENTS",
-    "MARKER",
-    "METRICS",
-    "RESULTS",
-    "WEIGHTS",
-    "LoadedModel",
-    "Record",
-    "Trained",
-    "fingerprint_of",
-    "finished_training",
-    "load_trained",
-    "write_results",
-]
 
 WEIGHTS = "weights.safetensors"
 METRICS = "metrics.json"

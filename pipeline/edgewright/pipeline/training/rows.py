@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edgewright.pipeline.data.samples import Sample
-from edgewright.pipeline.models.built import training_outputs
+from edgewright.pipeline.models.model import training_outputs
 from edgewright.pipeline.tasks.base import RowsTraining
 from edgewright.pipeline.training.sources import Inputs
+from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.rows import RowsTask, chunks, merge_rows, run_fixed
-
-__all__ = ["RowSource", "SampleRows"]
+from edgewright.runtime.running.windows import RowsTask, chunks, merge_rows, run_fixed
 
 _TOGETHER = 512
 _STORED = {"input_ids": np.int32, "attention_mask": np.int8, "token_type_ids": np.int8}

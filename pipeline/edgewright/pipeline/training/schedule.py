@@ -2,8 +2,6 @@
 
 import math
 
-__all__ = ["SCHEDULES", "rate_factor"]
-
 SCHEDULES = ("one-cycle", "cosine", "linear", "constant")
 
 _WARM = 0.25

@@ -14,9 +14,8 @@ from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.training.batching import cut
 from edgewright.pipeline.training.randomness import generator
-from edgewright.runtime.tasks.base import DeviceTask, Feeds
-
-__all__ = ["ArraySource", "Inputs", "Judged", "SampleSource", "Source", "StepSource"]
+from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.tasks.base import DeviceTask
 
 Inputs = tuple[torch.Tensor, ...]
 """A batch as the module takes it: one tensor for each of its inputs, in their order."""

@@ -10,14 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgewright.pipeline.models.built import training_outputs
-from edgewright.pipeline.recipe import Training
+from edgewright.pipeline.models.model import training_outputs
+from edgewright.pipeline.recipe.training import Training
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.training.batching import cut, share
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.sources import Inputs, Source
-
-__all__ = ["Forward", "Job", "Step", "backward", "model_outputs", "predict"]
+from edgewright.runtime.errors import TrainingError
 
 _TINY = 1e-30  # a batch of classes that all weigh nothing must not divide by zero
 
@@ -144,3 +143,24 @@ def _widest(rows: list[torch.Tensor], world: World) -> tuple[int, ...]:
 
 def _moved(inputs: Inputs, world: World) -> Inputs:
     return tuple(tensor.to(world.device) for tensor in inputs)
+
+
+def evaluate(
+    module: nn.Module, source: Source, task: TrainingTask, batch_size: int, world: World, name: str
+) -> dict[str, Any]:
+    """Every figure of `task` on the split called `name`. Leaves the module in eval mode.
+
+    Raises `TrainingError` when the answers are not finite.
+    """
+    outputs = predict(module, source, batch_size, world)
+    if not np.isfinite(outputs).all():
+        raise TrainingError(
+            f"the model's answers to the {name} samples are no longer finite: lower training.lr, or set "
+            "training.clip_norm"
+        )
+    figures = task.metrics(outputs, source.targets)
+    if source.samples is None:
+        return figures
+    assert source.lengths is not None or not task.every_step
+    lengths = np.zeros(len(outputs), np.int64) if source.lengths is None else source.lengths
+    return {**figures, **source.samples.figures(module, outputs, lengths)}

@@ -5,15 +5,13 @@ from typing import Any
 import numpy as np
 
 from edgewright.pipeline.data.samples import Splits
-from edgewright.pipeline.models.built import BuiltModel
-from edgewright.pipeline.recipe import Recipe
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.tasks.classification import balanced_weights
 from edgewright.pipeline.tasks.registry import make_training_task
-from edgewright.runtime.encoder_settings import EncoderTextSettings
-from edgewright.runtime.structure import to_plain
-
-__all__ = ["task_of", "task_options"]
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.text.settings import EncoderTextSettings
 
 
 def task_options(splits: Splits, recipe: Recipe, built: BuiltModel) -> dict[str, Any]:

@@ -7,20 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.audio import audio_files, audio_settings, frame_count, load_audio, log_mel, write_wav
-from edgewright.runtime.audio_front import AudioFront
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import Feeds, StreamFront, Streaming, TensorSpec
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.manifest import Streaming, TensorSpec
-from edgewright.runtime.series_values import normalise
-from edgewright.runtime.structure import to_plain
-from edgewright.runtime.tasks.base import Feeds, StreamFront
-from edgewright.runtime.tasks.classification import LOGITS, Classification, Classifier
-from edgewright.runtime.tasks.inputs import file_inputs
-from edgewright.runtime.tasks.late import LateAnswer, late
-from edgewright.runtime.tasks.series_task import LENGTHS, VALUES
+from edgewright.runtime.inputs import file_inputs
+from edgewright.runtime.series.late import LateAnswer, late
+from edgewright.runtime.series.values import normalise
+from edgewright.runtime.sound.decoding import audio_files, load_audio, write_wav
+from edgewright.runtime.sound.mel import audio_settings, frame_count, log_mel
+from edgewright.runtime.sound.stream import AudioFront
+from edgewright.runtime.tasks.labels import LOGITS, Classification, Classifier
+from edgewright.runtime.tasks.series import LENGTHS, VALUES
 from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
-
-__all__ = ["AudioClassification"]
 
 _PIECE_SECONDS = 0.1
 """How a device would meet a sound: a tenth of a second at a time."""

@@ -5,18 +5,10 @@ methods.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from numpy.typing import NDArray
-
-from edgewright.runtime.manifest import Streaming, TensorSpec
-
-__all__ = ["Answer", "BoundStep", "DeviceTask", "Feeds", "Steps", "StreamFront", "StreamingTask"]
-
-Feeds = dict[str, NDArray[Any]]
-"""Tensors by name: what goes into a graph, or comes out of it."""
+from edgewright.runtime.contracts import Feeds, StreamFront, Streaming, TensorSpec
 
 
 class DeviceTask(Protocol):
@@ -87,78 +79,6 @@ class DeviceTask(Protocol):
 
     def show(self, answer: Any, top: int = 1) -> str:
         """An answer as one line for a person."""
-
-
-@dataclass(frozen=True)
-class Steps:
-    """What a piece of raw input completes: the step graph's inputs, each with a leading axis of steps [steps, ...].
-
-    `times` is float64 [steps], the time of each step where it is known. The first `silent` steps have no answer yet.
-    """
-
-    feeds: Feeds
-    count: int
-    times: NDArray[Any] | None = None
-    silent: int = 0
-
-
-@dataclass(frozen=True)
-class BoundStep:
-    """A step graph bound to memory: `run(turn[0], options)`, then `turn.reverse()`, is a step.
-
-    It reads `feeds` and writes `output`, the graph's only output beside the states.
-    """
-
-    run: Callable[[Any, Any], None]
-    turn: list[Any]
-    options: Any
-    feeds: Feeds
-    output: NDArray[Any]
-
-
-class Answer(Protocol):
-    """Makes the answer to a step, see `StreamFront`."""
-
-    def __call__(self, outputs: NDArray[Any], time: float | None = None) -> Any:
-        """The answer to the step at `time` from the graph's output [1, ...]."""
-
-
-class StreamFront(Protocol):
-    """The raw half of one stream: pieces in, steps out, outputs to answers. It remembers what the next step needs of
-    the raw input.
-    """
-
-    answer: Answer
-    """Makes the answer to the newest step from the graph's only output, a copy [1, ...] that the answer may keep.
-
-    An answer that costs something to make may be made when it is first looked at; None while there is none yet.
-    """
-
-    @property
-    def series(self) -> str:
-        """The name of the series that the stream is of; empty where that does not matter or is not known yet."""
-
-    def push(self, piece: Any) -> Steps:
-        """The steps that `piece` completes, perhaps none. Raises `InputError`, and then remembers nothing of it."""
-
-    def quick(self, step: BoundStep, slow: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """`Stream.push` for the commonest piece, one whole step of plain numbers: writes it, runs, answers.
-
-        `step` is of one stream. Whatever else comes is left, with nothing changed, to `slow`; a task without a quick
-        way returns `slow`.
-        """
-
-    def state(self) -> Feeds:
-        """All that it remembers, as arrays by name; always the same names, shapes and dtypes."""
-
-    def restore(self, state: Mapping[str, NDArray[Any]], series: str = "") -> None:
-        """Go on from what `state` returned, as a stream of `series`.
-
-        The caller has seen to names, shapes and dtypes. Raises `InputError` for values that no state has.
-        """
-
-    def reset(self) -> None:
-        """Forget everything."""
 
 
 class StreamingTask(DeviceTask, Protocol):

@@ -7,18 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.contracts import Answer, Feeds, Streaming, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
-from edgewright.runtime.manifest import Streaming, TensorSpec
-from edgewright.runtime.series import Series
-from edgewright.runtime.series_front import SeriesFront, anchors
-from edgewright.runtime.series_input import label_of
-from edgewright.runtime.series_values import normalise
-from edgewright.runtime.tasks.base import Answer, Feeds
-from edgewright.runtime.tasks.numbers import PREDICTION, no_decisions, predicted, same_numbers, to_units
-from edgewright.runtime.tasks.series_task import VALUES, SeriesTask
+from edgewright.runtime.series.reading import label_of
+from edgewright.runtime.series.settings import Series
+from edgewright.runtime.series.stream import SeriesFront, anchors
+from edgewright.runtime.series.values import normalise
+from edgewright.runtime.tasks.series import (
+    PREDICTION,
+    VALUES,
+    SeriesTask,
+    no_decisions,
+    predicted,
+    same_numbers,
+    to_units,
+)
 from edgewright.runtime.tasks.shapes import check_tensors
-
-__all__ = ["ANCHOR", "KNOWN", "Forecast", "Forecasting"]
 
 ANCHOR = "anchor"
 KNOWN = "known"

@@ -9,16 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError
-from edgewright.runtime.images import encode_image, image_files, image_settings, load_image
-from edgewright.runtime.manifest import TensorSpec
-from edgewright.runtime.structure import to_plain
-from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.classification import LOGITS, Classification, Classifier, LabelScore
-from edgewright.runtime.tasks.inputs import file_inputs
+from edgewright.runtime.images.decoding import image_files, load_image
+from edgewright.runtime.images.encoding import encode_image, image_settings
+from edgewright.runtime.inputs import file_inputs
+from edgewright.runtime.tasks.labels import LOGITS, Classifier
 from edgewright.runtime.tasks.shapes import fits
-
-__all__ = ["INPUT", "OUTPUT", "Classification", "ImageClassification", "LabelScore"]
 
 INPUT = "image"
 OUTPUT = LOGITS

@@ -7,14 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.encoder_settings import QuestionSettings
+from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
-from edgewright.runtime.manifest import TensorSpec
-from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.encoder_task import EncoderTask, lost_note, one_line
-from edgewright.runtime.tasks.label_answers import finite
-
-__all__ = ["END", "START", "AnswerSpan", "QuestionAnswer", "QuestionAnswering"]
+from edgewright.runtime.tasks.labels import finite
+from edgewright.runtime.tasks.windowed import EncoderTask, lost_note, one_line
+from edgewright.runtime.text.settings import QuestionSettings
 
 START = "start_logits"
 END = "end_logits"

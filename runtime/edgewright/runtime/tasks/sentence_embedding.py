@@ -7,13 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.manifest import TensorSpec
-from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.encoder_task import EncoderTask, lost_note
-from edgewright.runtime.tasks.label_answers import finite, lost_of
-
-__all__ = ["EMBEDDING", "Embedding", "SentenceEmbedding", "neighbours", "unit"]
+from edgewright.runtime.tasks.labels import finite, lost_of
+from edgewright.runtime.tasks.windowed import EncoderTask, lost_note
 
 EMBEDDING = "embedding"
 

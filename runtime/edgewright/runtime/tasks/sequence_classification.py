@@ -5,14 +5,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edgewright.runtime.manifest import Streaming, TensorSpec
-from edgewright.runtime.series_front import SeriesFront
-from edgewright.runtime.tasks.classification import LOGITS, Classification, Classifier
-from edgewright.runtime.tasks.late import LateAnswer, late
-from edgewright.runtime.tasks.series_task import SeriesTask
+from edgewright.runtime.contracts import Streaming, TensorSpec
+from edgewright.runtime.series.late import LateAnswer, late
+from edgewright.runtime.series.stream import SeriesFront
+from edgewright.runtime.tasks.labels import LOGITS, Classification, Classifier
+from edgewright.runtime.tasks.series import SeriesTask
 from edgewright.runtime.tasks.shapes import check_tensors
-
-__all__ = ["SequenceClassification"]
 
 _Late = late(Classification)
 

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.contracts import Answer, Feeds, Streaming, TensorSpec
 from edgewright.runtime.errors import BundleError
-from edgewright.runtime.manifest import Streaming, TensorSpec
-from edgewright.runtime.series_front import SeriesFront
-from edgewright.runtime.tasks.base import Answer, Feeds
-from edgewright.runtime.tasks.late import LateAnswer, late
-from edgewright.runtime.tasks.numbers import PREDICTION, no_decisions, predicted, same_numbers, to_units
-from edgewright.runtime.tasks.series_task import LENGTHS, SeriesTask
+from edgewright.runtime.series.late import LateAnswer, late
+from edgewright.runtime.series.stream import SeriesFront
+from edgewright.runtime.tasks.series import (
+    LENGTHS,
+    PREDICTION,
+    SeriesTask,
+    no_decisions,
+    predicted,
+    same_numbers,
+    to_units,
+)
 from edgewright.runtime.tasks.shapes import check_tensors
-
-__all__ = ["Prediction", "SequenceRegression"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,11 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError
-from edgewright.runtime.manifest import TensorSpec
-from edgewright.runtime.tasks.base import Feeds
-
-__all__ = ["check_tensors", "fits", "pad_collate", "stack_padded"]
 
 
 def fits(shape: Sequence[int | str], wanted: Sequence[int | str]) -> bool:

@@ -7,17 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.encoder_text import Tokens
+from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
-from edgewright.runtime.manifest import TensorSpec
-from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.classification import LOGITS
-from edgewright.runtime.tasks.encoder_task import EncoderTask, lost_note, one_line
-from edgewright.runtime.tasks.label_answers import finite, softmax
-from edgewright.runtime.text_inputs import raw_json, read_words
-from edgewright.runtime.words import OUTSIDE, place_words, spans_of, split_words, word_tokens
-
-__all__ = ["Entity", "TaggedText", "TaggedWord", "TokenClassification"]
+from edgewright.runtime.tasks.labels import LOGITS, finite, softmax
+from edgewright.runtime.tasks.windowed import EncoderTask, lost_note, one_line
+from edgewright.runtime.text.encoding import Tokens
+from edgewright.runtime.text.reading import raw_json, read_words
+from edgewright.runtime.text.words import OUTSIDE, place_words, spans_of, split_words, word_tokens
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.encoder_settings import ZeroShotSettings
-from edgewright.runtime.encoder_text import Tokens, joined, shown
+from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
-from edgewright.runtime.manifest import TensorSpec
-from edgewright.runtime.tasks.base import Feeds
-from edgewright.runtime.tasks.classification import LOGITS
-from edgewright.runtime.tasks.encoder_task import EncoderTask, weighted_mean
-from edgewright.runtime.tasks.label_answers import (
+from edgewright.runtime.tasks.labels import (
+    LOGITS,
     LabelledText,
     MultiLabelText,
     chosen_labels,
@@ -26,8 +22,9 @@ from edgewright.runtime.tasks.label_answers import (
     sigmoid,
 )
 from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, unit
-
-__all__ = ["MOST_LABELS", "MOST_NLI_LABELS", "ZeroShotClassification"]
+from edgewright.runtime.tasks.windowed import EncoderTask, weighted_mean
+from edgewright.runtime.text.encoding import Tokens, joined, shown
+from edgewright.runtime.text.settings import ZeroShotSettings
 
 MOST_NLI_LABELS = 1000
 """More would read each text more than a thousand times."""

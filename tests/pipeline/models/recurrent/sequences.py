@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 
-from edgewright.exporters.onnx_graph import Graph, export_graph
-from edgewright.pipeline.models.built import BuiltModel, StepForm
+from edgewright.exporters.graph.export import Graph, export_graph
+from edgewright.pipeline.models.model import BuiltModel, StepForm
 from edgewright.pipeline.models.recurrent.build import build_recurrent
 from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.pipeline.models.recurrent.network import Network
-from edgewright.runtime.audio import AudioSettings
-from edgewright.runtime.series import ForecastSettings, SeriesSettings
-from edgewright.runtime.text import TextSettings
+from edgewright.runtime.series.settings import ForecastSettings, SeriesSettings
+from edgewright.runtime.sound.mel import AudioSettings
+from edgewright.runtime.text.decoding import TextSettings
 
 TASKS = (
     "sequence-classification",

@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 
-from edgewright.exporters.onnx_graph import export_graph
+from edgewright.exporters.graph.export import export_graph
 from edgewright.pipeline.models.recurrent.network import CELLS, READOUTS, Network
 from tests.pipeline.models.recurrent.sequences import (
     TASKS,

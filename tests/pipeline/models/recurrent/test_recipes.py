@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 import torch
 
-from edgewright.pipeline.data.settings import fit_settings
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.models.build import build_for, rebuild_model
-from edgewright.pipeline.models.built import BuiltModel
-from edgewright.pipeline.recipe import recipe_from_plain
+from edgewright.pipeline.fitted.fitted import fit_settings
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.models.vision.build import build_for, rebuild_model
+from edgewright.pipeline.recipe.load import recipe_from_plain
+from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import ModelError
-from edgewright.runtime.structure import to_plain
 from edgewright.runtime.tasks import load_task
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -53,7 +53,7 @@ def test_the_model_answers_what_encode_gives(task: str) -> None:
 
 def specs(built: BuiltModel, feeds: dict[str, Any], answer: torch.Tensor) -> tuple[Any, Any]:
     """What the exported graph will say of its inputs and outputs."""
-    from edgewright.runtime.manifest import TensorSpec
+    from edgewright.runtime.contracts import TensorSpec
 
     axes = built.dynamic_axes or {name: {0: "batch"} for name in built.input_names}
     inputs = [

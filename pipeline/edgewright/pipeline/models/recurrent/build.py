@@ -7,17 +7,15 @@ from typing import Any
 
 import torch
 
-from edgewright.pipeline.models.built import Block, BuiltModel
+from edgewright.pipeline.models.model import Block, BuiltModel
 from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.pipeline.models.recurrent.network import CELLS, Dimensions, Network, check_network
 from edgewright.pipeline.models.recurrent.step import extra_specs, step_form
 from edgewright.pipeline.models.recurrent.tasks import RECURRENT_TASKS, dimensions_of, load_settings
 from edgewright.pipeline.models.recurrent.transfer import load_weights
+from edgewright.runtime.bundle.structure import StructureError, from_plain, to_plain
 from edgewright.runtime.errors import ModelError, RecipeError
-from edgewright.runtime.series import SeriesSettings
-from edgewright.runtime.structure import StructureError, from_plain, to_plain
-
-__all__ = ["LIBRARY", "build_recurrent", "nominal_model", "rebuild_recurrent"]
+from edgewright.runtime.series.settings import SeriesSettings
 
 LIBRARY = "recurrent"
 """What the build record of every recurrent model names as its library."""

@@ -5,8 +5,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = ["initialise"]
-
 _FORGET = 1.0
 """Bias of an LSTM's forget gate: it begins by remembering, so that gradients reach back from the first step on."""
 

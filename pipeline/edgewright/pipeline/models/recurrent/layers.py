@@ -6,11 +6,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from edgewright.exporters.recurrent import onnx_layer
+from edgewright.exporters.graph.recurrent import onnx_layer
 from edgewright.pipeline.models.recurrent.initialise import initialise
 from edgewright.pipeline.models.recurrent.network import Network
-
-__all__ = ["RecurrentLayer", "reversed_index", "step_mask", "take_steps"]
 
 _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 

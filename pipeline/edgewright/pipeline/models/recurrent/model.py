@@ -7,8 +7,6 @@ from edgewright.pipeline.models.recurrent.layers import RecurrentLayer, step_mas
 from edgewright.pipeline.models.recurrent.network import Dimensions, Network
 from edgewright.pipeline.models.recurrent.readout import read_out
 
-__all__ = ["RecurrentBackbone", "RecurrentHead", "RecurrentModel", "answer"]
-
 
 class RecurrentBackbone(nn.Module):
     """Everything of a recurrent model but its head."""

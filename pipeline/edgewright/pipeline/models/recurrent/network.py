@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from edgewright.runtime.errors import RecipeError
 
-__all__ = ["ACTIVATIONS", "CELLS", "INITIALISATIONS", "READOUTS", "Dimensions", "Network", "check_network"]
-
 CELLS = ("rnn", "lstm", "gru")
 INITIALISATIONS = ("default", "xavier", "he", "orthogonal")
 ACTIVATIONS = ("tanh", "relu")

@@ -5,9 +5,7 @@ from torch import Tensor
 
 from edgewright.pipeline.models.recurrent.layers import step_mask
 from edgewright.pipeline.models.recurrent.network import Network
-from edgewright.runtime.manifest import StateSpec
-
-__all__ = ["LOWEST", "read_out", "read_out_step", "readout_states"]
+from edgewright.runtime.contracts import StateSpec
 
 LOWEST = -3.4e38
 """Stands for "nothing yet" in a running maximum; float32 holds it, and an exported graph needs no infinity."""

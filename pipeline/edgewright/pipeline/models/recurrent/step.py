@@ -3,13 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from edgewright.pipeline.models.built import StepForm
+from edgewright.pipeline.models.model import StepForm
 from edgewright.pipeline.models.recurrent.layers import RecurrentLayer
 from edgewright.pipeline.models.recurrent.model import RecurrentModel, answer
 from edgewright.pipeline.models.recurrent.readout import read_out_step, readout_states
-from edgewright.runtime.manifest import StateSpec, Streaming, TensorSpec
-
-__all__ = ["StepModule", "step_form"]
+from edgewright.runtime.contracts import StateSpec, Streaming, TensorSpec
 
 
 class StepModule(nn.Module):

@@ -7,10 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 from edgewright.pipeline.models.recurrent.network import Dimensions
+from edgewright.runtime.bundle.structure import from_plain
 from edgewright.runtime.errors import ModelError
-from edgewright.runtime.structure import from_plain
-
-__all__ = ["RECURRENT_TASKS", "RecurrentTask", "dimensions_of", "load_settings"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class RecurrentTask:
     settings: str
 
 
-_SERIES = "edgewright.runtime.series:SeriesSettings"
+_SERIES = "edgewright.runtime.series.settings:SeriesSettings"
 
 RECURRENT_TASKS: Mapping[str, RecurrentTask] = MappingProxyType(
     {
@@ -31,10 +29,10 @@ RECURRENT_TASKS: Mapping[str, RecurrentTask] = MappingProxyType(
         "sequence-regression": RecurrentTask("values", "prediction", False, _SERIES),
         "forecasting": RecurrentTask("values", "prediction", False, _SERIES),
         "text-classification": RecurrentTask(
-            "tokens", "logits", True, "edgewright.runtime.text:TextSettings"
+            "tokens", "logits", True, "edgewright.runtime.text.decoding:TextSettings"
         ),
         "audio-classification": RecurrentTask(
-            "values", "logits", True, "edgewright.runtime.audio:AudioSettings"
+            "values", "logits", True, "edgewright.runtime.sound.mel:AudioSettings"
         ),
     }
 )

@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edgewright.pipeline.models.built import BuiltModel
+from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.weights import load_state, read_weights_file, read_weights_record
 from edgewright.runtime.errors import ModelError
-
-__all__ = ["load_weights"]
 
 _SHAPING = (
     "layers",

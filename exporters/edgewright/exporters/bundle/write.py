@@ -1,0 +1,245 @@
+"""Writes the bundle: what passed, what torch answered, and nothing that differs between two equal runs."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from edgewright.exporters.bundle.card import model_card
+from edgewright.exporters.bundle.hub import hub_files
+from edgewright.exporters.graph.export import Graph, copy_graph
+from edgewright.exporters.precision.registry import PRECISIONS, step_file
+from edgewright.exporters.reference import Samples
+from edgewright.exporters.verdict import GoldenAnswers, Verdict
+from edgewright.runtime.bundle.files import (
+    canonical_json,
+    explain_os_error,
+    replace_directory,
+    sha256_of_file,
+)
+from edgewright.runtime.bundle.manifest import (
+    MANIFEST_NAME,
+    FileEntry,
+    Golden,
+    GoldenSample,
+    Manifest,
+    Variant,
+    manifest_to_json,
+)
+from edgewright.runtime.contracts import Feeds, Streaming, TensorSpec
+from edgewright.runtime.errors import ExportError, MachineError
+from edgewright.runtime.tasks.base import DeviceTask
+
+_LIBRARIES = (
+    "edgewright",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "pillow",
+    "soundfile",
+    "tokenizers",
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that had a part in the bundle."""
+    found: dict[str, str] = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """Everything of a bundle but its verdict.
+
+    `graphs` maps a precision to its graph and has to hold fp32; `failures` maps a precision that could not be
+    made to the reason. A model that streams has `step_graphs` too, by precision, and says in `streaming` what they
+    take and give; a precision of which only the whole graph could be made then counts as a failure. `device_task` is
+    the training side's: its `processor`, `labels` and `assets` go into the bundle. `facts` are lines of the model card
+    (what it was trained on, the metric, ...), in the order to print them. `config` is the config.json of the checkpoint
+    that the model came from, where there is one.
+    """
+
+    task: str
+    model: str
+    device_task: DeviceTask
+    graphs: Mapping[str, Graph]
+    licence: str
+    seed: int
+    failures: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=library_versions)
+    step_graphs: Mapping[str, Graph] = field(default_factory=dict)
+    streaming: Streaming | None = None
+    config: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if "fp32" not in self.graphs:
+            raise ExportError(
+                "there is no fp32 graph: export the model first, the other precisions are made from it"
+            )
+        if self.streaming is None and not self.step_graphs:
+            return
+        if self.streaming is None or "fp32" not in self.step_graphs:
+            raise ExportError(
+                "a model that streams has a step graph in fp32 and says what it takes: export both, or neither"
+            )
+        whole = {name: graph for name, graph in self.graphs.items() if name in self.step_graphs}
+        lost = [name for name in self.graphs if name not in whole]
+        reasons = {
+            name: f"there is no step graph in {name}, only the whole one: leave {name} out" for name in lost
+        }
+        object.__setattr__(self, "graphs", whole)
+        object.__setattr__(self, "failures", {**reasons, **self.failures})
+
+    def size(self, name: str) -> int:
+        """Bytes of all graphs of the precision `name`."""
+        step = self.step_graphs.get(name)
+        return self.graphs[name].size + (0 if step is None else step.size)
+
+
+def write_bundle(target: Path, candidate: Candidate, verdict: Verdict, samples: Samples) -> Path:
+    """Write the variants that passed to `target`, atomically; the same arguments always give the same bytes.
+
+    A bundle that stands at `target` is replaced; any other folder with something in it is left alone.
+
+    Raises:
+        ExportError: nothing passed, or the graph of a passing variant is missing.
+        MachineError: the machine refuses, or `target` holds something that is not a bundle.
+    """
+    if verdict.ships is None:
+        raise ExportError(f"nothing may be shipped: {verdict.reason}")
+    missing = [name for name in verdict.ranking if name not in candidate.graphs]
+    if missing:
+        raise ExportError(f"the graph of {missing[0]} is missing: make the variants again")
+    names = [name for name in candidate.graphs if name in verdict.ranking]
+    return write_candidate(target, candidate, names, verdict.ranking, verdict.golden, verdict, samples)
+
+
+def check_target(target: Path) -> None:
+    """Raise `MachineError` unless a bundle may be written to `target`: nothing there, an empty folder, or a bundle.
+
+    A stage that takes long calls this first, so that the answer does not come after the work.
+    """
+    try:
+        foreign = target.exists() and not (target / MANIFEST_NAME).is_file()
+        if foreign and (not target.is_dir() or any(target.iterdir())):
+            raise MachineError(
+                f"{target} exists and is not a bundle: choose another place, or remove it yourself"
+            )
+        parent = next(folder for folder in target.absolute().parents if folder.exists())
+    except OSError as error:
+        raise explain_os_error(error, target) from error
+    if not os.access(parent, os.W_OK):
+        raise MachineError(f"cannot write {target}: choose a folder you may write to")
+
+
+def write_candidate(
+    target: Path,
+    candidate: Candidate,
+    names: list[str],
+    ranking: tuple[str, ...],
+    golden: GoldenAnswers,
+    verdict: Verdict | None,
+    samples: Samples,
+) -> Path:
+    """Write `names` whether they passed or not; the ladder climbs such a bundle before there is a verdict."""
+    check_target(target)
+
+    def fill(folder: Path) -> None:
+        (folder / "onnx").mkdir()
+        variants = []
+        for name in names:
+            file = _file_name(name, ranking)
+            made = {"model": (candidate.graphs[name], f"onnx/{file}")}
+            if candidate.streaming is not None:
+                made["step"] = (candidate.step_graphs[name], f"onnx/{step_file(file)}")
+            for graph, path in made.values():
+                copy_graph(graph, folder / path)
+            graphs = {role: path for role, (_, path) in made.items()}
+            variants.append(Variant(name, graphs, golden.tolerances[name]))
+        manifest = Manifest(
+            task=candidate.task,
+            model=candidate.model,
+            processor=candidate.device_task.processor,
+            inputs=candidate.graphs["fp32"].inputs,
+            outputs=candidate.graphs["fp32"].outputs,
+            labels=candidate.device_task.labels,
+            variants=tuple(variants),
+            default_variant=ranking[0],
+            files=(),
+            golden=_write_golden(folder, candidate, golden, samples),
+            verdict=verdict.summary() if verdict is not None else {},
+            versions=candidate.versions,
+            licence=candidate.licence,
+            seed=candidate.seed,
+            assets={role: name for role, (name, _) in candidate.device_task.assets.items()},
+            streaming=candidate.streaming,
+        )
+        for name, content in candidate.device_task.assets.values():
+            (folder / name).write_bytes(content)
+        tokenizer = candidate.device_task.assets.get("tokenizer", ("", None))[1]
+        for name, document in hub_files(manifest, candidate.config, tokenizer).items():
+            (folder / name).write_text(canonical_json(document), encoding="utf-8")
+        (folder / "README.md").write_text(model_card(manifest, verdict, candidate.facts), encoding="utf-8")
+        files = tuple(
+            FileEntry(file.relative_to(folder).as_posix(), sha256_of_file(file), file.stat().st_size)
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        )
+        manifest = Manifest(**{**vars(manifest), "files": tuple(sorted(files, key=lambda entry: entry.path))})
+        (folder / MANIFEST_NAME).write_text(manifest_to_json(manifest), encoding="utf-8")
+
+    replace_directory(target, fill)
+    return target
+
+
+def _file_name(name: str, ranking: tuple[str, ...]) -> str:
+    """The names that transformers.js looks for: the best int8 is "quantized", the other keeps its own name."""
+    int8 = [entry for entry in ranking if entry.startswith("int8-")]
+    return "model_quantized.onnx" if int8 and name == int8[0] else PRECISIONS[name].file
+
+
+def _write_golden(folder: Path, candidate: Candidate, golden: GoldenAnswers, samples: Samples) -> Golden:
+    (folder / "golden").mkdir()
+    kept = []
+    for index, sample_id in enumerate(golden.ids):
+        raw = samples.raw(sample_id)
+        content, suffix = candidate.device_task.raw_file(raw)
+        file = f"golden/{index}{suffix}"
+        (folder / file).write_bytes(content)
+        _check_same(candidate.device_task, raw, folder / file, sample_id)
+        kept.append(GoldenSample(sample_id, file))
+    outputs = {spec.name: _rows(golden.outputs[spec.name], spec) for spec in candidate.graphs["fp32"].outputs}
+    (folder / "golden" / "outputs.safetensors").write_bytes(save(outputs))
+    return Golden(tuple(kept), "golden/outputs.safetensors", golden.decisions)
+
+
+def _rows(rows: tuple[Any, ...], spec: TensorSpec) -> NDArray[Any]:
+    if rows:
+        return np.array(rows, dtype=spec.dtype)
+    return np.zeros((0, *(axis if isinstance(axis, int) else 0 for axis in spec.shape[1:])), spec.dtype)
+
+
+def _check_same(task: DeviceTask, raw: Any, file: Path, sample_id: str) -> None:
+    kept: Feeds = task.encode(file)
+    for name, value in task.encode(raw).items():
+        if not np.array_equal(value, kept[name]):
+            raise ExportError(
+                f"the file kept for golden sample {sample_id} encodes to other tensors: give files as raw inputs"
+            )

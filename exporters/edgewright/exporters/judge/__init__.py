@@ -1,0 +1,1 @@
+"""What a variant is worth: measured against torch on real samples."""

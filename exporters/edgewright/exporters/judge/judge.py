@@ -1,0 +1,368 @@
+"""Judges every variant against torch on real samples, from raw input to answer, and says which one ships."""
+
+import dataclasses
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgewright.exporters.bundle.write import Candidate, write_candidate
+from edgewright.exporters.distance import distance
+from edgewright.exporters.judge.agreement import clear_rows, decides, decision_of, neighbours_kept
+from edgewright.exporters.judge.golden import choose_golden
+from edgewright.exporters.judge.ladder import climb
+from edgewright.exporters.judge.latency import row_speeds, stepped_latencies, typical_sample, whole_latencies
+from edgewright.exporters.judge.measure import Measured, Opener, measure
+from edgewright.exporters.judge.statistics import Difference, bootstrap_difference, paired_difference
+from edgewright.exporters.judge.steps import answers_every_step
+from edgewright.exporters.judge.timing import Latency
+from edgewright.exporters.reference import Reference, Samples
+from edgewright.exporters.verdict import (
+    FAIL,
+    FP16_RELATIVE,
+    FP32_RELATIVE,
+    PASS,
+    REJECTED,
+    ROUNDING,
+    Budget,
+    GoldenAnswers,
+    Ladder,
+    VariantRow,
+    Verdict,
+)
+from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.errors import ExportError
+from edgewright.runtime.graphs.session import open_session
+
+_RESAMPLES = (199, 999)
+_RESAMPLED_NUMBERS = (
+    300_000_000  # over all resamples, of one model's outputs: half a minute, however long a sample is
+)
+
+_OWN_RUNGS = ("precision", "provider", "stream")
+"""Rungs of the ladder that one variant can fail alone."""
+
+
+def judge(
+    reference: Reference,
+    candidate: Candidate,
+    samples: Samples,
+    budget: Budget,
+    provider: str = "auto",
+    threads: int | None = None,
+    seconds: float = 4.0,
+    progress: Callable[[int, int], None] | None = None,
+    opener: Opener = open_session,
+) -> Verdict:
+    """Measure every graph of `candidate` on all samples, climb the ladder, and rank what passed.
+
+    Args:
+        samples: The evaluation split; neither training nor calibration may have seen it.
+        threads: For torch and onnxruntime alike; None for as many as torch uses.
+        seconds: How long latencies are measured.
+        progress: Called with (samples done, samples in all).
+
+    A variant fails whose metric drops more than the budget allows, whose outputs are not finite, or that does
+    not run; it is rejected when it is neither smaller nor faster than fp32 by the budget's margin. Nothing
+    ships when fp32 fails, or when a rung of the ladder that all variants stand on does.
+    """
+    if budget.require not in ("estimate", "interval"):
+        raise ExportError(f"budget.require is {budget.require!r}: choose estimate or interval")
+    count = threads or torch.get_num_threads()
+    paths = {name: graph.path for name, graph in candidate.graphs.items()}
+    measured, sessions = measure(reference, samples, paths, provider, count, opener, progress)
+    typical = typical_sample(reference, samples, measured)
+    steps = stepped_latencies(reference, candidate, typical, measured, provider, opener, seconds / 4)
+    latencies = whole_latencies(
+        reference, typical, {name: sessions[name] for name in measured.variants}, count, seconds
+    )
+    original = _original(reference, samples, measured)
+    rows = [
+        _judge_variant(name, reference, candidate, samples, budget, measured, original, latencies, steps)
+        for name in candidate.graphs
+    ]
+    rows += [VariantRow(name, FAIL, reason) for name, reason in candidate.failures.items()]
+    del sessions
+    ladder = _climb(reference, candidate, samples, budget, provider, count, opener, measured)
+    rows = [_blamed(row, ladder) for row in rows]
+    ranking, reason = _rank(rows, budget, ladder)
+    golden = (
+        choose_golden(
+            reference.task, samples, measured, ranking, _every_step(candidate), _stream_apart(ladder)
+        )
+        if ranking
+        else GoldenAnswers((), {}, (), {})
+    )
+    return Verdict(
+        reference.metric_name,
+        len(samples),
+        budget,
+        tuple(rows),
+        ranking,
+        reason,
+        golden,
+        ladder,
+        threads=count,
+    )
+
+
+def _every_step(candidate: Candidate) -> list[str]:
+    return [spec.name for spec in candidate.graphs["fp32"].outputs if answers_every_step(spec)]
+
+
+def _stream_apart(ladder: Ladder | None) -> dict[str, float]:
+    rungs = () if ladder is None else ladder.rungs
+    return {rung.variant: rung.figure or 0.0 for rung in rungs if rung.name == "stream"}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Original:
+    """Torch's side of every comparison, read once: decisions, which of them are clear, the metric, and what each
+    sample adds to it where the metric is made of that.
+    """
+
+    decided: list[Any]
+    clear: NDArray[np.bool_]
+    metric: float
+    each: NDArray[np.float64] | None
+
+
+def _original(reference: Reference, samples: Samples, measured: Measured) -> _Original:
+    decide = decision_of(reference.task)
+    metric, each = _measured_metric(reference, measured.torch, samples)
+    return _Original(
+        decide(measured.torch, measured.samples),
+        clear_rows(measured.torch, FP32_RELATIVE, decide, measured.samples),
+        metric,
+        each,
+    )
+
+
+def _measured_metric(
+    reference: Reference, outputs: Feeds, samples: Samples
+) -> tuple[float, NDArray[np.float64] | None]:
+    if reference.summed is None:
+        return float(reference.metric(outputs, samples.targets)), None
+    each = reference.summed.each(outputs, samples.targets)
+    return float(reference.summed.figure(each)), each
+
+
+def _judge_variant(
+    name: str,
+    reference: Reference,
+    candidate: Candidate,
+    samples: Samples,
+    budget: Budget,
+    measured: Measured,
+    original: _Original,
+    latencies: Mapping[str, Latency],
+    steps: Mapping[str, Latency],
+) -> VariantRow:
+    size = candidate.size(name)
+    row = VariantRow(
+        name,
+        FAIL,
+        measured.errors.get(name, ""),
+        _notes(candidate, name),
+        size=size,
+        size_ratio=size / candidate.size("fp32"),
+        provider=measured.providers.get(name, ""),
+    )
+    if name in measured.errors:
+        return row
+    torch_outputs, outputs = measured.torch, measured.variants[name]
+    apart = distance(torch_outputs, outputs)
+    row = dataclasses.replace(
+        row, worst_sample=samples.ids[apart.worst], **row_speeds(name, latencies, steps)
+    )
+    if not apart.finite:
+        return dataclasses.replace(
+            row, reason="its outputs are not finite (NaN or infinity): leave this precision out"
+        )
+    agreement = agreement_clear = None
+    found = decision_of(reference.task)(outputs, measured.samples)
+    if decides(original.decided) or decides(found):
+        same = np.array([ours == theirs for ours, theirs in zip(original.decided, found, strict=True)])
+        agreement = float(same.mean())
+        agreement_clear = float(same[original.clear].mean()) if original.clear.any() else 1.0
+    near = neighbours_kept(reference.task, torch_outputs, outputs)
+    if near is not None:
+        row = dataclasses.replace(
+            row, notes=(*row.notes, f"{near:.1%} of the ten nearest samples are torch's")
+        )
+    metric, each = _measured_metric(reference, outputs, samples)
+    difference = _difference(reference, original.each, each, torch_outputs, outputs, samples)
+    known = np.isfinite([difference.low, difference.high]).all()
+    row = dataclasses.replace(
+        row,
+        metric=metric,
+        metric_torch=original.metric,
+        drop=difference.drop,
+        interval=(difference.low, difference.high) if known else None,
+        interval_method=difference.method,
+        agreement=agreement,
+        agreement_clear=agreement_clear,
+        max_abs=apart.max_abs,
+        relative=apart.relative,
+        passing_tolerance=apart.passing_tolerance,
+        sqnr_db=apart.sqnr_db if apart.sqnr_db is not None and np.isfinite(apart.sqnr_db) else None,
+    )
+    return _decide(row, reference.metric_name, budget)
+
+
+def _difference(
+    reference: Reference,
+    torch_each: NDArray[np.float64] | None,
+    each: NDArray[np.float64] | None,
+    torch_outputs: Feeds,
+    outputs: Feeds,
+    samples: Samples,
+) -> Difference:
+    if reference.per_sample is not None:
+        return paired_difference(
+            np.asarray(reference.per_sample(torch_outputs, samples.targets), bool),
+            np.asarray(reference.per_sample(outputs, samples.targets), bool),
+        )
+
+    if reference.summed is not None and torch_each is not None and each is not None:
+        one, two, figure = torch_each, each, reference.summed.figure
+        return bootstrap_difference(
+            lambda rows: (float(figure(one[rows])), float(figure(two[rows]))), len(samples), _RESAMPLES[1]
+        )
+
+    def both(rows: Any) -> tuple[float, float]:
+        targets = samples.targets[rows]
+        first = reference.metric({name: value[rows] for name, value in torch_outputs.items()}, targets)
+        second = reference.metric({name: value[rows] for name, value in outputs.items()}, targets)
+        return float(first), float(second)
+
+    numbers = sum(value.size for value in torch_outputs.values())
+    resamples = max(_RESAMPLES[0], min(_RESAMPLES[1], _RESAMPLED_NUMBERS // max(numbers, 1)))
+    return bootstrap_difference(both, len(samples), resamples)
+
+
+def _decide(row: VariantRow, metric: str, budget: Budget) -> VariantRow:
+    """PASS, FAIL or REJECTED, and the reason."""
+    assert row.drop is not None and row.relative is not None
+    notes = list(row.notes)
+    if row.name == "fp32":
+        if row.relative > FP32_RELATIVE:
+            reason = f"fp32 differs from torch by {row.relative:.2g} of the output scale, {FP32_RELATIVE:g} is allowed"
+            return dataclasses.replace(row, status=FAIL, reason=reason)
+        if row.agreement_clear is not None and row.agreement_clear < 1.0:
+            reason = f"fp32 decides {1 - row.agreement_clear:.2%} of the clear samples otherwise than torch"
+            return dataclasses.replace(row, status=FAIL, reason=reason)
+    if row.name == "fp16" and row.relative > FP16_RELATIVE:
+        # A CPU computes fp16 files in fp32, so an overflow does not show as infinity but as values cut off.
+        reason = (
+            f"fp16 cannot hold this model's numbers, outputs differ by {row.relative:.2g} of their scale: "
+            "leave fp16 out"
+        )
+        return dataclasses.replace(row, status=FAIL, reason=reason)
+    if row.drop > budget.max_drop + ROUNDING:
+        reason = (
+            f"{metric} falls by {row.drop:.4f} ({row.metric_torch:.4f} to {row.metric:.4f}), "
+            f"{budget.max_drop:.4f} is allowed"
+        )
+        return dataclasses.replace(row, status=FAIL, reason=reason)
+    # fp32 that agrees with torch on every decision, or decides nothing, has nothing left to prove.
+    unproven = row.interval is None or row.interval[1] > budget.max_drop + ROUNDING
+    if unproven and not (row.name == "fp32" and row.agreement in (1.0, None)):
+        reach = "has no interval" if row.interval is None else f"may reach {row.interval[1]:.4f}"
+        text = f"the drop {reach} (95 % interval), beyond {budget.max_drop:.4f}: more evaluation samples may settle it"
+        if budget.require == "interval":
+            return dataclasses.replace(row, status=FAIL, reason=f"not proven: {text}")
+        notes.append(f"not proven: {text}")
+    if row.name != "fp32":
+        assert row.size_ratio is not None
+        smaller = row.size_ratio <= 1.0 - budget.smaller_by
+        faster = row.speed_vs_fp32 is None or max(_speeds(row)) >= 1.0 + budget.faster_by
+        if not smaller and not faster:
+            reason = (
+                f"does not earn its place: {row.size_ratio:.2f} times the size and {row.speed_vs_fp32:.2f} times "
+                f"the speed of fp32, {1 - budget.smaller_by:.2f} or {1 + budget.faster_by:.2f} is asked for"
+            )
+            return dataclasses.replace(row, status=REJECTED, reason=reason, notes=tuple(notes))
+        slow = [speed for speed in _speeds(row) if speed < 1.0 / (1.0 + budget.faster_by)]
+        if slow:
+            kept = "its size" if smaller else "its speed in the other form"
+            notes.append(f"slower than fp32 here ({min(slow):.2f} times its speed): kept for {kept}")
+    return dataclasses.replace(row, status=PASS, reason="", notes=tuple(notes))
+
+
+def _speeds(row: VariantRow) -> list[float]:
+    """How many times as fast as fp32: of the whole graph, and of the step graph where there is one."""
+    return [speed for speed in (row.speed_vs_fp32, row.step_speed_vs_fp32) if speed is not None]
+
+
+def _notes(candidate: Candidate, name: str) -> tuple[str, ...]:
+    """How the graphs of a variant were made."""
+    note = candidate.graphs[name].note
+    step = candidate.step_graphs[name].note if name in candidate.step_graphs else note
+    return tuple(text for text in (note, "" if step == note else f"its step graph: {step}") if text)
+
+
+def _climb(
+    reference: Reference,
+    candidate: Candidate,
+    samples: Samples,
+    budget: Budget,
+    provider: str,
+    threads: int,
+    opener: Opener,
+    measured: Measured,
+) -> Ladder | None:
+    """Climb the ladder of a bundle with everything in it that runs, before anything has passed."""
+    names = [name for name in candidate.graphs if name in measured.variants]
+    if "fp32" not in names:
+        return None
+    # Golden samples here only have to be there; a variant whose outputs are not finite has no tolerance to
+    # give.
+    finite = [name for name in names if distance(measured.torch, measured.variants[name]).finite]
+    golden = choose_golden(reference.task, samples, measured, finite)
+    names = [name for name in names if name in finite]
+    if "fp32" not in names:
+        return None
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        bundle = write_candidate(Path(folder) / "bundle", candidate, names, ("fp32",), golden, None, samples)
+        return climb(reference, bundle, samples, budget, provider, threads, opener=opener, measured=measured)
+
+
+def _blamed(row: VariantRow, ladder: Ladder | None) -> VariantRow:
+    """A variant falls with a rung of its own; a variant that failed is told where it parts from fp32."""
+    if ladder is None or row.name == "fp32":
+        return row
+    for rung in ladder.rungs:
+        if rung.variant == row.name and rung.status == "failed" and rung.name in _OWN_RUNGS:
+            notes = (*row.notes, f"parts from fp32 first at {rung.node}") if rung.node else row.notes
+            reason = row.reason if row.status == FAIL else f"the ladder fails at {rung.name}: {rung.reason}"
+            return dataclasses.replace(row, status=FAIL, reason=reason, notes=notes)
+    return row
+
+
+def _rank(rows: list[VariantRow], budget: Budget, ladder: Ladder | None) -> tuple[tuple[str, ...], str]:
+    """Passing variants, the best first: the fastest; of those about as fast, the smallest."""
+    fp32 = next(row for row in rows if row.name == "fp32")
+    if fp32.status != PASS:
+        return (), f"fp32 does not give torch's answers: {fp32.reason}"
+    if ladder is not None:
+        shared = [
+            rung
+            for rung in ladder.rungs
+            if rung.status == "failed" and (rung.name not in _OWN_RUNGS or rung.variant == "fp32")
+        ]
+        if shared:
+            return (), f"the ladder fails at {shared[0].name}: {shared[0].reason}"
+    waiting = [row for row in rows if row.status == PASS]
+    ranking: list[str] = []
+    while waiting:
+        fastest = min(row.p50_ms or 0.0 for row in waiting)
+        near = [row for row in waiting if (row.p50_ms or 0.0) <= fastest * (1.0 + budget.faster_by)]
+        best = min(near, key=lambda row: (row.size or 0, row.name))
+        ranking.append(best.name)
+        waiting.remove(best)
+    return tuple(ranking), ""

@@ -1,0 +1,86 @@
+"""How long torch and every variant take for one sample, and for one step of a model with a streaming form."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgewright.exporters.bundle.write import Candidate
+from edgewright.exporters.judge.measure import Measured, Opener
+from edgewright.exporters.judge.steps import open_step, step_latencies
+from edgewright.exporters.judge.timing import Latency, measure_latency
+from edgewright.exporters.reference import Reference, Samples
+from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.errors import EdgewrightError
+from edgewright.runtime.graphs.session import Session
+from edgewright.runtime.streams.runner import StepRunner
+
+
+def typical_sample(reference: Reference, samples: Samples, measured: Measured) -> Feeds:
+    """The sample that latencies are measured on, encoded: the first one, or one of median length."""
+    row = 0
+    if measured.lengths is not None:
+        row = int(np.argsort(measured.lengths, kind="stable")[len(samples) // 2])
+    return reference.encode(samples.raws[row])
+
+
+def whole_latencies(
+    reference: Reference, sample: Feeds, sessions: Mapping[str, Session], threads: int, seconds: float
+) -> dict[str, Latency]:
+    feeds = reference.task.collate([sample])
+    sides: dict[str, Callable[[], object]] = {"torch": lambda: reference.run(feeds)}
+    for name, session in sessions.items():
+        sides[name] = partial(session.run, feeds)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return measure_latency(sides, seconds)
+    finally:
+        torch.set_num_threads(before)
+
+
+def stepped_latencies(
+    reference: Reference,
+    candidate: Candidate,
+    sample: Feeds,
+    measured: Measured,
+    provider: str,
+    opener: Opener,
+    seconds: float,
+) -> dict[str, Latency]:
+    """Latency of one step by variant; a variant whose step graph does not run becomes one of `measured.errors`."""
+    if candidate.streaming is None:
+        return {}
+    runners: dict[str, StepRunner] = {}
+    for name in list(measured.variants):
+        path = candidate.step_graphs[name].path
+        try:
+            runners[name] = open_step(path, candidate.streaming, provider, opener)
+            runners[name].step()
+        except EdgewrightError as error:
+            runners.pop(name, None)
+            del measured.variants[name]
+            measured.errors[name] = f"its step graph: {error}"
+    return step_latencies(runners, candidate.streaming, reference.step, sample, seconds)
+
+
+def row_speeds(name: str, whole: Mapping[str, Latency], steps: Mapping[str, Latency]) -> dict[str, Any]:
+    """The fields of the row of `name` that tell of time, from the latencies of whole samples and of steps."""
+    found = {
+        "p50_ms": whole[name].p50_ms,
+        "p95_ms": whole[name].p95_ms,
+        "torch_p50_ms": whole["torch"].p50_ms,
+        "torch_p95_ms": whole["torch"].p95_ms,
+        "speed_vs_torch": whole[name].times_as_fast_as(whole["torch"]),
+        "speed_vs_fp32": whole[name].times_as_fast_as(whole["fp32"]) if "fp32" in whole else None,
+    }
+    if name in steps:
+        found["step_p50_us"] = steps[name].p50_ms * 1e3
+        if "torch" in steps:
+            found["torch_step_p50_us"] = steps["torch"].p50_ms * 1e3
+            found["step_speed_vs_torch"] = steps[name].times_as_fast_as(steps["torch"])
+        if "fp32" in steps:
+            found["step_speed_vs_fp32"] = steps[name].times_as_fast_as(steps["fp32"])
+    return found

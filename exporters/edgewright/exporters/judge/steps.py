@@ -1,0 +1,142 @@
+"""The streaming form of a variant: stepped through encoded samples, and timed against torch's."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from edgewright.exporters.distance import TensorDistance, distance, stack
+from edgewright.exporters.judge.measure import Opener
+from edgewright.exporters.judge.timing import Latency, measure_latency
+from edgewright.runtime.contracts import Feeds, Streaming, TensorSpec
+from edgewright.runtime.streams.runner import StepRunner, check_step_graph
+
+VALUES = "values"
+"""The input of a step graph that time runs along; all others belong to the whole sequence."""
+
+_MOST_STEPS = 20_000
+"""Steps that are compared in all; the samples behind are left out."""
+
+_CALLS = (
+    25  # of one side before the next one's turn: a step is too short to be timed alone, or with a cold cache
+)
+
+
+def answers_every_step(spec: TensorSpec) -> bool:
+    """Whether a whole graph's output is an answer for every step, [batch, time, ...], and not one for all of them."""
+    return len(spec.shape) > 1 and spec.shape[1] == "time"
+
+
+def open_step(path: Path, streaming: Streaming, provider: str, opener: Opener) -> StepRunner:
+    """The step graph at `path`, ready for one stream on one thread.
+
+    Raises `BundleError` when it takes or gives something else than `streaming` says.
+    """
+    session = opener(path, provider=provider, threads=1, cache=False)
+    check_step_graph(path.name, session, streaming)
+    return StepRunner(session, streaming, 1)
+
+
+def step_through(runner: StepRunner, sample: Feeds) -> Iterator[Feeds]:
+    """Every step of one encoded sample, from the initial states on: the outputs after it, without a batch axis.
+
+    The arrays are the runner's own and change with the next step.
+    """
+    runner.reset()
+    for name, buffer in runner.feeds.items():
+        if name != VALUES:
+            buffer[...] = sample[name]
+    for value in sample[VALUES]:
+        runner.feeds[VALUES][...] = value
+        runner.step()
+        yield {name: output[0] for name, output in runner.outputs.items()}
+
+
+def stream_apart(
+    runner: StepRunner, samples: Sequence[Feeds], whole: Feeds, outputs: Sequence[TensorSpec]
+) -> tuple[TensorDistance, int]:
+    """How far the steps of `samples` lie from `whole`, the outputs of the whole graph on them, row by row.
+
+    An output with an answer for every step is compared at every step, any other at the last one. Returns the distance,
+    and how many of the samples were compared.
+    """
+    every = {spec.name for spec in outputs if answers_every_step(spec)}
+    wanted: list[Feeds] = []
+    found: list[Feeds] = []
+    steps = 0
+    for row, sample in enumerate(samples):
+        steps += len(sample[VALUES])
+        if wanted and steps > _MOST_STEPS:
+            break
+        answers = [
+            {name: value.copy() for name, value in step.items()} for step in step_through(runner, sample)
+        ]
+        found.append(
+            {
+                name: np.stack([step[name] for step in answers])[None]
+                if name in every
+                else answers[-1][name][None]
+                for name in answers[-1]
+            }
+        )
+        wanted.append(
+            {
+                name: whole[name][row : row + 1, : len(answers)]
+                if name in every
+                else whole[name][row : row + 1]
+                for name in answers[-1]
+            }
+        )
+    return distance(stack(wanted), stack(found)), len(found)
+
+
+def step_latencies(
+    runners: Mapping[str, StepRunner],
+    streaming: Streaming,
+    torch_step: Callable[[Feeds], Feeds] | None,
+    sample: Feeds,
+    seconds: float,
+) -> dict[str, Latency]:
+    """Latency of one step, in milliseconds, by variant, and of "torch" where it has a step; each on one thread."""
+    sides: dict[str, Callable[[], object]] = {}
+    if torch_step is not None:
+        feeds = _first_step(streaming, sample)
+        sides["torch"] = _many(lambda: torch_step(feeds))
+    for name, runner in runners.items():
+        next(step_through(runner, sample))
+        sides[name] = _many(runner.step)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        found = measure_latency(sides, seconds)
+    finally:
+        torch.set_num_threads(before)
+    return {
+        name: Latency(
+            latency.p50_ms / _CALLS, latency.p95_ms / _CALLS, tuple(time / _CALLS for time in latency.rounds)
+        )
+        for name, latency in found.items()
+    }
+
+
+def _many(call: Callable[[], object]) -> Callable[[], None]:
+    def calls() -> None:
+        for _ in range(_CALLS):
+            call()
+
+    return calls
+
+
+def _first_step(streaming: Streaming, sample: Feeds) -> Feeds:
+    feeds: Feeds = {}
+    for spec in streaming.inputs:
+        value = sample[VALUES][0] if spec.name == VALUES else sample[spec.name]
+        feeds[spec.name] = np.broadcast_to(value, _one(spec.shape)).astype(spec.dtype)
+    for state in streaming.states:
+        feeds[state.input] = np.full(_one(state.shape), state.initial, np.float32)
+    return feeds
+
+
+def _one(shape: tuple[int | str, ...]) -> list[int]:
+    return [1 if isinstance(axis, str) else axis for axis in shape]

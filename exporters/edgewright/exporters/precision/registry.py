@@ -1,0 +1,382 @@
+"""fp32 -> fp16, int8 dynamic, int8 static, int4 weight-only: always from one ONNX file to another."""
+
+import importlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+
+from edgewright.exporters.distance import sqnr_db, stack
+from edgewright.exporters.graph.export import Graph, first_line, save_model
+from edgewright.exporters.graph.prepare import is_large, preprocess, save_scratch
+from edgewright.exporters.graph.quiet import quiet
+from edgewright.exporters.precision.calibration import METHODS, Ranges, measure_ranges, static_operators
+from edgewright.exporters.precision.half import to_fp16
+from edgewright.exporters.precision.outliers import can_divide, divide_outliers
+from edgewright.exporters.precision.recurrent import (
+    has_recurrent,
+    recurrent_int4,
+    recurrent_int8,
+    refuse_static,
+)
+from edgewright.exporters.precision.weight_only import has_tables, tables_int8
+from edgewright.runtime.bundle.files import explain_os_error
+from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.errors import EdgewrightError, ExportError
+
+_INTEGER_LEVEL = 4
+"""The accuracy level of MatMulNBits at which it rounds its input to int8: one text of some words through MiniLM takes
+0.7 times as long as in fp32, one of a hundred 1.1 times (onnxruntime 1.31, AVX-512).
+"""
+
+_INTEGER_COST = 0.5
+"""Decibels that this level may cost; otherwise the level stays unset, which computes in fp32."""
+
+_INT4_BATCHES = 32
+
+
+@dataclass(frozen=True)
+class _Settings:
+    calibration: Sequence[Feeds] = ()
+    method: str = "auto"
+    per_channel: bool = True
+    step: bool = False
+
+
+@dataclass(frozen=True)
+class Precision:
+    """One way to store and compute a graph. `make` turns an fp32 file into a model and a note on how it was
+    made. `uses_calibration` says of a graph without loaded weights whether samples make it better.
+    """
+
+    name: str
+    file: str
+    needs_calibration: bool
+    make: Callable[[Path, _Settings], tuple[onnx.ModelProto, str]]
+    uses_calibration: Callable[[onnx.ModelProto], bool] = lambda model: False
+
+
+def make_variant(
+    graph: Graph,
+    precision: str,
+    calibration: Iterable[Feeds],
+    path: Path,
+    method: str = "auto",
+    per_channel: bool = True,
+) -> Graph:
+    """Write `graph` (fp32) in another precision to `path`.
+
+    `calibration` holds batches of real, encoded samples of the calibration split; it is read where
+    `wants_calibration` says so.
+    `method` is "minmax", "percentile", or "auto": both are made and the one with the higher SQNR on those
+    samples is kept (`Graph.note` says which). The same graph and samples always give the same bytes.
+
+    Raises:
+        ExportError: the precision is unknown, nothing in the graph could be converted, or the result does
+            not run.
+    """
+    if method not in ("auto", *METHODS):
+        raise ExportError(f"unknown calibration method {method!r}: choose from auto, {', '.join(METHODS)}")
+    batches = list(calibration) if wants_calibration(precision, graph) else []
+    return _make(graph, precision, path, _Settings(batches, method, per_channel))
+
+
+def wants_calibration(precision: str, graph: Graph) -> bool:
+    """Whether samples are of use in making this precision of `graph` (fp32). Raises `ExportError` if it is unknown."""
+    entry = _entry(precision)
+    if entry.needs_calibration:
+        return True
+    return entry.uses_calibration(onnx.load(graph.path, load_external_data=False))
+
+
+def make_step_variant(graph: Graph, precision: str, path: Path, per_channel: bool = True) -> Graph:
+    """Write the step `graph` (fp32) of a streaming model in another precision to `path`.
+
+    Inputs, outputs and states stay as they are, in name, type and shape. As `make_variant` otherwise; int8-static is
+    refused, as it is for the whole model.
+    """
+    if _entry(precision).needs_calibration:
+        refuse_static(graph.path)
+        raise ExportError(
+            f"{precision} needs calibration, which a step graph has none of: leave {precision} out"
+        )
+    made = _make(graph, precision, path, _Settings(per_channel=per_channel, step=True))
+    if (made.inputs, made.outputs) != (graph.inputs, graph.outputs):
+        path.unlink(missing_ok=True)
+        raise ExportError(
+            f"the {precision} step graph lost the shape of an input or output: leave {precision} out"
+        )
+    return made
+
+
+def step_file(model_file: str) -> str:
+    """The name of a variant's step graph beside that of its whole graph: "model_fp16.onnx" to "step_fp16.onnx"."""
+    return model_file.replace("model", "step", 1)
+
+
+def _entry(precision: str) -> Precision:
+    if precision not in PRECISIONS:
+        raise ExportError(f"unknown precision {precision!r}: choose from {', '.join(PRECISIONS)}")
+    return PRECISIONS[precision]
+
+
+def _make(graph: Graph, precision: str, path: Path, settings: _Settings) -> Graph:
+    try:
+        with quiet():
+            model, note = PRECISIONS[precision].make(graph.path, settings)
+            variant = save_model(model, path, precision, note)
+            # First, for on a malformed graph onnxruntime may crash instead of raising.
+            onnx.checker.check_model(path)
+            _check_in_a_child(path, precision)
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+    except EdgewrightError:
+        path.unlink(missing_ok=True)
+        raise
+    except Exception as error:  # onnxruntime raises a class of its own for every failure
+        path.unlink(missing_ok=True)
+        raise ExportError(
+            f"no {precision} variant could be made ({first_line(error)}): leave {precision} out"
+        ) from error
+    return variant
+
+
+def _check_in_a_child(path: Path, precision: str) -> None:
+    """Open the graph in another process: a crash of onnxruntime ends that one, and becomes an error here."""
+    code = (
+        "import sys, onnxruntime as o; s = o.SessionOptions(); s.log_severity_level = 4; "
+        "o.InferenceSession(sys.argv[1], s, providers=['CPUExecutionProvider'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        reason = (
+            f"it crashed with signal {-done.returncode}"
+            if done.returncode < 0
+            else (lines or ["no reason"])[-1][:200]
+        )
+        raise ExportError(
+            f"onnxruntime cannot open the {precision} variant ({reason}): leave {precision} out"
+        )
+
+
+def _open(model: Path | bytes) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _to_fp32(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
+    return onnx.load(source), ""
+
+
+def _to_fp16(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
+    return to_fp16(source), ""
+
+
+def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
+    quantization = importlib.import_module("onnxruntime.quantization")
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
+        folder = Path(name)
+        prepared = preprocess(source, folder)
+        structure = onnx.load(prepared, load_external_data=False)
+        if has_recurrent(structure):
+            return recurrent_int8(onnx.load(prepared), settings.per_channel, settings.step)
+        notes, operators = [], None
+        if settings.calibration and settings.per_channel and can_divide(structure):
+            model, changed, count = divide_outliers(onnx.load(prepared), settings.calibration)
+            save_scratch(model, prepared)
+            notes.append(f"outliers of {changed} of {count} activations divided")
+        if settings.per_channel and has_tables(structure):
+            # ONNX Runtime's tool would give a whole table one scale, and the table of the scales another.
+            save_scratch(tables_int8(onnx.load(prepared)), prepared)
+            notes.append("embedding tables with a scale for each row")
+            registry = importlib.import_module("onnxruntime.quantization.registry")
+            operators = sorted({*registry.IntegerOpsRegistry} - {"Gather"})
+        target = folder / "quantized.onnx"
+        kinds = {node.op_type for node in structure.graph.node}
+        # Convolutions run twice as fast with unsigned weights (measured, onnxruntime 1.31 on AVX-512 VNNI).
+        kind = quantization.QuantType.QUInt8 if "Conv" in kinds else quantization.QuantType.QInt8
+        quantization.quantize_dynamic(
+            prepared,
+            target,
+            per_channel=settings.per_channel,
+            weight_type=kind,
+            op_types_to_quantize=operators,
+            use_external_data_format=is_large(prepared),
+        )
+        model = onnx.load(target)
+    _require_quantized(model, "int8-dynamic")
+    return model, "; ".join(notes)
+
+
+def _gains_by_samples(structure: onnx.ModelProto) -> bool:
+    return not has_recurrent(structure) and can_divide(structure)
+
+
+def _has_products(structure: onnx.ModelProto) -> bool:
+    """Whether int4 has two ways to compute the graph, of which samples tell the better."""
+    kinds = {node.op_type for node in structure.graph.node}
+    return bool(kinds & {"MatMul", "Gemm"}) and not has_recurrent(structure)
+
+
+def _to_int8_static(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
+    refuse_static(source)
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
+        folder = Path(name)
+        prepared = preprocess(source, folder)
+        operators = static_operators(prepared)
+        kind = "per channel" if settings.per_channel else "per tensor"
+        if (
+            settings.per_channel
+            and "Gather" not in operators
+            and has_tables(onnx.load(prepared, load_external_data=False))
+        ):
+            save_scratch(tables_int8(onnx.load(prepared)), prepared)
+            kind += ", embedding tables with a scale for each row"
+        ranges = measure_ranges(prepared, settings.calibration, operators)
+        methods = METHODS if settings.method == "auto" else (settings.method,)
+        made = {
+            method: _quantize(prepared, operators, ranges[method], settings.per_channel, folder)
+            for method in methods
+        }
+    for model in made.values():
+        _require_quantized(model, "int8-static")
+    if len(made) == 1:
+        return made[methods[0]], f"calibrated by {methods[0]}, {kind}"
+    reference = _outputs(source, settings.calibration)
+    decibels = {
+        method: sqnr_db(reference, _outputs(model, settings.calibration)) for method, model in made.items()
+    }
+    best = max(methods, key=lambda method: _as_number(decibels[method]))
+    measured = ", ".join(f"{method} {_decibel_text(decibels[method])}" for method in methods)
+    return made[best], f"calibrated by {best}, {kind} (on the calibration samples: {measured})"
+
+
+def _as_number(decibels: float | None) -> float:
+    return float("inf") if decibels is None else decibels
+
+
+def _decibel_text(value: float | None) -> str:
+    return "exact" if value is None else f"{value:.1f} dB"
+
+
+def _quantize(
+    prepared: Path, operators: list[str], ranges: Ranges, per_channel: bool, folder: Path
+) -> onnx.ModelProto:
+    quantization = importlib.import_module("onnxruntime.quantization")
+    calibrate = importlib.import_module("onnxruntime.quantization.calibrate")
+    tensors = calibrate.TensorsData(
+        quantization.CalibrationMethod.MinMax,
+        {
+            name: (np.array(low, np.float32), np.array(high, np.float32))
+            for name, (low, high) in ranges.items()
+        },
+    )
+    cache = folder / "ranges.json"
+    calibrate.save_tensors_data(tensors, cache)
+    target = folder / "quantized.onnx"
+    # Unsigned activations and signed weights: 2.6 times as fast as signed activations on x86 with VNNI.
+    quantization.quantize_static(
+        prepared,
+        target,
+        quant_format=quantization.QuantFormat.QDQ,
+        per_channel=per_channel,
+        activation_type=quantization.QuantType.QUInt8,
+        weight_type=quantization.QuantType.QInt8,
+        calibrate_method=quantization.CalibrationMethod.MinMax,
+        calibration_cache_path=cache,
+        op_types_to_quantize=operators,
+        use_external_data_format=is_large(prepared),
+    )
+    return onnx.load(target)
+
+
+def _outputs(model: Path | onnx.ModelProto, batches: Sequence[Feeds]) -> dict[str, NDArray[Any]]:
+    session = _open(model if isinstance(model, Path) else model.SerializeToString())
+    names = [value.name for value in session.get_outputs()]
+    return stack([dict(zip(names, session.run(names, feeds), strict=True)) for feeds in batches])
+
+
+def _to_int4(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
+    structure = onnx.load(source, load_external_data=False)
+    if has_recurrent(structure):
+        with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
+            return recurrent_int4(onnx.load(preprocess(source, Path(name))))
+    levels = (None, _INTEGER_LEVEL) if settings.calibration else (None,)
+    made = {level: _blocks_of_int4(source, level) for level in levels}
+    model, notes = made[None], ["weights only, blocks of 32"]
+    if has_tables(structure):
+        notes.append("embedding tables in int8 with a scale for each row")
+    if len(made) == 2:
+        few = settings.calibration[:_INT4_BATCHES]
+        reference = _outputs(source, few)
+        exact, integer = (_as_number(sqnr_db(reference, _run_large(made[level], few))) for level in levels)
+        kept = _INTEGER_LEVEL if integer >= exact - _INTEGER_COST else None
+        model = made[kept]
+        notes.append(
+            f"accuracy level {kept or 'unset'} (on the calibration samples: unset {exact:.1f} dB, "
+            f"{_INTEGER_LEVEL} {integer:.1f} dB)"
+        )
+    return model, "; ".join(notes)
+
+
+def _blocks_of_int4(source: Path, level: int | None) -> onnx.ModelProto:
+    quantizer_module = importlib.import_module("onnxruntime.quantization.matmul_nbits_quantizer")
+    model = onnx.load(source)
+    if has_tables(model):
+        model = tables_int8(model)
+    quantizer_module.ONNXModel(model).replace_gemm_with_matmul()
+    quantizer = quantizer_module.MatMulNBitsQuantizer(
+        model, block_size=32, is_symmetric=True, accuracy_level=level
+    )
+    quantizer.process()
+    model = quantizer.model.model
+    if not any(node.op_type == "MatMulNBits" for node in model.graph.node):
+        raise ExportError(
+            "int4 found no matrix product to convert (it leaves convolutions alone): leave int4 out"
+        )
+    return model
+
+
+def _run_large(model: onnx.ModelProto, batches: Sequence[Feeds]) -> dict[str, NDArray[Any]]:
+    """The outputs of a graph that may be too large for one message."""
+    with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
+        path, copied = Path(folder) / "model.onnx", onnx.ModelProto()
+        copied.CopyFrom(model)
+        save_scratch(copied, path)
+        return _outputs(path, batches)
+
+
+def _require_quantized(model: onnx.ModelProto, precision: str) -> None:
+    """A graph in which every weight stayed fp32 is not int8, whatever the tool says."""
+    integers = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+    if not any(tensor.data_type in integers and len(tensor.dims) > 1 for tensor in model.graph.initializer):
+        raise ExportError(
+            f"{precision} left every weight in fp32 (no operator it knows): leave {precision} out"
+        )
+
+
+PRECISIONS: Mapping[str, Precision] = {
+    entry.name: entry
+    for entry in (
+        Precision("fp32", "model.onnx", False, _to_fp32),
+        Precision("fp16", "model_fp16.onnx", False, _to_fp16),
+        Precision("int8-dynamic", "model_int8_dynamic.onnx", False, _to_int8_dynamic, _gains_by_samples),
+        Precision("int8-static", "model_int8_static.onnx", True, _to_int8_static),
+        Precision("int4", "model_q4.onnx", False, _to_int4, _has_products),
+    )
+}
+"""Every precision by name; `file` is its name in a bundle (an int8 that ships is called
+model_quantized.onnx).
+"""

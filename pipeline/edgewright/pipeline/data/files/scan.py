@@ -1,0 +1,199 @@
+"""Looking at every file once: does it really decode, and what is its digest.
+
+Results are kept in the user's cache folder by size and modification time, so that a second run reads nothing.
+`EDGEWRIGHT_CACHE` names another folder for it, or "off".
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import PIL
+
+from edgewright.pipeline.data.samples import Noun
+from edgewright.runtime.bundle.files import sha256_of_bytes, sha256_of_file, write_json
+from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json
+from edgewright.runtime.errors import InputError, MachineError
+from edgewright.runtime.graphs.cache import cache_directory
+from edgewright.runtime.images.decoding import IMAGE_SUFFIXES, load_image
+
+Progress = Callable[[int, int], None]
+"""Called with the number of files done and the number of all files."""
+
+_BATCH = 256
+_SAVE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class CheckedFile:
+    """What was found in one file: hex SHA-256 of its bytes, and why it cannot be used (None when it can)."""
+
+    size: int
+    modified_ns: int
+    content: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class _Cache:
+    reader: str
+    files: Mapping[str, CheckedFile]
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """A kind of file of which each holds one raw input.
+
+    `load` decodes a file and raises `InputError` when the device could not; `mismatch` says why the name of a file that
+    decodes is wrong, None when it is right. `reader` is what decides the outcome besides the file, for the cache; `key`
+    tells the caches of one folder apart.
+    """
+
+    noun: Noun
+    suffixes: frozenset[str]
+    load: Callable[[Path], object]
+    mismatch: Callable[[Path], str | None]
+    reader: str
+    key: str = ""
+
+
+def check_files(
+    root: Path, names: Sequence[str], progress: Progress | None = None, kind: FileKind | None = None
+) -> dict[str, CheckedFile]:
+    """Decode the files `names` (relative to `root`) in parallel; a bad file raises nothing. No kind: images."""
+    kind = kind or IMAGES
+    cache_file = _cache_file(root, kind.key)
+    known = _read_cache(cache_file, kind.reader)
+    result: dict[str, CheckedFile] = {}
+    fresh = 0
+    saved = time.monotonic()
+    workers = min(8, os.cpu_count() or 1)
+    with _threads(workers) as executor:
+        try:
+            for start in range(0, len(names), _BATCH):
+                batch = names[start : start + _BATCH]
+                checked = executor.map(
+                    lambda name: _check_or_recall(root / name, known.get(name), kind), batch
+                )
+                for name, found in zip(batch, checked, strict=True):
+                    fresh += found is not known.get(name)
+                    result[name] = found
+                if progress is not None:
+                    progress(len(result), len(names))
+                if fresh and time.monotonic() - saved > _SAVE_SECONDS:
+                    _write_cache(cache_file, kind.reader, {**known, **result})
+                    saved = time.monotonic()
+        finally:
+            if fresh:
+                _write_cache(
+                    cache_file, kind.reader, result if len(result) == len(names) else {**known, **result}
+                )
+    return result
+
+
+@contextlib.contextmanager
+def _threads(workers: int) -> Iterator[ThreadPoolExecutor]:
+    executor = ThreadPoolExecutor(workers, thread_name_prefix="edgewright-data")
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest of the batch
+
+
+def _check_or_recall(path: Path, known: CheckedFile | None, kind: FileKind) -> CheckedFile:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return CheckedFile(0, 0, "", f"cannot be read ({error.strerror or error})")
+    if known and (known.size, known.modified_ns) == (status.st_size, status.st_mtime_ns):
+        return known
+    content, reason = _check(path, kind)
+    return CheckedFile(status.st_size, status.st_mtime_ns, content, reason)
+
+
+def _check(path: Path, kind: FileKind) -> tuple[str, str | None]:
+    """Digest and reason of one file."""
+    if path.suffix.lower() not in kind.suffixes:
+        one, article = kind.noun.one, "an" if kind.noun.one[0] in "aeiou" else "a"
+        return (
+            "",
+            f"does not end like {article} {one} ({', '.join(sorted(kind.suffixes))}): rename, convert or remove it",
+        )
+    try:
+        kind.load(path)
+        reason = kind.mismatch(path)
+        return ("", reason) if reason else (sha256_of_file(path), None)
+    except InputError as error:
+        return "", str(error).removeprefix(str(path)).strip(" :,")
+    except OSError as error:
+        return "", f"cannot be read ({error.strerror or error})"
+
+
+def _image_mismatch(path: Path) -> str | None:
+    with path.open("rb") as file:
+        kind = _kind(file.read(16))
+    return (
+        None
+        if path.suffix.lower() in _SUFFIXES[kind]
+        else f"is a {kind} image but ends in {path.suffix}: rename it"
+    )
+
+
+_SUFFIXES = {
+    "JPEG": frozenset({".jpg", ".jpeg", ".jpe", ".jfif"}),
+    "PNG": frozenset({".png"}),
+    "WebP": frozenset({".webp"}),
+    "BMP": frozenset({".bmp"}),
+    "GIF": frozenset({".gif"}),
+}
+
+
+def _kind(head: bytes) -> str:
+    starts = {b"\xff\xd8": "JPEG", b"\x89PNG": "PNG", b"RIFF": "WebP", b"BM": "BMP"}
+    return next((kind for start, kind in starts.items() if head.startswith(start)), "GIF")
+
+
+# Raise the number when `_check` or `load_image` judge differently. The function is looked up at each call.
+IMAGES = FileKind(
+    Noun(), IMAGE_SUFFIXES, lambda path: load_image(path), _image_mismatch, f"1 pillow {PIL.__version__}"
+)
+"""Image files."""
+
+
+def _cache_file(root: Path, key: str) -> Path | None:
+    base = cache_directory()
+    if base is None:
+        return None
+    name = sha256_of_bytes(os.fsencode(root.resolve()) + key.encode())[:32]
+    return base / "data" / f"{name}.json"
+
+
+def _read_cache(path: Path | None, reader: str) -> dict[str, CheckedFile]:
+    if path is None:
+        return {}
+    try:
+        cache = from_plain(_Cache, parse_json(path.read_bytes()))
+    except (OSError, StructureError):
+        return {}
+    return dict(cache.files) if cache.reader == reader else {}
+
+
+def _write_cache(path: Path | None, reader: str, files: Mapping[str, CheckedFile]) -> None:
+    if path is None:
+        return
+    plain = {
+        name: {
+            "size": file.size,
+            "modified_ns": file.modified_ns,
+            "content": file.content,
+            "reason": file.reason,
+        }
+        for name, file in files.items()
+        if file.modified_ns
+    }
+    with contextlib.suppress(MachineError):  # a cache that cannot be written only costs time
+        write_json(path, {"reader": reader, "files": plain})

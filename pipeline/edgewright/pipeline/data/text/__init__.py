@@ -1,0 +1,1 @@
+"""Texts, tagged words, questions."""

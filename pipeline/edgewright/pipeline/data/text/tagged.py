@@ -1,0 +1,234 @@
+"""Texts whose words are labelled: files of the CoNLL form, or tables with lists of words and tags."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgewright.pipeline.data.files.scan import Progress
+from edgewright.pipeline.data.files.table_files import TableFile, find_tables
+from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
+from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
+from edgewright.pipeline.data.text.bio import bio_problem, is_bio, sort_tags, unknown_tag
+from edgewright.pipeline.data.text.content import content_with
+from edgewright.pipeline.data.text.head_labels import kept_labels
+from edgewright.pipeline.recipe.recipe import Recipe
+from edgewright.runtime.errors import DataError
+from edgewright.runtime.text.reading import Words
+
+SENTENCES = Noun("sentence", "sentences", "sentence", "sentences")
+
+TAGGED_SUFFIXES = {
+    **TABLE_SUFFIXES,
+    **dict.fromkeys((".conll", ".bio", ".iob", ".txt", ".tsv"), "conll"),
+}
+"""Suffix of a file to its format; a .tsv has no header here."""
+
+_BETWEEN = re.compile(r"[ \t]+")
+_COMMENT = re.compile(r"#\s*[\w.]+\s*=")
+_DOCUMENT = "-DOCSTART-"
+
+
+@dataclass(frozen=True)
+class TaggedSentence:
+    """Words with their tags; `places` are the line of each word, or one place for all."""
+
+    split: str
+    id: str
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+    file: str
+    places: tuple[str, ...]
+
+    def place(self, word: int) -> str:
+        """ "train.conll, line 17" for the word of this index."""
+        return f"{self.file}, {self.places[min(word, len(self.places) - 1)]}"
+
+
+def open_tagged_texts(recipe: Recipe, progress: Progress | None = None) -> Found:
+    """The sentences of `recipe`, undivided; the raw input of each is `Words`. Raises `DataError` or `RecipeError`."""
+    kept = kept_labels(recipe)
+    source = Path(recipe.data.source)
+    files = find_tables(source, recipe.data.format, TAGGED_SUFFIXES, class_folders=False)
+    sentences: list[TaggedSentence] = []
+    for done, file in enumerate(files):
+        sentences += _read_file(file, recipe, kept, f"{file.name}/" if len(files) > 1 else "")
+        if progress is not None:
+            progress(done + 1, len(files))
+    splits = tuple(dict.fromkeys(file.split for file in files))
+    return found_sentences(sentences, recipe, str(source), splits, kept)
+
+
+def found_sentences(
+    sentences: Sequence[TaggedSentence],
+    recipe: Recipe,
+    source: str,
+    splits: Sequence[str] = ("train",),
+    kept: tuple[str, ...] | None = None,
+) -> Found:
+    """Sentences as samples. Raises `DataError` for tags that break the rules of BIO or are not in the list of labels.
+
+    `kept` are the labels of a head that is kept; without it they are those of the training sentences.
+    """
+    name = Path(source).name
+    if not sentences:
+        raise DataError(f"{name} holds no sentence: give lines with a word and its tag")
+    bio = is_bio(tag for sentence in sentences for tag in sentence.tags)
+    if not bio and recipe.training.metric == "span-f1":
+        plain = ", ".join(sort_tags(tag for sentence in sentences[:100] for tag in sentence.tags)[:5])
+        raise DataError(
+            f"{name} has tags without B- and I- ({plain}), which mark no spans: use training.metric: accuracy"
+        )
+    known = kept or recipe.data.classes
+    labels = known or sort_tags(tag for one in sentences if one.split == "train" for tag in one.tags)
+    index = {label: place for place, label in enumerate(labels)}
+    owner = "data.classes" if known == recipe.data.classes and known else "the model's labels"
+    given: dict[str, list[Sample]] = {split: [] for split in splits}
+    skipped = []
+    for one in sentences:
+        _check(one, bio, index, owner if known else f"the training part of {name}")
+        if not one.words:
+            skipped.append(Skipped(one.id, f"has no words ({one.place(0)})"))
+            continue
+        odd = next((word for word in one.words if word.split() != [word]), None)
+        if odd is not None:
+            skipped.append(
+                Skipped(
+                    one.id,
+                    f"the word {odd!r} is empty or holds white space ({one.place(one.words.index(odd))})",
+                )
+            )
+            continue
+        raw = Words(one.words)
+        target = np.array([index[tag] for tag in one.tags], np.int64)
+        given[one.split].append(Sample(one.id, raw, target, content_with(raw, list(one.tags))))
+    return Found(
+        labels,
+        {split: tuple(samples) for split, samples in given.items()},
+        tuple(skipped),
+        source,
+        len(sentences),
+        SENTENCES,
+        fixed=kept is not None,
+    )
+
+
+def _check(one: TaggedSentence, bio: bool, index: dict[str, int], owner: str) -> None:
+    problem = bio_problem(one.tags) if bio else None
+    if problem is not None:
+        raise DataError(f"{one.place(problem[0])}: {problem[1]}")
+    for word, tag in enumerate(one.tags):
+        if tag not in index:
+            raise DataError(f"{one.place(word)}: {unknown_tag(tag, tuple(index), owner)}")
+
+
+def _read_file(
+    file: TableFile, recipe: Recipe, kept: tuple[str, ...] | None, prefix: str
+) -> list[TaggedSentence]:
+    if file.form == "conll":
+        read = list(_read_conll(file.path))
+    elif file.form == "npz":
+        raise DataError(f"{file.path.name}: sentences come as conll, jsonl, parquet or csv: convert it")
+    else:
+        data = recipe.data
+        table = read_table(file.path, file.form, (data.words, data.tags))
+        read = list(_read_table(table, recipe, kept))
+    width = len(str(max(len(read) - 1, 0)))
+    return [
+        TaggedSentence(file.split, f"{prefix}{number:0{width}d}", words, tags, file.path.name, places)
+        for number, (words, tags, places) in enumerate(read)
+    ]
+
+
+_Read = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+
+
+def _read_conll(path: Path) -> Iterator[_Read]:
+    """Words, tags and lines of each sentence: the first and the last column, sentences parted by empty lines."""
+    words: list[str] = []
+    tags: list[str] = []
+    places: list[str] = []
+    for number, line in enumerate(_lines(path), 1):
+        comment = _COMMENT.match(line) is not None
+        cells = (
+            [cell.strip(" ") for cell in line.split("\t")]
+            if "\t" in line
+            else _BETWEEN.split(line.strip(" "))
+        )
+        if comment or not line.strip() or cells[0] == _DOCUMENT:
+            if words and not comment:
+                yield tuple(words), tuple(tags), tuple(places)
+                words, tags, places = [], [], []
+            continue
+        if len(cells) < 2 or not cells[0] or not cells[-1]:
+            raise DataError(
+                f"{path.name}, line {number} has {'one column' if len(cells) < 2 else 'an empty cell'}: "
+                "write a word and its tag, with white space between them"
+            )
+        words.append(cells[0])
+        tags.append(cells[-1])
+        places.append(f"line {number}")
+    if words:
+        yield tuple(words), tuple(tags), tuple(places)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                except UnicodeDecodeError as error:
+                    raise DataError(
+                        f"{path.name}, line {number} is not UTF-8 text ({error.reason}): save the file as UTF-8"
+                    ) from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}): check the file") from None
+
+
+def _read_table(table: Table, recipe: Recipe, kept: tuple[str, ...] | None) -> Iterator[_Read]:
+    data = recipe.data
+    words = table.cells[table.need(data.words, "data.words")]
+    tags = table.cells[table.need(data.tags, "data.tags")]
+    for row in range(table.rows):
+        place = f"{table.name}, {table.place(row)}"
+        found = [_word(word, place) for word in _listed(words[row], place, data.words)]
+        names = _named(_listed(tags[row], place, data.tags), kept or data.classes, place)
+        if len(found) != len(names):
+            raise DataError(f"{place} has {len(found)} words and {len(names)} tags: give each word one")
+        yield tuple(found), tuple(names), (table.place(row),)
+
+
+def _listed(cell: Any, place: str, column: str) -> list[Any]:
+    if cell is None:
+        return []
+    if isinstance(cell, str):
+        return cell.split()
+    if not isinstance(cell, (list, tuple, np.ndarray)):
+        raise DataError(f"{place}: the column {column!r} holds {cell!r}: give a list, or text with spaces")
+    return list(cell)
+
+
+def _word(word: Any, place: str) -> str:
+    """A word as text, nothing at all as an empty one."""
+    if isinstance(word, (list, tuple, dict, np.ndarray)):
+        raise DataError(f"{place}: {word!r} is not a word: give a text for each")
+    return "" if word is None else str(word)
+
+
+def _named(tags: list[Any], known: tuple[str, ...] | None, place: str) -> list[str]:
+    """Tags as names; numbers are places in the list of labels."""
+    if tags and all(isinstance(tag, (int, np.integer)) and not isinstance(tag, bool) for tag in tags):
+        if known is None:
+            raise DataError(f"{place}: the tags are numbers: list their names in data.classes, in order")
+        outside = next((tag for tag in tags if not 0 <= tag < len(known)), None)
+        if outside is not None:
+            raise DataError(f"{place}: the tag {outside} is none of the {len(known)} labels: correct it")
+        return [known[tag] for tag in tags]
+    for tag in tags:
+        if not isinstance(tag, str) or not tag:
+            raise DataError(f"{place}: {tag!r} is not a tag: give names such as B-PER")
+    return [str(tag) for tag in tags]

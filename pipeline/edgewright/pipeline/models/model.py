@@ -1,0 +1,149 @@
+"""A model that is built: the module, and what the other stages must know about it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edgewright.runtime.contracts import Streaming
+
+
+@dataclass(frozen=True)
+class Block:
+    """A part of a model that is frozen or trained as one.
+
+    `prefixes` are dotted paths of modules or parameters; no parameter belongs to two blocks of one model.
+    """
+
+    name: str
+    prefixes: tuple[str, ...]
+
+    def owns(self, parameter: str) -> bool:
+        """Whether the parameter or buffer of this dotted name belongs to the block."""
+        return any(parameter == prefix or parameter.startswith(f"{prefix}.") for prefix in self.prefixes)
+
+
+@dataclass(frozen=True)
+class StepForm:
+    """A model's streaming form, ready to be exported.
+
+    `module` shares the model's weights and takes the inputs of `streaming`, then its states, one tensor each; it
+    returns the outputs, then the states after the step. `example` holds one tensor for each input and state.
+    """
+
+    module: nn.Module
+    example: tuple[Tensor, ...]
+    streaming: Streaming
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the inputs and states, in the module's order."""
+        return (
+            *(spec.name for spec in self.streaming.inputs),
+            *(state.input for state in self.streaming.states),
+        )
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the outputs and the states after the step, in the module's order."""
+        return (
+            *(spec.name for spec in self.streaming.outputs),
+            *(state.output for state in self.streaming.states),
+        )
+
+    @property
+    def dynamic_axes(self) -> dict[str, dict[int, str]]:
+        """The axes that may change, of each input and state."""
+        shapes = [spec.shape for spec in self.streaming.inputs]
+        shapes += [state.shape for state in self.streaming.states]
+        return {
+            name: {axis: side for axis, side in enumerate(shape) if isinstance(side, str)}
+            for name, shape in zip(self.input_names, shapes, strict=True)
+        }
+
+
+@dataclass(frozen=True)
+class BuiltModel:
+    """A model for a task: a classifier for `classes` classes, or one that predicts numbers.
+
+    In eval mode `module` maps its inputs, as `input_names`, encoded by `settings`, to one output: of a classifier
+    logits, float32 [N, classes]. Images are float32 [N, 3, H, W]; `RecurrentModel` says what sequences are. While it
+    trains, use `training_outputs`: some models answer with auxiliary logits too.
+
+    Attributes:
+        classes: number of classes, 0 where numbers are predicted.
+        head: dotted path of the layer that makes the answer; empty where the features are the answer.
+        auxiliary_heads: dotted path of each auxiliary classifier and the weight its loss was published with;
+            they answer only in training mode, so an export has none.
+        settings: how a raw input is encoded; a dataclass of the runtime.
+        blocks: every parameter exactly once, from the input to the head; the last block is the head with its
+            twin and the auxiliary heads.
+        build: plain JSON that `rebuild_model` turns into the same model without any weights.
+        feature_shape: shape of the head's input for one sample; (F,) for all but convolutional heads. Of a model that
+            answers every step, the shape for one step.
+        twin_head: distilled models answer with the mean of two heads; this is the path of the second.
+        input_names, output_names: of the exported graph, in the order of the module's arguments.
+        dynamic_axes: what may change of each input; None is axis 0 of every one, called "batch".
+        assets: content of the files that the task needs beside its settings, by role ("tokenizer").
+        step: makes the streaming form; None where there is none.
+        route: how the module is exported, one of `edgewright.exporters.graph.export.ROUTES`, or "auto".
+        example: makes tensors to export it with, one for each input; None where an encoded sample does.
+        limits: the largest size of an axis that the module takes, by the axis's name.
+    """
+
+    name: str
+    module: nn.Module
+    classes: int
+    head: str
+    auxiliary_heads: Mapping[str, float]
+    settings: Any
+    blocks: tuple[Block, ...]
+    licence: str
+    build: Mapping[str, Any]
+    feature_shape: tuple[int, ...]
+    twin_head: str | None = None
+    input_names: tuple[str, ...] = ("image",)
+    output_names: tuple[str, ...] = ("logits",)
+    dynamic_axes: Mapping[str, Mapping[int, str]] | None = None
+    assets: Mapping[str, bytes] = field(default_factory=dict)
+    step: Callable[[], StepForm] | None = None
+    route: str = "auto"
+    example: Callable[[], tuple[Tensor, ...]] | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Dotted paths of the head and, where there is one, its twin."""
+        return (self.head,) if self.twin_head is None else (self.head, self.twin_head)
+
+    def block_of(self, parameter: str) -> int:
+        """Index into `blocks` of the block that owns the parameter or buffer of this dotted name.
+
+        Buffers follow the parameters of their module. A name that no block owns belongs to the first block.
+        """
+        for index, block in enumerate(self.blocks):
+            if block.owns(parameter):
+                return index
+        return 0
+
+
+def training_outputs(module: nn.Module, *inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Run `module`, also one that is wrapped for many processes, and take its answer apart.
+
+    Returns the logits, float32 [N, classes], or prediction, and the logits of each auxiliary head by its path; the
+    second is empty in eval mode and for models without auxiliary heads. Several answers of one shape, those of the
+    start and the end of a span, come as one tensor with a last axis for them.
+    """
+    outputs = module(*inputs)
+    if isinstance(outputs, Tensor):
+        return outputs, {}
+    if type(outputs) is tuple:
+        return torch.stack(outputs, dim=-1), {}
+    # InceptionOutputs and GoogLeNetOutputs: named tuples with names of their own for the auxiliary logits
+    paths = {"aux_logits": "AuxLogits", "aux_logits1": "aux1", "aux_logits2": "aux2"}
+    fields = outputs._asdict()
+    return fields["logits"], {
+        path: fields[name] for name, path in paths.items() if fields.get(name) is not None
+    }

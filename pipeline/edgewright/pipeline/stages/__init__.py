@@ -1,0 +1,1 @@
+"""The stages: fit, export, verify, compare, bench, inspect, doctor."""

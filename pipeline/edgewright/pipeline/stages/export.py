@@ -1,0 +1,389 @@
+"""The second half of the pipeline: a run to a judged bundle, and a bundle held against its run again."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import torch
+
+from edgewright.exporters.bundle.write import Candidate, check_target, write_bundle
+from edgewright.exporters.graph.export import Graph, export_graph, load_graph
+from edgewright.exporters.judge.golden import apart_from_origin
+from edgewright.exporters.judge.judge import judge
+from edgewright.exporters.judge.ladder import climb
+from edgewright.exporters.precision.registry import (
+    PRECISIONS,
+    make_step_variant,
+    make_variant,
+    step_file,
+    wants_calibration,
+)
+from edgewright.exporters.reference import Reference, Samples, torch_call
+from edgewright.exporters.verdict import FAIL, Budget, Ladder, Verdict, verdict_from_json, verdict_to_json
+from edgewright.pipeline.data.samples import Sample, Splits
+from edgewright.pipeline.data.sources import restore_splits
+from edgewright.pipeline.models.model import StepForm
+from edgewright.pipeline.recipe.load import load_recipe, override_export
+from edgewright.pipeline.recipe.recipe import Recipe
+from edgewright.pipeline.recipe.training import check_variants
+from edgewright.pipeline.run_dir import Progress, finished_stage, lock_run, mark_stage, read_run_json
+from edgewright.pipeline.stages.card_facts import card_facts
+from edgewright.pipeline.stages.fit import DATA, check_outside_data, fit_run, many_processes, run_recipe
+from edgewright.pipeline.training.results import LoadedModel, load_trained
+from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes, write_text
+from edgewright.runtime.bundle.opening import open_bundle
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.errors import BundleError, ExportError, RecipeError
+from edgewright.runtime.tasks.base import DeviceTask
+
+_SAME_MODEL = 1e-2
+"""How far torch may lie from itself on another machine, relative."""
+
+_FORMAT = 6
+_MAKERS = ("onnx", "torch", "transformers", "edgewright")
+"""The libraries whose version has a part in what a stage makes, beside onnxruntime, which has one of two names."""
+
+_FOLDER = "export"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of judging a run. `bundle` is None when nothing may ship; `demanded` holds the variants that the user
+    listed by name, each of which has to pass."""
+
+    verdict: Verdict
+    bundle: Path | None
+    demanded: tuple[str, ...]
+
+    @property
+    def failed_demands(self) -> tuple[str, ...]:
+        """The variants that were listed and failed."""
+        return tuple(
+            row.name for row in self.verdict.rows if row.name in self.demanded and row.status == FAIL
+        )
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is a bundle and every demand was met."""
+        return self.bundle is not None and not self.failed_demands
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    recipe: Recipe
+    splits: Splits
+    model: LoadedModel
+    device_task: DeviceTask
+
+
+class _Batches:
+    """Encoded calibration samples, one per batch, encoded when they are walked: not every precision does that."""
+
+    def __init__(self, task: DeviceTask, samples: tuple[Sample, ...], progress: Progress) -> None:
+        self._task, self._samples, self._progress = task, samples, progress
+
+    def __iter__(self) -> Iterator[Feeds]:
+        for done, sample in enumerate(self._samples):
+            self._progress("calibrating", done + 1, len(self._samples))
+            yield self._task.collate([self._task.encode(sample.raw)])
+
+
+def ship(
+    recipe_path: Path,
+    out: Path,
+    run_dir: Path,
+    overrides: tuple[str, ...] = (),
+    provider: str = "auto",
+    restart: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """The whole way from a recipe to a bundle. Every stage that is finished is taken as it is."""
+    if many_processes():
+        raise RecipeError(
+            "ship runs in one process: run 'edgewright fit' under torchrun, then 'edgewright export'"
+        )
+    recipe = load_recipe(recipe_path, overrides)
+    check_target(out)
+    check_outside_data(recipe, out)
+    fit_run(recipe, run_dir, restart, progress)
+    return export_run(run_dir, out, None, provider, progress, recipe)
+
+
+def export_run(
+    run_dir: Path,
+    out: Path,
+    variants: tuple[str, ...] | None = None,
+    provider: str = "auto",
+    progress: Progress | None = None,
+    recipe: Recipe | None = None,
+    overrides: tuple[str, ...] = (),
+) -> Outcome:
+    """Export a finished run, make its variants, judge them, and write what passed to `out`.
+
+    Args:
+        variants: precisions to make, instead of those of the recipe; each is then a demand.
+        overrides: "key=value" for the recipe's variants, quantization or budget.
+        recipe: the run's recipe with a budget or variants of its own; None for the run's own.
+
+    Raises:
+        RecipeError: `run_dir` is not a run, or `variants` is not possible.
+        ExportError: the model cannot be exported.
+        MachineError: `out` holds something else, or the machine refuses to write.
+    """
+    report = progress or _silent
+    wanted = _variants(variants)
+    check_target(out)
+    with lock_run(_existing(run_dir)):
+        recipe = override_export(recipe or run_recipe(run_dir), overrides)
+        loaded = _load(run_dir, recipe)
+        check_outside_data(loaded.recipe, out)
+        names = wanted or recipe.wanted_variants
+        demanded = wanted or (() if recipe.variants == "auto" else recipe.variants)
+        candidate = _make_candidate(run_dir, loaded, names, report)
+        samples = _samples(loaded)
+        verdict = _judged(run_dir, loaded, candidate, samples, provider, report)
+        bundle = None
+        if verdict.ships is not None:
+            bundle = write_bundle(out, candidate, verdict, samples)
+    return Outcome(verdict, bundle, demanded)
+
+
+def verify_run(
+    bundle: Path, run_dir: Path, provider: str = "auto", progress: Progress | None = None
+) -> Ladder:
+    """Climb the whole ladder of a bundle against the torch model of the run it came from.
+
+    Raises:
+        BundleError: the bundle does not open, or was made from another model than the run's.
+    """
+    opened = open_bundle(bundle)
+    loaded = _load(_existing(run_dir), None)
+    task = loaded.recipe.task
+    if opened.manifest.task != task:
+        raise BundleError(
+            f"{bundle} is for {opened.manifest.task}, {run_dir} trained {task}: name the run that it was exported from"
+        )
+    if sorted(opened.manifest.labels) != sorted(loaded.device_task.labels):
+        raise BundleError(f"{bundle} has other labels than {run_dir}: name the run that it was exported from")
+    if progress is not None:
+        progress("climbing the ladder", 0, 0)
+    reference = _reference(loaded)
+    apart = apart_from_origin(reference, opened)
+    if not apart <= _SAME_MODEL:
+        raise BundleError(
+            f"{bundle} was made from another model than that of {run_dir}, whose answers are {apart:.2g} from those it "
+            "keeps: name the run that it was exported from, or export it again"
+        )
+    return climb(reference, opened, _samples(loaded), _budget(loaded.recipe), provider)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+def _variants(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if names is None:
+        return None
+    try:
+        checked = check_variants(names)
+    except ValueError as error:
+        raise RecipeError(f"--variants: {error}") from None
+    return tuple(checked)
+
+
+def _existing(run_dir: Path) -> Path:
+    if not run_dir.is_dir():
+        raise RecipeError(f"there is no run {run_dir}: run 'edgewright fit RECIPE --out {run_dir}' first")
+    return run_dir
+
+
+def _load(run_dir: Path, recipe: Recipe | None) -> _Loaded:
+    recipe = recipe or run_recipe(run_dir)
+    splits = restore_splits(read_run_json(run_dir, DATA), recipe)
+    model = load_trained(run_dir)
+    device_task = model.task.device_task(model.built.settings, model.classes, model.built.assets)
+    return _Loaded(recipe, splits, model, device_task)
+
+
+def _samples(loaded: _Loaded) -> Samples:
+    chosen = loaded.splits.evaluation
+    return Samples(
+        tuple(sample.id for sample in chosen),
+        [sample.raw for sample in chosen],
+        loaded.model.task.targets(chosen, loaded.device_task),
+    )
+
+
+def _reference(loaded: _Loaded) -> Reference:
+    task, built = loaded.model.task, loaded.model.built
+    form = built.step() if built.step is not None else None
+    return Reference(
+        module=built.module,
+        task=loaded.device_task,
+        encode=loaded.device_task.encode,
+        metric=task.metric(),
+        metric_name=task.metric_name,
+        per_sample=task.per_sample(),
+        summed=task.summed(),
+        input_names=built.input_names,
+        output_names=built.output_names,
+        step=torch_call(form.module, form.input_names, form.output_names) if form is not None else None,
+    )
+
+
+def _budget(recipe: Recipe) -> Budget:
+    budget = recipe.budget
+    return Budget(budget.max_drop, budget.smaller_by, budget.faster_by, budget.require)
+
+
+def _key(**parts: Any) -> str:
+    versions = {name: metadata.version(name) for name in _MAKERS}
+    versions["onnxruntime"] = (
+        onnxruntime.__version__
+    )  # it makes every precision but fp32, and runs the judged ones
+    plain = to_plain({**parts, "format": _FORMAT, "versions": versions})
+    return sha256_of_bytes(canonical_json(plain).encode())
+
+
+def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], report: Progress) -> Candidate:
+    form = loaded.model.built.step() if loaded.model.built.step is not None else None
+    graphs: dict[str, Graph] = {}
+    steps: dict[str, Graph] = {}
+    failures: dict[str, str] = {}
+    for done, name in enumerate(names):
+        report("exporting", done, len(names))
+        made = _graph(run_dir, loaded, name, graphs.get("fp32"), report)
+        step = _step_graph(run_dir, loaded, name, form, steps.get("fp32")) if form is not None else None
+        failed = next((found for found in (made, step) if isinstance(found, str)), None)
+        if failed is not None:
+            failures[name] = failed
+        elif isinstance(made, Graph):
+            graphs[name] = made
+            if isinstance(step, Graph):
+                steps[name] = step
+    report("exporting", len(names), len(names))
+    recipe, model = loaded.recipe, loaded.model
+    return Candidate(
+        task=recipe.task,
+        model=model.built.name,
+        device_task=loaded.device_task,
+        graphs=graphs,
+        step_graphs=steps,
+        streaming=form.streaming if form is not None else None,
+        licence=model.built.licence,
+        seed=recipe.training.seed,
+        failures=failures,
+        facts=card_facts(recipe, loaded.splits, model.built),
+        config=model.built.build.get("config"),
+    )
+
+
+def _graph(run_dir: Path, loaded: _Loaded, name: str, fp32: Graph | None, report: Progress) -> Graph | str:
+    """One precision of the model, from an earlier run of this stage where it is finished; why not, where it failed."""
+    quantization = loaded.recipe.quantization
+    calibrated = fp32 is not None and wants_calibration(name, fp32)
+    calibration = loaded.splits.calibration if calibrated else ()
+    key = _key(
+        weights=loaded.model.weights_sha256,
+        precision=name,
+        calibration=[sample.content for sample in calibration],
+        method=quantization.method,
+        per_channel=quantization.per_channel,
+    )
+    path = run_dir / _FOLDER / PRECISIONS[name].file
+    stage = f"{_FOLDER}/{name}"
+    marker = finished_stage(run_dir, stage, key)
+    if marker is not None:
+        if marker["result"] is not None:
+            return str(marker["result"]["failure"])
+        return load_graph(path)
+    if name == "fp32":
+        built = loaded.model.built
+        example = _example(loaded) if built.example is None else built.example()
+        names = (built.input_names, built.output_names)
+        graph = export_graph(
+            built.module, example, path, *names, built.dynamic_axes, built.route, built.limits
+        )
+    else:
+        assert fp32 is not None, "a recipe's variants begin with fp32"
+        batches = _Batches(loaded.device_task, calibration, report)
+        try:
+            graph = make_variant(fp32, name, batches, path, quantization.method, quantization.per_channel)
+        except ExportError as error:
+            mark_stage(run_dir, stage, key, result={"failure": str(error)})
+            return str(error)
+    mark_stage(run_dir, stage, key, graph.files)
+    return graph
+
+
+def _step_graph(run_dir: Path, loaded: _Loaded, name: str, form: StepForm, fp32: Graph | None) -> Graph | str:
+    """The streaming form in one precision, as `_graph` gives the whole model."""
+    key = _key(
+        weights=loaded.model.weights_sha256,
+        precision=name,
+        per_channel=loaded.recipe.quantization.per_channel,
+    )
+    path = run_dir / _FOLDER / step_file(PRECISIONS[name].file)
+    stage = f"{_FOLDER}/{name}.step"
+    marker = finished_stage(run_dir, stage, key)
+    if marker is not None:
+        return load_graph(path) if marker["result"] is None else str(marker["result"]["failure"])
+    if name == "fp32":
+        graph = export_graph(
+            form.module, form.example, path, form.input_names, form.output_names, form.dynamic_axes
+        )
+    else:
+        assert fp32 is not None, "a recipe's variants begin with fp32"
+        try:
+            graph = make_step_variant(fp32, name, path, loaded.recipe.quantization.per_channel)
+        except ExportError as error:
+            mark_stage(run_dir, stage, key, result={"failure": str(error)})
+            return str(error)
+    mark_stage(run_dir, stage, key, graph.files)
+    return graph
+
+
+def _example(loaded: _Loaded) -> tuple[torch.Tensor, ...]:
+    samples = (loaded.splits.train or loaded.splits.evaluation)[:1] * 2
+    feeds = loaded.device_task.collate([loaded.device_task.encode(sample.raw) for sample in samples])
+    return tuple(torch.from_numpy(feeds[name]) for name in loaded.model.built.input_names)
+
+
+def _judged(
+    run_dir: Path, loaded: _Loaded, candidate: Candidate, samples: Samples, provider: str, report: Progress
+) -> Verdict:
+    key = _key(
+        weights=loaded.model.weights_sha256,
+        graphs={name: _exported_files(run_dir, name) for name in candidate.graphs},
+        steps={name: _exported_files(run_dir, f"{name}.step") for name in candidate.step_graphs},
+        failures=candidate.failures,
+        samples=[sample.content for sample in loaded.splits.evaluation],
+        metric=loaded.model.task.metric_name,
+        budget=_budget(loaded.recipe),
+        provider=provider,
+        threads=torch.get_num_threads(),
+    )
+    path = run_dir / _FOLDER / "verdict.json"
+    stage = f"{_FOLDER}/verdict"
+    if finished_stage(run_dir, stage, key) is not None:
+        return verdict_from_json(path.read_bytes())
+    verdict = judge(
+        _reference(loaded),
+        candidate,
+        samples,
+        _budget(loaded.recipe),
+        provider,
+        progress=lambda done, total: report("judging", done, total),
+    )
+    write_text(path, verdict_to_json(verdict))
+    mark_stage(run_dir, stage, key, (path,))
+    return verdict
+
+
+def _exported_files(run_dir: Path, name: str) -> Any:
+    """The digests of the files of one exported precision, as its stage left them."""
+    return read_run_json(run_dir, f"{_FOLDER}/{name}.done.json")["files"]

@@ -1,0 +1,160 @@
+"""Files written whole or not at all, and digests of files."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from edgewright.runtime.errors import MachineError
+
+_CHUNK = 1 << 20
+
+
+def sha256_of_bytes(content: bytes) -> str:
+    """Hex SHA-256 of `content`."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hex SHA-256 of the file at `path`, read in 1 MiB pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        buffer = bytearray(_CHUNK)
+        view = memoryview(buffer)
+        while count := file.readinto(buffer):
+            digest.update(view[:count])
+    return digest.hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """`value` as JSON that is the same text for the same value: sorted keys, two-space indent, no NaN."""
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def explain_os_error(error: OSError, path: Path) -> MachineError:
+    """The one-line error for an `OSError` met while writing `path`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return MachineError(
+            f"no disk space left while writing {path}: free some space and run the same command again"
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return MachineError(f"cannot write {path} ({error.strerror}): choose a folder you may write to")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return MachineError(f"cannot write {path} ({error.strerror}): a file stands where a folder is needed")
+    return MachineError(f"cannot write {path}: {error.strerror or error}")
+
+
+def _sync_directory(directory: Path) -> None:
+    # A rename survives a power cut only once its directory is on disk. Not every file system can do it.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is synced and renamed to `path`, else removed.
+
+    For writers that want a path of their own. Raises `MachineError` when the machine refuses.
+    """
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_directory(path.parent)
+    except OSError as error:
+        raise explain_os_error(error, path) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` atomically."""
+    with write_atomically(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` atomically, UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` to `path` atomically as canonical JSON."""
+    write_text(path, canonical_json(value))
+
+
+def replace_directory(target: Path, fill: Callable[[Path], None]) -> None:
+    """Let `fill` write a whole directory, then put it in the place of `target` by renaming.
+
+    What stood at `target` stays untouched until `fill` has succeeded; what a killed process left beside it is
+    removed. Raises `MachineError` when the machine refuses.
+    """
+    temporary = target.with_name(f".{target.name}.tmp-{os.getpid()}")
+    old = target.with_name(f".{target.name}.old-{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(target)
+        temporary.mkdir()
+        fill(temporary)
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                with file.open("rb+") as handle:
+                    os.fsync(handle.fileno())
+        if target.exists():
+            target.rename(old)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise explain_os_error(error, target) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove the temporary directories of processes that were killed while they replaced `target`."""
+    for kind in ("tmp", "old"):
+        start = f".{target.name}.{kind}-"
+        for leftover in target.parent.iterdir():
+            number = leftover.name.removeprefix(start)
+            if number == leftover.name or not number.isdecimal() or leftover.is_symlink():
+                continue
+            if int(number) != os.getpid() and _runs(int(number)):
+                continue
+            if kind == "old" and not target.exists():
+                # Killed between the two renames: this is what stood there, and all there is.
+                leftover.rename(target)
+            else:
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    if sys.platform == "win32":  # there, signal 0 is no question: it ends the process
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it runs, and is someone else's
+        return True
+    return True

@@ -1,0 +1,128 @@
+"""Keeps the graph that ONNX Runtime has optimised for this machine, so that the next start need not do it
+again.
+
+An optimised graph holds layouts and kernels of one ONNX Runtime on one kind of CPU, so both are part of its
+key. Nothing here may ever stop an answer: a cache that cannot be read or written is simply not used.
+"""
+
+import contextlib
+import os
+import platform
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgewright.runtime.bundle.files import sha256_of_bytes, sha256_of_file, write_text
+
+_LARGEST_GRAPH = 1 << 30
+"""Larger graphs are not kept: protobuf ends at 2 GB, and a device has better uses for its disk."""
+
+_LARGEST_CACHE = 2 << 30
+"""Bytes of all graphs together."""
+
+_ABANDONED_AFTER = 24 * 3600
+"""Seconds after which a file that was never finished is taken for the remains of a killed process."""
+
+_OUR_NAME = re.compile(r"[0-9a-f]{64}\.onnx|\.[0-9a-f]{64}-\d+-[0-9a-f]{8}\.onnx")
+
+
+def cache_directory() -> Path | None:
+    """Where optimised graphs are kept: EDGEWRIGHT_CACHE, else the user's cache folder; None for "off"."""
+    chosen = os.environ.get("EDGEWRIGHT_CACHE", "")
+    if chosen.lower() == "off":
+        return None
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME", "")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "edgewright"
+    except RuntimeError:  # a user without a home
+        return None
+
+
+def cpu_flags() -> str:
+    """The instruction sets of this CPU as the system names them, or its name where it names none."""
+    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(errors="replace") as file:
+        for line in file:
+            key, _, value = line.partition(":")
+            if key.strip() in ("flags", "Features"):
+                return " ".join(sorted(value.split()))
+    return f"{platform.machine()} {platform.processor()}"
+
+
+@dataclass(frozen=True)
+class CacheSlot:
+    """The place of one optimised graph: the file, and beside it the digest that it must have."""
+
+    graph: Path
+
+    @property
+    def _digest(self) -> Path:
+        return self.graph.with_suffix(".sha256")
+
+    def read(self) -> Path | None:
+        """The optimised graph when it is there and whole, else None."""
+        with contextlib.suppress(OSError, ValueError):
+            if sha256_of_file(self.graph) == self._digest.read_text(encoding="utf-8").strip():
+                os.utime(self.graph)  # what was used last is thrown away last
+                return self.graph
+        return None
+
+    def remove(self) -> None:
+        """Forget a graph that turned out to be of no use."""
+        for path in (self._digest, self.graph):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Path]:
+        """Yield a path for ONNX Runtime to write to, and keep what it wrote. Raises `OSError` when there is
+        no place.
+        """
+        directory = self.graph.parent
+        directory.mkdir(parents=True, exist_ok=True)
+        # Two threads or processes may do this at once: each writes its own file, and the last rename wins.
+        temporary = directory / f".{self.graph.stem}-{os.getpid()}-{os.urandom(4).hex()}.onnx"
+        try:
+            yield temporary
+            # The digest goes first. Stopped in between, the pair does not match and is made again.
+            write_text(self._digest, sha256_of_file(temporary) + "\n")
+            temporary.replace(self.graph)
+            _prune(directory)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _prune(directory: Path) -> None:
+    # Every model, and every update of ONNX Runtime, leaves another graph: the ones unused for longest go.
+    total = 0
+    # The folder may be one that the user keeps other things in: only what has our names is ours.
+    graphs = [(path.stat(), path) for path in directory.iterdir() if _OUR_NAME.fullmatch(path.name)]
+    for status, path in sorted(graphs, key=lambda item: -item[0].st_mtime):
+        total += status.st_size
+        abandoned = path.name.startswith(".") and status.st_mtime < time.time() - _ABANDONED_AFTER
+        if total > _LARGEST_CACHE or abandoned:
+            CacheSlot(path).remove()
+
+
+def cache_slot(model: Path, digest: str | None, ort_version: str, provider: str) -> CacheSlot | None:
+    """The place for the optimised form of `model`, or None where it cannot or should not be kept.
+
+    `digest` is the SHA-256 of the model where the caller knows it already.
+    """
+    directory = cache_directory()
+    try:
+        if directory is None or model.stat().st_size > _LARGEST_GRAPH:
+            return None
+        # Weights beside the graph would be written into it.
+        if model.with_name(model.name + ".data").exists():
+            return None
+        key = "\n".join(
+            (digest or sha256_of_file(model), ort_version, provider, platform.machine(), cpu_flags())
+        )
+    except OSError:
+        return None
+    return CacheSlot(directory / f"{sha256_of_bytes(key.encode())}.onnx")

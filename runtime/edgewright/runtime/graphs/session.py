@@ -1,0 +1,240 @@
+"""One graph, ready to run: provider, threads, cache of the optimised graph, what it really runs on."""
+
+import functools
+import os
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.errors import BundleError, InputError, MachineError, ProviderError
+from edgewright.runtime.graphs.cache import CacheSlot, cache_slot
+from edgewright.runtime.graphs.providers import (
+    CPU,
+    CUDA,
+    PROVIDERS,
+    load_onnxruntime,
+    nvidia_driver_present,
+    quiet_cuda_start,
+    reason_of,
+)
+
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(bool)": "bool",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+    "tensor(int16)": "int16",
+    "tensor(uint16)": "uint16",
+    "tensor(int32)": "int32",
+    "tensor(uint32)": "uint32",
+    "tensor(int64)": "int64",
+    "tensor(uint64)": "uint64",
+    "tensor(string)": "object",
+}
+
+_CUDA_START = threading.Lock()
+
+_Options = Callable[[bool], Any]
+"""Makes a session's options; the argument says whether to optimise the graph."""
+
+
+class Session:
+    """A graph that ONNX Runtime has loaded. Many threads may call `run` at once."""
+
+    def __init__(self, session: Any, path: Path) -> None:
+        self._session = session
+        self._path = path
+        self.inputs = _specs(session.get_inputs())
+        self.outputs = _specs(session.get_outputs())
+        self._names = [spec.name for spec in self.outputs]
+        # Past ONNX Runtime's Python layer, which takes a hundredth of the run of a small model.
+        self._run = getattr(session, "_sess", session).run
+
+    @property
+    def provider(self) -> str:
+        """What the session itself says it runs on: "cpu", "cuda", or ONNX Runtime's name of another one."""
+        first = self._session.get_providers()[0]
+        return next((short for short, full in PROVIDERS.items() if full == first), first)
+
+    def binding(self) -> Any:
+        """An empty binding of this graph's inputs and outputs to memory."""
+        return self._session.io_binding()
+
+    def bound_runner(self, first: Any, second: Any) -> tuple[Callable[[Any, Any], None], Any, Any, Any]:
+        """What runs the graph on a binding with options, the two bindings as it wants them, and the options.
+
+        It goes past the checks of ONNX Runtime's Python layer where that is possible: they cost half of a microsecond,
+        a twentieth of a small step. Options that are not there would be made anew for every run, which takes one more.
+        """
+        options = load_onnxruntime().RunOptions()
+        inner = getattr(self._session, "_sess", None)
+        bare = getattr(first, "_iobinding", None), getattr(second, "_iobinding", None)
+        if inner is None or None in bare:
+            return self._session.run_with_iobinding, first, second, options
+        return inner.run_with_iobinding, *bare, options
+
+    def run(self, feeds: Feeds) -> Feeds:
+        """Run the graph once. Raises `InputError` for feeds it does not take, `MachineError` when running
+        fails.
+        """
+        if len(feeds) < len(self.inputs):
+            missing = ", ".join(spec.name for spec in self.inputs if spec.name not in feeds)
+            raise InputError(f"{self._path.name} does not take this input: there is no {missing}")
+        try:
+            values = self._run(self._names, feeds, None)
+        except Exception as error:
+            reason = reason_of(error)
+            if type(error).__name__ in ("InvalidArgument", "ValueError"):
+                raise InputError(f"{self._path.name} does not take this input: {reason}") from None
+            raise MachineError(
+                f"onnxruntime failed while running {self._path.name} ({reason}): "
+                "try a smaller batch or another variant"
+            ) from None
+        return dict(zip(self._names, values, strict=True))
+
+
+def open_session(
+    model_path: str | Path,
+    provider: str = "auto",
+    threads: int | None = None,
+    cache: bool = True,
+    allow_fallback: bool = False,
+    optimise: bool = True,
+    digest: str | None = None,
+    steps: bool = False,
+) -> Session:
+    """Load a graph.
+
+    Args:
+        model_path: An ONNX file.
+        provider: "cpu", "cuda", or "auto": CUDA where a driver is present and it really starts, else CPU.
+        threads: How many threads one `run` may use; None for the cores this process may use.
+        cache: Keep the optimised graph for the next start (CPU only, see `graph_cache`).
+        allow_fallback: Accept the CPU when "cuda" does not start.
+        optimise: False runs the graph as it is written.
+        digest: The file's SHA-256 where it is known; saves reading the file once for the cache.
+        steps: The graph is one small step that will run very often: its few bytes of scratch come from the system,
+            which is quicker there than planning them and a pool.
+
+    Raises:
+        MachineError: ONNX Runtime is not installed.
+        ProviderError: The provider is unknown, or "cuda" was asked for and something else runs.
+        BundleError: The file is missing or is not a graph that ONNX Runtime can run.
+    """
+    path = Path(model_path)
+    if provider not in ("auto", *PROVIDERS):
+        raise ProviderError(f"unknown provider {provider!r}: choose one of auto, {', '.join(PROVIDERS)}")
+    if threads is not None and threads < 1:
+        raise InputError(f"threads is {threads}: give 1 or more, or leave it out")
+    if not path.is_file():
+        raise BundleError(f"{path} is missing: get a fresh copy of the bundle")
+    onnxruntime = load_onnxruntime()
+    options = functools.partial(_options, onnxruntime, threads, steps)
+    if provider == "cuda" or (provider == "auto" and nvidia_driver_present()):
+        session, reason = _open_cuda(onnxruntime, path, options, optimise)
+        if session is not None:
+            return session
+        if provider == "cuda" and not allow_fallback:
+            raise ProviderError(
+                f"CUDA was asked for but does not start ({reason}): "
+                "install the driver and 'edgewright[gpu]', or choose --provider cpu"
+            )
+    return _open_cpu(onnxruntime, path, options, cache and optimise, optimise, digest)
+
+
+def _open_cuda(
+    onnxruntime: ModuleType, path: Path, options: _Options, optimise: bool
+) -> tuple[Session | None, str]:
+    if CUDA not in onnxruntime.get_available_providers():
+        return None, "this onnxruntime was built without CUDA"
+    if not nvidia_driver_present():
+        return None, "no NVIDIA driver on this machine"
+    # TF32 keeps 10 bits of the mantissa: fast, but no longer the answers that the verdict was given on.
+    providers = [(CUDA, {"use_tf32": "0"}), CPU]
+    with _CUDA_START, quiet_cuda_start(onnxruntime):
+        try:
+            session = Session(
+                onnxruntime.InferenceSession(path, options(optimise), providers=providers, enable_fallback=0),
+                path,
+            )
+        except Exception as error:  # the CPU says below whether it is the graph that is broken
+            return None, reason_of(error)
+    if session.provider != "cuda":
+        return None, f"the session runs on {session.provider}"
+    return session, ""
+
+
+def _open_cpu(
+    onnxruntime: ModuleType, path: Path, options: _Options, cache: bool, optimise: bool, digest: str | None
+) -> Session:
+    slot = cache_slot(path, digest, onnxruntime.__version__, CPU) if cache else None
+    if slot is not None:
+        session = _from_cache(onnxruntime, path, options, slot)
+        if session is not None:
+            return session
+    try:
+        return Session(
+            onnxruntime.InferenceSession(path, options(optimise), providers=[CPU]),
+            path,
+        )
+    except Exception as error:
+        raise BundleError(
+            f"{path} is not a graph that onnxruntime {onnxruntime.__version__} can run "
+            f"({reason_of(error)}): get a fresh copy of the bundle, or update onnxruntime"
+        ) from None
+
+
+def _from_cache(onnxruntime: ModuleType, path: Path, options: _Options, slot: CacheSlot) -> Session | None:
+    kept = slot.read()
+    if kept is not None:
+        try:
+            return Session(onnxruntime.InferenceSession(kept, options(False), providers=[CPU]), path)
+        except (
+            Exception
+        ):  # whole but of no use, for example after a change of the library under the same version
+            slot.remove()
+    try:
+        with slot.write() as temporary:
+            chosen = options(True)
+            chosen.optimized_model_filepath = str(temporary)
+            return Session(onnxruntime.InferenceSession(path, chosen, providers=[CPU]), path)
+    except Exception:  # no place, no permission, or a graph that cannot be written: open it without the cache
+        return None
+
+
+def _options(onnxruntime: ModuleType, threads: int | None, steps: bool, optimise: bool) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # whatever is wrong comes as an exception; stderr belongs to the program
+    level = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
+    count = threads if threads is not None else _cores_when_restricted()
+    if count:
+        options.intra_op_num_threads = count
+    if steps:
+        options.enable_mem_pattern = options.enable_cpu_mem_arena = False
+    return options
+
+
+def _cores_when_restricted() -> int:
+    # ONNX Runtime counts the machine's cores. A process that may use only some of them would get too many
+    # threads.
+    if not hasattr(os, "sched_getaffinity"):
+        return 0
+    allowed = len(os.sched_getaffinity(0))
+    return allowed if allowed != os.cpu_count() else 0
+
+
+def _specs(arguments: Sequence[Any]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(
+            argument.name,
+            _DTYPES.get(argument.type, argument.type),
+            tuple(axis if isinstance(axis, int) else str(axis) for axis in argument.shape),
+        )
+        for argument in arguments
+    )

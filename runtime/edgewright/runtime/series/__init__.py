@@ -1,0 +1,1 @@
+"""Series of readings to tensors, whole and step by step."""

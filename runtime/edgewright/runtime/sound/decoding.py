@@ -1,0 +1,183 @@
+"""How sound becomes log-mel frames: the only place in the project where a waveform is read, resampled or transformed.
+
+Plain numpy. A frame depends on its own samples alone and is computed in the same way however many frames there are, so
+that sound which arrives in pieces gives the same frames, to the last bit, as the whole file.
+"""
+
+import io
+import stat
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.runtime.errors import InputError, MachineError
+from edgewright.runtime.graphs.checks import all_finite
+from edgewright.runtime.sound.mel import (
+    AudioSettings,
+)
+from edgewright.runtime.sound.resampling import resample_audio
+
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"})
+"""Endings of file names, lower case, that a directory of sounds is searched for."""
+
+
+def audio_files(directory: Path) -> list[Path]:
+    """Every sound file below `directory`, by the ending of its name, sorted. Raises `InputError` when there is none."""
+    found = sorted(
+        path for path in directory.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
+    )
+    if not found:
+        raise InputError(f"no sound in {directory}: give a folder with .wav or .flac files")
+    return found
+
+
+def load_audio(raw: Any, settings: AudioSettings) -> NDArray[np.float32]:
+    """One raw sound as float32 samples [n] at the trained rate, mono, -1 to 1.
+
+    `raw` is the path of a WAV, FLAC, OGG or MP3 file, the bytes of one, an array [n] or [n, channels] at the trained
+    rate (float in -1 to 1, int16 or int32), or a pair of such an array and its rate. Raises `InputError` for a file
+    that is truncated or damaged, another rate where that is refused, and sound that is empty, too long or not finite.
+    """
+    if isinstance(raw, (str, Path)):
+        path = Path(raw)
+        with _open_file(path) as file:
+            samples, rate = _read_file(file, str(path), settings)
+        name = str(path)
+    elif isinstance(raw, (bytes, bytearray, memoryview)):
+        name = f"the sound given as {len(raw)} bytes"
+        samples, rate = _read_file(io.BytesIO(raw), name, settings)
+    else:
+        name = "the sound"
+        array, rate = raw if isinstance(raw, tuple) and len(raw) == 2 else (raw, settings.sample_rate)
+        samples = to_mono(array, settings, name)
+    if rate != settings.sample_rate:
+        samples = _at_trained_rate(samples, rate, settings, name)
+    if not len(samples):
+        raise InputError(f"{name} is empty: give at least {settings.fft} samples")
+    _check_length(len(samples), settings.sample_rate, settings, name)
+    return samples
+
+
+def _at_trained_rate(
+    samples: NDArray[np.float32], rate: Any, settings: AudioSettings, name: str
+) -> NDArray[np.float32]:
+    whole = isinstance(rate, (int, np.integer)) or (isinstance(rate, float) and rate.is_integer())
+    if not whole or not 100 <= rate <= 1_000_000:
+        raise InputError(f"{name}: the sample rate {rate} is none: give a whole number of Hz")
+    if settings.other_rate == "refuse":
+        raise InputError(
+            f"{name} has {int(rate)} Hz, the model was trained with {settings.sample_rate} Hz: "
+            "resample it, or train with audio.other_rate: resample"
+        )
+    return resample_audio(samples, int(rate), settings.sample_rate)
+
+
+def to_mono(array: Any, settings: AudioSettings, name: str = "the sound") -> NDArray[np.float32]:
+    """Samples [n] or [n, channels] of any usual dtype as float32 [n], -1 to 1. Raises `InputError`."""
+    if isinstance(array, (list, tuple)):
+        try:
+            array = np.asarray(array)
+        except ValueError:
+            raise InputError(f"{name}: the samples are ragged: give one number for each") from None
+    if not isinstance(array, np.ndarray):
+        raise InputError(
+            f"cannot read sound from {type(array).__name__}: give a path, bytes, an array or (array, rate)"
+        )
+    if array.dtype in (np.int16, np.int32):
+        array = array / np.float32(-float(np.iinfo(array.dtype).min))
+    elif array.dtype.kind != "f":
+        raise InputError(f"{name}: the samples are {array.dtype}: give float32 in -1 to 1, or int16")
+    if array.ndim not in (1, 2):
+        raise InputError(f"{name}: the samples have {array.ndim} axes: give samples, or samples x channels")
+    if array.ndim == 2:
+        if array.shape[1] > 1 and not settings.mono:
+            raise InputError(f"{name} has {array.shape[1]} channels: mix them to one")
+        if not array.shape[1] or array.shape[1] > 64:
+            raise InputError(f"{name} has {array.shape[1]} channels: give samples x channels")
+        array = array[:, 0] if array.shape[1] == 1 else array.mean(axis=1, dtype=np.float64)
+    samples: NDArray[np.float32] = np.ascontiguousarray(array, dtype=np.float32)
+    if not all_finite(samples):
+        raise InputError(f"{name} holds NaN or infinity: clean it first")
+    return samples
+
+
+def _open_file(path: Path) -> BinaryIO:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(f"{path} is a folder: give a sound file")
+        if not stat.S_ISREG(mode):  # opening a pipe would wait forever
+            raise InputError(f"{path} is not a regular file: give a sound file")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: check the path") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read ({reason}): check the path") from None
+
+
+def _read_file(file: BinaryIO, name: str, settings: AudioSettings) -> tuple[NDArray[np.float32], int]:
+    soundfile = _soundfile()
+    try:
+        _check_whole(file, name)
+        with soundfile.SoundFile(file) as opened:
+            rate, frames = int(opened.samplerate), int(opened.frames)
+            _check_length(frames, rate, settings, name)
+            array = opened.read(dtype="float32", always_2d=True)
+    except InputError:
+        raise
+    except Exception as error:  # a hostile file can make a decoder raise anything
+        text = str(getattr(error, "error_string", error))  # without the name of the file object
+        reason = (text.splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise InputError(f"{name} cannot be decoded as sound ({reason}): give a WAV or FLAC file") from None
+    if len(array) < frames:
+        raise InputError(f"{name} is truncated, {len(array)} of {frames} samples are there: replace the file")
+    return to_mono(array, settings, name), rate
+
+
+def _soundfile() -> Any:
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:
+        raise MachineError(f"soundfile cannot be used ({error}): pip install soundfile") from None
+    return soundfile
+
+
+def _check_length(samples: int, rate: int, settings: AudioSettings, name: str) -> None:
+    if settings.max_seconds is not None and samples > settings.max_seconds * rate:
+        raise InputError(
+            f"{name} is {samples / rate:.2f} s long, the model takes up to {settings.max_seconds:g} s: cut it"
+        )
+
+
+def _check_whole(file: BinaryIO, name: str) -> None:
+    """Raise `InputError` for a WAV file that ends before its data do; the decoder would be silent about it."""
+    head = file.read(12)
+    if not head:
+        raise InputError(f"{name} is empty: give a sound file")
+    if head[:4] == b"RIFF" and head[8:] == b"WAVE":
+        size = file.seek(0, io.SEEK_END)
+        place = 12
+        while place + 8 <= size:
+            file.seek(place)
+            kind, length = struct.unpack("<4sI", file.read(8))
+            if kind == b"data":
+                # What writes to a pipe cannot know the length, and writes the largest.
+                if length < 0xFFFFFF00 and place + 8 + length > size:
+                    there = size - place - 8
+                    raise InputError(f"{name} is truncated, {there} of {length} bytes are there: replace it")
+                break
+            place += 8 + length + length % 2
+        else:
+            raise InputError(f"{name} is truncated, it has no samples: replace the file")
+    file.seek(0)
+
+
+def write_wav(samples: NDArray[np.float32], rate: int) -> bytes:
+    """float32 samples [n] as a WAV file that reads back to the same numbers."""
+    buffer = io.BytesIO()
+    _soundfile().write(buffer, samples, rate, format="WAV", subtype="FLOAT")
+    return buffer.getvalue()

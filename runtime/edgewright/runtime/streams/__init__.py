@@ -1,0 +1,1 @@
+"""One step in, one answer out, the state kept."""

@@ -1,0 +1,187 @@
+"""What the tasks on series share: one series to tensors, files of series, batches, steps."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import Feeds, StreamFront, Streaming, TensorSpec
+from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.graphs.checks import all_finite
+from edgewright.runtime.inputs import is_directory
+from edgewright.runtime.series.block import block_writer
+from edgewright.runtime.series.reading import as_series, label_of, read_series, series_csv
+from edgewright.runtime.series.settings import Series, series_settings
+from edgewright.runtime.series.stream import SeriesFront
+from edgewright.runtime.series.tables import TABLE_SUFFIXES, table_files
+from edgewright.runtime.series.values import check_times, fill_missing, normalise, resample
+from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
+
+VALUES = "values"
+LENGTHS = "lengths"
+
+
+class SeriesTask:
+    """The half of a series task that ends at the tensors; `processor` holds `SeriesSettings` as plain values."""
+
+    reads_text = False
+
+    def __init__(self, processor: Mapping[str, Any]) -> None:
+        self.settings = series_settings(processor)
+        self._mean = np.array(self.settings.mean)
+        count = len(self.settings.features)
+        self._tensors: tuple[TensorSpec, ...] = (
+            TensorSpec(VALUES, "float32", ("batch", "time", count)),
+            TensorSpec(LENGTHS, "int32", ("batch",)),
+        )
+        self._step_tensors: tuple[TensorSpec, ...] = (TensorSpec(VALUES, "float32", (1, "batch", count)),)
+
+    @property
+    def processor(self) -> Mapping[str, Any]:
+        """The settings as plain JSON values."""
+        plain: dict[str, Any] = to_plain(self.settings)
+        return plain
+
+    @property
+    def assets(self) -> Mapping[str, tuple[str, bytes]]:
+        """None."""
+        return {}
+
+    def files(self, directory: Path) -> list[Path]:
+        """The tables below `directory`, sorted."""
+        return table_files(directory)
+
+    def inputs(self, argument: str) -> list[tuple[str, Any]]:
+        """Every series of a table, or of the tables of a folder."""
+        if is_directory(argument):
+            return [found for path in self.files(Path(argument)) for found in self._series_of(path)]
+        return self._series_of(Path(argument))
+
+    def _series_of(self, path: Path) -> list[tuple[str, Any]]:
+        try:
+            found = read_series(path, self.settings)
+        except InputError:  # answering the path says it again
+            return [(str(path), path)]
+        if len(found) == 1:
+            return [(str(path), found[0])]
+        return [(f"{path}:{series.name}", series) for series in found]
+
+    def raw_file(self, raw: Any) -> tuple[bytes, str]:
+        """A table of one series as it is, anything else as CSV that reads back to the same numbers."""
+        if isinstance(raw, (str, Path)) and Path(raw).suffix.lower() in TABLE_SUFFIXES:
+            as_series(raw, self.settings)
+            return Path(raw).read_bytes(), Path(raw).suffix.lower()
+        return series_csv(as_series(raw, self.settings), self.settings), ".csv"
+
+    def prepare(self, raw: Any) -> Series:
+        """A raw input as a series [steps, features] in the user's units, in the trained order, without gaps, at the
+        trained step. Raises `InputError`.
+        """
+        series = as_series(raw, self.settings)
+        where, settings, values, times = label_of(series), self.settings, series.values, series.times
+        if not len(values):
+            raise InputError(f"{where} is empty: give at least one step")
+        if times is not None:
+            check_times(times, settings.step, settings.irregular, where)
+        values = fill_missing(values, settings.missing, settings.features, self._fill(series), times, where)
+        if times is not None and settings.irregular == "resample" and settings.step is not None:
+            times, values = resample(times, values, settings.step)
+        return Series(values, settings.features, times, series.name, series.known)
+
+    def _fill(self, series: Series) -> NDArray[np.float64]:
+        if self.settings.per_series is None:
+            return self._mean
+        return np.array(self.settings.scales(series.name)[0])
+
+    def encode(self, raw: Any) -> Feeds:
+        """One raw series to `values` float32 [steps, features] and `lengths` int32, the number of steps.
+
+        Where each series has its own scale there is "scale" float64 [2, targets] as well. Raises `InputError`.
+        """
+        return self.encode_prepared(self.prepare(raw))
+
+    def encode_prepared(self, series: Series) -> Feeds:
+        """The second half of `encode`: what `prepare` returned, to tensors."""
+        mean, std, *target = self.settings.scales(series.name)
+        values = normalise(series.values, np.array(mean), np.array(std), label_of(series))
+        feeds: Feeds = {VALUES: values, LENGTHS: np.array(len(values), np.int32)}
+        if self.settings.per_series is not None and self.settings.targets:
+            feeds["scale"] = np.array(target)
+        return feeds
+
+    def collate(self, samples: Sequence[Feeds]) -> Feeds:
+        """Samples to one batch; shorter ones are padded with zeros at the end. A single one is not copied."""
+        return pad_collate(samples, self._tensors)
+
+    def scale(self, sample: Feeds | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """mean and std of each target of a sample, of the whole training data where the sample says nothing."""
+        if sample is not None and "scale" in sample:
+            return sample["scale"][0], sample["scale"][1]
+        settings = self.settings
+        if settings.forecast is not None and not settings.target_mean:
+            count = len(settings.targets)
+            return np.array(settings.mean[:count]), np.array(settings.std[:count])
+        return np.array(settings.target_mean), np.array(settings.target_std)
+
+    def check_step_inputs(self, streaming: Streaming) -> None:
+        """Raise `BundleError` unless a step graph takes these steps."""
+        check_tensors("input", streaming.inputs, self._step_tensors, "the step graph")
+
+    def block_writer(self, fronts: Sequence[StreamFront], feeds: Feeds) -> Callable[[Any], bool]:
+        """One step [streams, features] of many streams at once, see `StreamingTask`."""
+        return block_writer([front for front in fronts if isinstance(front, SeriesFront)], feeds)
+
+    def pieces(self, raw: Any) -> Iterator[Series]:
+        """A raw series cut into its steps, each with its time, its name, and what is known ahead at that step."""
+        series = as_series(raw, self.settings)
+        settings, known = self.settings, series.known
+        ahead: NDArray[np.float64] | None = None
+        if known is not None and settings.forecast is not None:
+            places = [settings.features.index(name) for name in settings.forecast.known]
+            ahead = np.vstack((series.values[:, places], known))
+        for step in range(len(series.values)):
+            yield Series(
+                series.values[step : step + 1],
+                settings.features,
+                None if series.times is None else series.times[step : step + 1],
+                series.name,
+                None if ahead is None or known is None else ahead[step + 1 : step + 1 + len(known)],
+            )
+
+
+PREDICTION = "prediction"
+
+
+def predicted(outputs: Feeds, names: Sequence[str], axes: int = 3) -> NDArray[Any]:
+    """The output [batch, ..., targets]. Raises `BundleError` for another shape, `InputError` where it is not finite."""
+    values = outputs[PREDICTION]
+    if values.ndim != axes or values.shape[-1] != len(names):
+        shape = "x".join(map(str, values.shape))
+        raise BundleError(f"the graph gave {shape} {PREDICTION} for {len(names)} targets: get a fresh bundle")
+    if not all_finite(values):
+        raise InputError(
+            "the model's answer is not finite (NaN or infinity): use the fp32 variant, or another input"
+        )
+    return values
+
+
+def to_units(
+    values: NDArray[Any], mean: NDArray[np.float64], std: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Normalised values [..., targets] in the user's units, float64."""
+    result: NDArray[np.float64] = values * std
+    result += mean
+    return result
+
+
+def same_numbers(left: NDArray[np.float64] | None, right: NDArray[np.float64] | None) -> bool:
+    """Whether two arrays are equal, or both are not there."""
+    return left is right if left is None or right is None else np.array_equal(left, right)
+
+
+def no_decisions(outputs: Feeds) -> list[Any]:
+    """An empty list for each row: numbers alone decide nothing."""
+    return [[] for _ in next(iter(outputs.values()))]

@@ -1,0 +1,121 @@
+"""How text becomes tokens: the only place in the project where a tokenizer runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewright.runtime.bundle.structure import StructureError, from_plain
+from edgewright.runtime.errors import BundleError, InputError, MachineError
+from edgewright.runtime.series.tables import regular_file
+
+TEXT_SUFFIXES = frozenset({".txt"})
+"""Endings of file names, lower case, that a directory of texts is searched for."""
+
+POLICIES = ("truncate", "refuse")
+"""What is done about a text of more tokens than the model takes: keep the first ones, or say no."""
+
+_LARGEST_FILE = 64 << 20
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """How text becomes tensors; it stands in the manifest as `processor`, the tokenizer beside it as an asset.
+
+    Raises `ValueError` for settings that no text can meet.
+    """
+
+    max_tokens: int
+    policy: str = "truncate"
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens {self.max_tokens} must be 1 or more")
+        if self.policy not in POLICIES:
+            raise ValueError(f"policy {self.policy!r} is not one of {', '.join(POLICIES)}")
+
+
+def text_settings(processor: Mapping[str, Any]) -> TextSettings:
+    """The settings from a manifest's `processor`. Raises `BundleError` naming what is wrong."""
+    try:
+        return from_plain(TextSettings, dict(processor), "processor")
+    except (StructureError, ValueError) as error:
+        raise BundleError(
+            f"the text settings cannot be used: {error}: get a fresh copy of the bundle"
+        ) from None
+
+
+def load_tokenizer(content: bytes) -> Any:
+    """The tokenizer of a tokenizer.json, without truncation or padding of its own. Raises `BundleError`."""
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise MachineError(f"tokenizers cannot be used ({error}): pip install tokenizers") from None
+    try:
+        tokenizer = Tokenizer.from_str(content.decode("utf-8"))
+    except Exception as error:  # it raises plain exceptions
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BundleError(
+            f"tokenizer.json cannot be used ({reason}): get a fresh copy of the bundle"
+        ) from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def text_files(directory: Path) -> list[Path]:
+    """Every .txt file below `directory`, sorted. Raises `InputError` when there is none."""
+    found = sorted(
+        path for path in directory.rglob("*") if path.suffix.lower() in TEXT_SUFFIXES and path.is_file()
+    )
+    if not found:
+        raise InputError(f"no text in {directory}: give a folder with .txt files")
+    return found
+
+
+def load_text(raw: Any) -> str:
+    """One raw text: a `str` is the text itself, a `Path` the UTF-8 file that holds it, bytes are UTF-8.
+
+    Raises `InputError` for a file that cannot be read, and for bytes that are not UTF-8.
+    """
+    name = "the text"
+    if isinstance(raw, Path):
+        name = str(raw)
+        regular_file(raw, "a .txt file")
+        try:
+            if raw.stat().st_size > _LARGEST_FILE:
+                raise InputError(f"{raw} is larger than {_LARGEST_FILE >> 20} MiB: split it")
+            raw = raw.read_bytes()
+        except OSError as error:
+            raise InputError(f"{raw} cannot be read ({error.strerror or error}): check the path") from None
+    if isinstance(raw, (bytes, bytearray)):
+        try:
+            raw = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name} is not UTF-8 text ({error.reason}): save it as UTF-8") from None
+    if not isinstance(raw, str):
+        raise InputError(f"cannot read a text from {type(raw).__name__}: give a str, or the Path of a file")
+    try:
+        raw.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{name} holds half a character (a lone surrogate): clean it first") from None
+    return raw.removeprefix("\ufeff")
+
+
+def encode_text(text: str, tokenizer: Any, settings: TextSettings) -> NDArray[np.int64]:
+    """The tokens of a text, int64 [tokens]. Raises `InputError` for none, and for too many where that is refused."""
+    tokens = tokenizer.encode(text).ids
+    shown = repr(text if len(text) <= 40 else f"{text[:37]}...")
+    if not tokens:
+        raise InputError(f"the text {shown} holds no token: give at least one word")
+    if len(tokens) > settings.max_tokens:
+        if settings.policy == "refuse":
+            raise InputError(
+                f"the text {shown} has {len(tokens)} tokens, the model takes {settings.max_tokens}: shorten it, "
+                "or train with text.policy: truncate"
+            )
+        tokens = tokens[: settings.max_tokens]
+    return np.array(tokens, np.int64)

@@ -1,0 +1,231 @@
+"""What a raw text may be where an encoder reads it: the text, a pair, a question, words; files and their lines."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgewright.runtime.bundle.structure import StructureError, parse_json
+from edgewright.runtime.errors import InputError
+from edgewright.runtime.inputs import is_directory
+from edgewright.runtime.series.tables import regular_file
+from edgewright.runtime.text.decoding import load_text
+
+_LINES = frozenset({".jsonl", ".ndjson", ".csv"})
+_BOM = "\ufeff"
+
+
+@dataclass(frozen=True)
+class TextPair:
+    """Two texts that are read together."""
+
+    first: str
+    second: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question and the text that may hold its answer."""
+
+    question: str
+    context: str
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text that is already cut into words, as in files of the CoNLL form."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A line of a file that is no raw input; answering it raises `InputError` with `reason`."""
+
+    reason: str
+
+
+def read_parts(raw: Any, names: Sequence[str], columns: Sequence[str] = ()) -> tuple[str, ...]:
+    """A raw input as its texts, one for each of `names`; `columns` are other names for them.
+
+    Raises `InputError` for what cannot be read, and for a missing part.
+    """
+    if isinstance(raw, Unreadable):
+        raise InputError(raw.reason)
+    if isinstance(raw, Path) and raw.suffix.lower() == ".json":
+        raw = _read_json(raw)
+    if isinstance(raw, Path) and raw.suffix.lower() in _LINES:
+        raise InputError(f"{raw} holds many inputs: give its lines, engine.task.inputs(path) reads them")
+    if isinstance(raw, TextPair):
+        raw = {names[0]: raw.first, names[-1]: raw.second}
+        if len(names) != 2:
+            raise InputError("this model reads one text, not two: give a str")
+    elif isinstance(raw, Question):
+        if tuple(names) != ("question", "context"):
+            raise InputError("this model answers no questions: give the text alone")
+        raw = {"question": raw.question, "context": raw.context}
+    if isinstance(raw, Mapping):
+        found = []
+        for place, name in enumerate(names):
+            keys = [name, *columns[place : place + 1]]
+            key = next((key for key in keys if key in raw), None)
+            if key is None:
+                has = ", ".join(map(str, raw)) or "nothing"
+                raise InputError(f"the input has no {keys[-1]!r}, it has {has}: add it")
+            found.append(_text(raw[key], str(key)))
+        return tuple(found)
+    if len(names) != 1:
+        called = columns if len(columns) == len(names) else names
+        given = ", ".join(f'"{name}": ...' for name in called)
+        raise InputError(f"this model reads {' and '.join(called)} together: give {{{given}}}")
+    return (_text(raw, "the text"),)
+
+
+def read_words(raw: Any) -> tuple[str, ...] | None:
+    """The words of a raw input that is cut into words; None for any other.
+
+    Raises `InputError` for words that are empty, hold white space, or are no text.
+    """
+    if isinstance(raw, Path) and raw.suffix.lower() == ".json":
+        raw = _read_json(raw)
+    if isinstance(raw, Mapping):
+        raw = raw.get("tokens", raw.get("words"))
+    elif isinstance(raw, Words):
+        raw = raw.words
+    else:
+        return None
+    if raw is None:
+        return None
+    if not isinstance(raw, (list, tuple)):
+        raise InputError(f"the words are {type(raw).__name__}: give a list of str")
+    words = tuple(_text(word, "a word") for word in raw)
+    if not words:
+        raise InputError("the input has no words: give at least one")
+    for word in words:
+        if word.split() != [word]:
+            raise InputError(f"the word {word!r} is empty or holds white space: give each word by itself")
+    return words
+
+
+def raw_json(parts: Mapping[str, str | Sequence[str]]) -> bytes:
+    """Texts by name as the content of a .json file that is read to the same texts."""
+    return json.dumps(parts, ensure_ascii=False, sort_keys=True).encode("utf-8")
+
+
+def single_files(directory: Path, pair: bool) -> list[Path]:
+    """Every file below `directory` that holds one input, sorted: .txt, or .json for pairs. Raises `InputError`."""
+    suffix = ".json" if pair else ".txt"
+    found = sorted(path for path in directory.rglob("*") if path.suffix.lower() == suffix and path.is_file())
+    if not found:
+        raise InputError(f"no text in {directory}: give a folder with {suffix} files")
+    return found
+
+
+def named_inputs(argument: str, names: Sequence[str]) -> list[tuple[str, Any]]:
+    """What one word on the command line stands for: the text itself, a file with one text (.txt, .json) or with one on
+    each line (.jsonl, .csv), or all of a folder. Pairs may be written as JSON.
+    """
+    pair = len(names) > 1
+    if is_directory(argument):
+        wanted = _LINES | {".json"} | (frozenset() if pair else {".txt"})
+        found: list[tuple[str, Any]] = []
+        for path in sorted(Path(argument).rglob("*")):
+            if path.suffix.lower() in wanted and path.is_file():
+                found += _of_file(path)
+        nothing = Unreadable(f"no text in {argument}: give a folder with {', '.join(sorted(wanted))} files")
+        return found or [(argument, nothing)]
+    path = Path(argument)
+    one_word = not any(character.isspace() for character in argument)
+    if (one_word and path.suffix.lower() in _LINES | {".txt", ".json"}) or _is_file(path):
+        return _of_file(path)
+    if pair and argument.lstrip().startswith("{"):
+        return [(argument, _line(argument, "the input"))]
+    return [(argument, argument)]
+
+
+def _of_file(path: Path) -> list[tuple[str, Any]]:
+    suffix = path.suffix.lower()
+    if suffix not in _LINES:
+        return [(str(path), path)]
+    try:
+        regular_file(path, "a file")
+        return list(_csv_rows(path) if suffix == ".csv" else _json_lines(path))
+    except InputError as error:
+        return [(str(path), Unreadable(str(error)))]
+    except OSError as error:
+        return [(str(path), Unreadable(f"{path} cannot be read ({error.strerror or error}): check the disk"))]
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    # Line by line and in bytes, so that a broken line takes none of the others with it.
+    empty = True
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            content = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if content.strip():
+                empty = False
+                yield f"{path}:{number}", _line(content, f"{path}, line {number}")
+    if empty:
+        raise InputError(f"{path} is empty: write one input on each line")
+
+
+def _line(content: str | bytes, where: str) -> Any:
+    try:
+        value = parse_json(content)
+    except StructureError as error:
+        return Unreadable(f"{where}: {error}: write one JSON object on each line")
+    if not isinstance(value, (dict, str)):
+        return Unreadable(f"{where} is no object and no text: write {{column: text}}")
+    return value
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text ({error.reason}): save it as UTF-8") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        if not reader.fieldnames:
+            raise InputError(f"{path} is empty: give a table whose first line names the columns")
+        empty = True
+        for row in reader:
+            empty = False
+            name = f"{path}:{reader.line_num}"
+            if None in row or None in row.values():
+                yield name, Unreadable(f"{path}, line {reader.line_num} has another number of cells: mend it")
+            else:
+                yield name, row
+        if empty:
+            raise InputError(f"{path} names columns and has no rows: write one input on each line")
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num} cannot be read ({error}): mend it") from None
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        value = parse_json(load_text(path))
+    except StructureError as error:
+        raise InputError(f"{path}: {error}: mend the file") from None
+    if not isinstance(value, (dict, str)):
+        raise InputError(f"{path} is no object and no text: write {{column: text}}")
+    return value
+
+
+def _text(raw: Any, name: str) -> str:
+    if isinstance(raw, str):
+        # A text in memory is taken as it is; only a file begins with a byte order mark.
+        return load_text(_BOM + raw if raw.startswith(_BOM) else raw)
+    if isinstance(raw, (Path, bytes, bytearray)):
+        return load_text(raw)
+    raise InputError(f"{name} is {type(raw).__name__}: give a str, or the Path of a file")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a text that is no name of a file
+        return False

@@ -1,0 +1,139 @@
+"""What a bundle of an encoder tells people and other tools: its card, config.json, tokenizer_config.json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgewright.exporters.bundle.card import CARD_TEXTS, model_card
+from edgewright.exporters.bundle.hub import hub_files
+from edgewright.runtime.bundle.manifest import Manifest
+from edgewright.runtime.bundle.opening import open_bundle
+from tests.runtime.encoder_bundle import CASES, case, make_encoder_bundle, tokenizer_json
+
+TEXT = "the film was very good [SEP] Ada"
+
+
+def manifest_of(name: str, folder: Path) -> Manifest:
+    """The manifest of one of the small examples."""
+    return open_bundle(make_encoder_bundle(folder / "bundle", case(name))).manifest
+
+
+def bert_config() -> dict[str, Any]:
+    """A config.json as a checkpoint has it."""
+    from transformers import BertConfig
+
+    config: dict[str, Any] = BertConfig(
+        vocab_size=33,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        architectures=["BertForMaskedLM"],
+    ).to_dict()
+    return config | {"_name_or_path": "/home/someone/checkpoint"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_card_says_what_the_model_answers_and_how_it_is_called(name: str, tmp_path: Path) -> None:
+    manifest = manifest_of(name, tmp_path)
+    card = model_card(manifest, None, {})
+    assert f"pipeline_tag: {CARD_TEXTS[manifest.task].tag}" in card
+    assert f"Reads up to {manifest.processor['max_tokens']} tokens" in card
+    (call,) = [line for line in card.splitlines() if line.startswith("answer = engine(")]
+    compile(call, "card", "exec")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("one label", "one of 3 labels: calm, glad, sad. Reads up to 12 tokens; longer texts are cut"),
+        (
+            "several labels",
+            "any of 3 labels: calm, glad, sad. Reads up to 12 tokens; longer texts are read in windows",
+        ),
+        ("pair", '{"premise": '),
+        ("entities", "the spans of a text that are LOC, PER."),
+        ("answers", "or says that there is no answer"),
+        ("vectors", "a vector of 6 numbers of length 1"),
+        ("nli", "by the NLI model; without any it uses music, sport, Paris"),
+        ("nearest label", "by embeddings; without any it uses music, sport, Paris"),
+    ],
+)
+def test_what_a_card_says_of_each_task(name: str, words: str, tmp_path: Path) -> None:
+    assert words in model_card(manifest_of(name, tmp_path), None, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [
+        ("one label", "BertForSequenceClassification"),
+        ("entities", "BertForTokenClassification"),
+        ("answers", "BertForQuestionAnswering"),
+        ("vectors", "BertModel"),
+        ("nli", "BertForSequenceClassification"),
+        ("nearest label", "BertModel"),
+    ],
+)
+def test_transformers_reads_the_config(name: str, architecture: str, tmp_path: Path) -> None:
+    from transformers import AutoConfig
+
+    manifest = manifest_of(name, tmp_path)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for file, content in hub_files(manifest, bert_config(), tokenizer_json()).items():
+        (folder / file).write_text(json.dumps(content), encoding="utf-8")
+    assert "someone" not in (folder / "config.json").read_text(encoding="utf-8")
+    config = AutoConfig.from_pretrained(folder)
+    assert (config.model_type, config.hidden_size) == ("bert", 8)
+    assert config.architectures == [architecture]
+    if manifest.task in ("text-classification", "token-classification"):
+        assert [config.id2label[index] for index in range(len(manifest.labels))] == list(manifest.labels)
+    else:  # the labels of zero-shot are no places of the logits
+        assert "music" not in config.id2label.values()
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        (("contradiction", "neutral", "ENTAILMENT"), ["contradiction", "neutral", "ENTAILMENT"]),
+        (("entailment", "neutral", "contradiction"), ["contradiction", "neutral", "entailment"]),
+        (("entailment", "x", "not_entailment"), ["contradiction", "neutral", "entailment"]),
+        (("LABEL_0", "LABEL_1"), ["contradiction", "neutral", "entailment"]),
+        (("a", "b", "c", "d"), ["contradiction", "LABEL_1", "entailment", "LABEL_3"]),
+    ],
+)
+def test_other_tools_find_entailment_where_the_head_has_it(
+    own: tuple[str, ...], expected: list[str], tmp_path: Path
+) -> None:
+    config = bert_config() | {"id2label": {str(place): name for place, name in enumerate(own)}}
+    told = hub_files(manifest_of("nli", tmp_path), config, tokenizer_json())["config.json"]
+    assert [told["id2label"][str(place)] for place in range(len(told["id2label"]))] == expected
+    if tuple(expected) != own:
+        assert told["label2id"] == {name: place for place, name in enumerate(expected)}
+
+
+def test_transformers_reads_the_tokenizer_as_the_device_does(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    example = case("one label")
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "tokenizer.json").write_bytes(tokenizer_json())
+    for file, content in hub_files(
+        manifest_of("one label", tmp_path), bert_config(), tokenizer_json()
+    ).items():
+        (folder / file).write_text(json.dumps(content), encoding="utf-8")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    found = tokenizer(["the film was good", "bad"], padding=True, truncation=True)
+    task = example.device_task()
+    wanted = task.collate([task.encode("the film was good"), task.encode("bad")])
+    assert set(found) == set(wanted)
+    assert {key: found[key] for key in wanted} == {key: value.tolist() for key, value in wanted.items()}
+    assert tokenizer.model_max_length == example.settings.max_tokens
+
+
+def test_without_a_config_the_files_still_name_the_model(tmp_path: Path) -> None:
+    files = hub_files(manifest_of("vectors", tmp_path))
+    assert files["config.json"] == {"model_type": "table"}
+    assert "pad_token" not in files["tokenizer_config.json"]

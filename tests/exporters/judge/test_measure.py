@@ -1,0 +1,99 @@
+"""Outputs of all samples in one array each: samples that are several rows of the graph, outputs of several lengths."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgewright.exporters.distance import distance, stack
+from edgewright.exporters.graph.export import Graph, export_graph
+from edgewright.exporters.judge.measure import measure
+from edgewright.exporters.reference import Reference, Samples
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.graphs.session import open_session
+from edgewright.runtime.tasks.text_classification import EncoderTextClassification
+from edgewright.runtime.text.settings import EncoderTextSettings
+from tests.runtime.recurrent_bundle import LABELS, tokenizer_json
+
+NAMES = ("input_ids", "attention_mask")
+
+
+class Bag(nn.Module):
+    """The mean of the words that are there, to three classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.head = nn.Embedding(10, 8), nn.Linear(8, 3)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        there = attention_mask.unsqueeze(2).float()
+        found: torch.Tensor = self.head((self.words(input_ids) * there).sum(1) / there.sum(1))
+        return found
+
+
+class Ranged(Bag):
+    """As int8-dynamic: what one row gives hangs on the others of its batch."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        found = super().forward(input_ids, attention_mask)
+        return found / found.abs().max()
+
+
+def in_windows(module: Bag, folder: Path) -> tuple[EncoderTextClassification, Reference, Graph]:
+    """A task that reads windows of four tokens, `module` as its reference, and the graph of it."""
+    settings = EncoderTextSettings(max_tokens=4, policy="stride", stride=1, inputs=NAMES)
+    task = EncoderTextClassification(to_plain(settings), LABELS, {"tokenizer": tokenizer_json()})
+    axes = {name: {0: "batch", 1: "time"} for name in NAMES}
+    example = [torch.ones(2, 4, dtype=torch.int64) for _ in NAMES]
+    graph = export_graph(module, example, folder / "model.onnx", NAMES, ("logits",), axes)
+    reference = Reference(
+        module=module,
+        task=task,
+        encode=task.encode,
+        metric=lambda outputs, targets: 0.0,
+        metric_name="none",
+        input_names=NAMES,
+    )
+    return task, reference, graph
+
+
+def test_the_windows_of_a_text_share_a_batch_as_in_the_engine(tmp_path: Path) -> None:
+    task, reference, graph = in_windows(Ranged().eval(), tmp_path)
+    texts = ["good film", "a very very boring film was not good the film was bad"]
+    samples = Samples(tuple("ab"), texts, np.zeros(2, np.int64))
+    found, sessions = measure(reference, samples, {"fp32": graph.path}, "cpu", 1, open_session)
+    for text, logits in zip(texts, found.variants["fp32"]["logits"], strict=True):
+        sample = task.encode(text)
+        outputs = sessions["fp32"].run(task.collate([sample]))
+        rows = [{"logits": row} for row in outputs["logits"]]
+        np.testing.assert_allclose(logits, task.merge(rows, sample, [])["logits"], rtol=1e-6)
+
+
+def test_a_long_text_is_one_sample_however_many_windows_it_has(tmp_path: Path) -> None:
+    task, reference, graph = in_windows(Bag().eval(), tmp_path)
+    texts = [
+        "good film",
+        "a very very boring film was not good the film was bad",
+        "bad",
+        "the film was a good film",
+    ]
+    samples = Samples(tuple("abcd"), texts, np.zeros(4, np.int64))
+    found, _ = measure(reference, samples, {"fp32": graph.path}, "cpu", 1, open_session)
+    assert found.errors == {} and found.samples is not None and len(found.samples) == 4
+    assert len(task.rows(found.samples[1])) > 2  # the test is about this
+    assert found.torch["logits"].shape == (4, 3)
+    assert distance(found.torch, found.variants["fp32"]).relative < 1e-5
+    assert found.lengths is not None and found.lengths[1] > 4
+
+
+def test_batches_of_several_lengths_are_padded_and_compared_so() -> None:
+    short, long = np.ones((2, 3, 1), np.float32), np.ones((1, 5, 1), np.float32)
+    both = stack([{"prediction": short}, {"prediction": long}])["prediction"]
+    assert both.shape == (3, 5, 1) and not both[:2, 3:].any() and both.sum() == 11
+    padded = np.pad(short, ((0, 0), (0, 4), (0, 0)))
+    apart = distance({"prediction": short}, {"prediction": padded})
+    assert apart.max_abs == 0.0 and apart.sqnr_db is None
+    padded[1, 6, 0] = 0.5  # something where the other has nothing
+    assert distance({"prediction": short}, {"prediction": padded}).worst == 1

@@ -1,0 +1,405 @@
+"""Bundles that are not what their manifest says do not open."""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgewright.runtime.bundle.files import sha256_of_file
+from edgewright.runtime.bundle.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, SCHEMA_VERSION
+from edgewright.runtime.bundle.opening import open_bundle
+from edgewright.runtime.engine import Engine
+from edgewright.runtime.errors import BundleError
+from tests.runtime.small_bundle import make_bundle, write_manifest
+
+
+def refusal(bundle: Path) -> str:
+    """The message with which `bundle` is refused: one line."""
+    with pytest.raises(BundleError) as caught:
+        open_bundle(bundle)
+    message = str(caught.value)
+    assert "\n" not in message and ": " in message
+    return message
+
+
+def edit(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = bundle / MANIFEST_NAME
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def test_a_whole_bundle_opens(bundle: Path) -> None:
+    opened = open_bundle(str(bundle))
+    assert opened.root == bundle and opened.manifest.model == "colours"
+    assert opened.path("onnx/model.onnx") == bundle / "onnx" / "model.onnx"
+    assert opened.digest("onnx/model.onnx") == sha256_of_file(bundle / "onnx" / "model.onnx")
+    for method in (opened.path, opened.digest):
+        with pytest.raises(BundleError, match=r"lists no file 'onnx/other\.onnx'"):
+            method("onnx/other.onnx")
+
+
+def test_a_link_to_the_whole_bundle_opens(bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "current").symlink_to(bundle)
+    assert open_bundle(tmp_path / "current").manifest.model == "colours"
+
+
+def test_two_packs_are_the_same_bytes(tmp_path: Path) -> None:
+    one, two = make_bundle(tmp_path / "one"), make_bundle(tmp_path / "two")
+    assert (one / MANIFEST_NAME).read_bytes() == (two / MANIFEST_NAME).read_bytes()
+
+
+# --- files ------------------------------------------------------------------------------------------------
+
+
+def remove_file(bundle: Path) -> None:
+    (bundle / "onnx" / "model.onnx").unlink()
+
+
+def remove_folder(bundle: Path) -> None:
+    shutil.rmtree(bundle / "golden")
+
+
+def add_file(bundle: Path) -> None:
+    (bundle / "onnx" / "weights.pkl").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
+
+
+def add_folder(bundle: Path) -> None:
+    (bundle / "onnx" / "more").mkdir()
+
+
+def truncate(bundle: Path) -> None:
+    path = bundle / "onnx" / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def enlarge(bundle: Path) -> None:
+    with (bundle / "golden" / "outputs.safetensors").open("ab") as file:
+        file.truncate(1 << 40)  # a sparse file of a terabyte: refused by its size, never read
+
+
+def alter(bundle: Path) -> None:
+    path = bundle / "golden" / "1.png"
+    content = bytearray(path.read_bytes())
+    content[50] ^= 1
+    path.write_bytes(content)
+
+
+def link_to_a_copy(bundle: Path) -> None:
+    path = bundle / "onnx" / "model.onnx"
+    path.rename(bundle.parent / "elsewhere.onnx")
+    path.symlink_to(bundle.parent / "elsewhere.onnx")
+
+
+def link_inside(bundle: Path) -> None:
+    (bundle / "onnx" / "model.onnx").unlink()
+    (bundle / "onnx" / "model.onnx").symlink_to("model_copy.onnx")
+
+
+def link_nowhere(bundle: Path) -> None:
+    (bundle / "onnx" / "model.onnx").unlink()
+    (bundle / "onnx" / "model.onnx").symlink_to("nothing")
+
+
+def link_a_folder(bundle: Path) -> None:
+    (bundle / "onnx").rename(bundle.parent / "onnx")
+    (bundle / "onnx").symlink_to(bundle.parent / "onnx")
+
+
+def link_extra(bundle: Path) -> None:
+    (bundle / "passwords").symlink_to("/etc/passwd")
+
+
+def hard_link(bundle: Path) -> None:
+    os.link(bundle / "onnx" / "model.onnx", bundle.parent / "other-name.onnx")
+
+
+def link_manifest(bundle: Path) -> None:
+    (bundle / MANIFEST_NAME).rename(bundle.parent / "manifest.json")
+    (bundle / MANIFEST_NAME).symlink_to(bundle.parent / "manifest.json")
+
+
+def pipe(bundle: Path) -> None:
+    (bundle / "onnx" / "model.onnx").unlink()
+    os.mkfifo(bundle / "onnx" / "model.onnx")
+
+
+def pipe_manifest(bundle: Path) -> None:
+    (bundle / MANIFEST_NAME).unlink()
+    os.mkfifo(bundle / MANIFEST_NAME)
+
+
+def folder_for_file(bundle: Path) -> None:
+    (bundle / "onnx" / "model.onnx").unlink()
+    (bundle / "onnx" / "model.onnx").mkdir()
+
+
+def folder_for_manifest(bundle: Path) -> None:
+    (bundle / MANIFEST_NAME).unlink()
+    (bundle / MANIFEST_NAME).mkdir()
+
+
+def no_manifest(bundle: Path) -> None:
+    (bundle / MANIFEST_NAME).unlink()
+
+
+def no_bundle(bundle: Path) -> None:
+    shutil.rmtree(bundle)
+
+
+def file_for_bundle(bundle: Path) -> None:
+    shutil.rmtree(bundle)
+    bundle.write_text("not a folder")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (remove_file, "onnx/model.onnx is missing from the bundle"),
+        (remove_folder, "golden/0.png is missing from the bundle"),
+        (add_file, "holds a file 'onnx/weights.pkl' that it should not"),
+        (add_folder, "holds a folder 'onnx/more' that it should not"),
+        (truncate, "onnx/model.onnx in the bundle has .* bytes instead of"),
+        (enlarge, "outputs.safetensors in the bundle has 1099511627776 bytes"),
+        (alter, "golden/1.png in the bundle has been altered"),
+        (link_to_a_copy, "onnx/model.onnx in the bundle is a link"),
+        (link_inside, "onnx/model.onnx in the bundle is a link"),
+        (link_nowhere, "onnx/model.onnx in the bundle is a link"),
+        (link_a_folder, "onnx in the bundle is a link"),
+        (link_extra, "passwords in the bundle is a link"),
+        (hard_link, "onnx/model.onnx in the bundle is a hard link"),
+        (link_manifest, "edgewright.json in the bundle is a link"),
+        (pipe, "onnx/model.onnx in the bundle is not a regular file"),
+        (pipe_manifest, "edgewright.json in the bundle is not a regular file"),
+        (folder_for_file, "holds a folder 'onnx/model.onnx'"),
+        (folder_for_manifest, "edgewright.json in the bundle is not a regular file"),
+        (no_manifest, "is not a bundle, it has no edgewright.json"),
+        (no_bundle, "does not exist"),
+        (file_for_bundle, "is not a folder"),
+    ],
+)
+def test_a_damaged_bundle(bundle: Path, damage: Callable[[Path], None], message: str) -> None:
+    damage(bundle)
+    with pytest.raises(BundleError, match=message):
+        open_bundle(bundle)
+    refusal(bundle)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
+def test_a_path_that_no_system_can_have(path: str) -> None:
+    with pytest.raises(BundleError, match=r"cannot be read|does not exist"):
+        open_bundle(path)
+
+
+def test_an_unreadable_file(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(
+        "edgewright.runtime.bundle.opening.sha256_of_file", refuse
+    )  # root may read everything
+    assert "cannot be read (Permission denied)" in refusal(bundle)
+
+
+def test_every_flipped_bit_and_every_truncation_is_found(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    random = np.random.default_rng(0)
+    paths = [bundle / entry.path for entry in opened.manifest.files]
+    originals = {path: path.read_bytes() for path in paths}
+    for number in range(1200):
+        path = paths[int(random.integers(len(paths)))]
+        content = bytearray(originals[path])
+        if number % 6:
+            content[int(random.integers(len(content)))] ^= 1 << int(random.integers(8))
+        else:
+            content = content[: int(random.integers(len(content)))]
+        path.write_bytes(content)
+        with pytest.raises(BundleError, match=path.name):
+            open_bundle(bundle)
+        path.write_bytes(originals[path])
+    open_bundle(bundle)
+
+
+def test_damaged_manifests_are_refused_or_harmless(bundle: Path) -> None:
+    """A flipped bit gives a BundleError, or a manifest that still describes the same files."""
+    manifest = bundle / MANIFEST_NAME
+    original = manifest.read_bytes()
+    files = open_bundle(bundle).manifest.files
+    random = np.random.default_rng(1)
+    refused = 0
+    for _ in range(400):
+        content = bytearray(original)
+        content[int(random.integers(len(content)))] ^= 1 << int(random.integers(8))
+        manifest.write_bytes(content)
+        try:
+            assert {entry.sha256 for entry in open_bundle(bundle).manifest.files} == {e.sha256 for e in files}
+        except BundleError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > 200
+
+
+def test_an_oversized_manifest_is_not_read(bundle: Path) -> None:
+    with (bundle / MANIFEST_NAME).open("ab") as file:
+        file.truncate(MAX_MANIFEST_BYTES + 1)
+    assert "more than the 16777216 allowed" in refusal(bundle)
+
+
+# --- manifest ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "broken JSON at line 1"),
+        (b"{", "broken JSON"),
+        (b"[]", "not an object"),
+        (b"null", "not an object"),
+        (b'{"task": 1, "task": 2}', "a key occurs twice"),
+        (b'{"seed": NaN}', "NaN is not JSON"),
+        (b'{"seed": -Infinity}', "Infinity is not JSON"),
+        (b"\xff\xfe\xfa", "UTF-8|broken JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"verdict": ' + b'{"a":' * 5000 + b"1" + b"}" * 5001, "nested too deeply"),
+        (b'{"seed": ' + b"9" * 10_000 + b"}", "integer string conversion|digits"),
+        (b'{"schema_version": 99}', "schema version 99, .* up to 1.*update edgewright"),
+        (b'{"schema_version": 0}', "missing"),
+        (b"{}", "task: missing"),
+    ],
+)
+def test_a_manifest_that_is_no_manifest(bundle: Path, text: bytes, message: str) -> None:
+    (bundle / MANIFEST_NAME).write_bytes(text)
+    with pytest.raises(BundleError, match=message):
+        open_bundle(bundle)
+    refusal(bundle)
+
+
+def put(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda document: document.__setitem__(key, value)
+
+
+def rename_first_file(path: str) -> Callable[[dict[str, Any]], None]:
+    return lambda document: document["files"][0].__setitem__("path", path)
+
+
+OUTSIDE = [
+    "../secret", "golden/../../secret", "/etc/passwd", "C:\\secret", "C:secret", "a\\b", "", ".", "golden/",
+    "golden//1.png", "golden/./1.png", "nul", "golden/CON.png", "a\nb", "a\0b", "name.", "name ", "x" * 600,
+    "a:b", "a*", "\\\\server\\share",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_path_outside_of_the_bundle(bundle: Path, path: str) -> None:
+    edit(bundle, rename_first_file(path))
+    assert "no file inside the bundle" in refusal(bundle)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put("schema_version", 2), "schema version 2"),
+        (put("schema_version", 0), "schema_version 0 is unknown"),
+        (put("schema_version", True), "schema_version: expected int"),
+        (put("schema_version", "1"), "schema_version: expected int"),
+        (put("task", 5), "task: expected str, found int"),
+        (put("seed", 1.5), "seed: expected int, found float"),
+        (put("labels", "red"), "labels: expected a list, found str"),
+        (put("labels", ["a", 2]), "labels.1: expected str"),
+        (put("surprise", 1), "surprise: unknown key"),
+        (put("variants", []), "variants: empty"),
+        (put("inputs", []), "inputs or outputs: empty"),
+        (put("default_variant", "int4"), "default_variant 'int4' is not one of fp32, copy"),
+        (lambda d: d["variants"].append(d["variants"][0]), "two variants have the same name"),
+        (lambda d: d["variants"][0]["graphs"].update(model="onnx/none.onnx"), "used but not listed"),
+        (lambda d: d["golden"]["samples"].pop(), "samples and decisions differ"),
+        (lambda d: d["golden"].update(outputs="nothing"), "nothing is used but not listed"),
+        (lambda d: d["golden"]["samples"][0].update(file="../x"), "used but not listed"),
+        (lambda d: d["files"].append(dict(d["files"][0])), "two files have the same name"),
+        (
+            lambda d: d["files"].append(d["files"][0] | {"path": d["files"][0]["path"].upper()}),
+            "two files have the same name",
+        ),
+        (lambda d: d["files"][0].update(sha256="0" * 63), "digest or size of .* is malformed"),
+        (lambda d: d["files"][0].update(sha256="A" * 64), "digest or size of .* is malformed"),
+        (lambda d: d["files"][0].update(size=-1), "digest or size of .* is malformed"),
+        (lambda d: d["files"][0].update(size=1.0), "size: expected int"),
+        (lambda d: d["files"][0].update(sha256="0" * 64), "has been altered"),
+        (lambda d: d["files"].pop(0), "golden/0.png is used but not listed"),
+        (lambda d: d["files"].append(d["files"][0] | {"path": "extra.bin"}), "extra.bin is missing"),
+        (lambda d: d["files"].append(d["files"][0] | {"path": "onnx"}), "onnx is missing"),
+        (lambda d: d.pop("golden"), "golden: missing"),
+    ],
+)
+def test_a_manifest_with_one_wrong_value(
+    bundle: Path, change: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    edit(bundle, change)
+    with pytest.raises(BundleError, match=message):
+        open_bundle(bundle)
+    refusal(bundle)
+
+
+def test_the_schema_version_is_the_one_tested() -> None:
+    assert SCHEMA_VERSION == 1
+
+
+# --- what only the engine can see -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": ("red", "green")}, "output 'logits' of batch x 2, one per label"),
+        ({"labels": ()}, "needs labels"),
+        ({"task": "image-clasification"}, "did you mean image-classification"),
+        ({"task": "speech"}, "does not know the task 'speech'"),
+        ({"processor": {}}, "processor.resize: missing"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_the_model(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    bundle = make_bundle(tmp_path / "odd", lambda manifest: dataclasses.replace(manifest, **change))
+    with pytest.raises(BundleError, match=message):
+        Engine(bundle)
+
+
+def test_a_crop_that_the_graph_does_not_take(bundle: Path) -> None:
+    edit(bundle, lambda document: document["processor"].update(crop=[16, 17]))
+    with pytest.raises(BundleError, match="one input 'image' of batch x 3x16x17"):
+        Engine(bundle)
+
+
+def test_a_graph_that_differs_from_the_manifest(bundle: Path) -> None:
+    manifest = open_bundle(bundle).manifest
+    (spec,) = manifest.inputs
+    odd = dataclasses.replace(manifest, inputs=(dataclasses.replace(spec, dtype="float16"),))
+    write_manifest(bundle, odd)
+    with pytest.raises(
+        BundleError, match=r"onnx/model\.onnx has inputs .*float32.* other than the manifest's"
+    ):
+        Engine(bundle)
+
+
+def test_a_graph_that_is_no_graph(bundle: Path) -> None:
+    manifest = open_bundle(bundle).manifest
+    (bundle / "onnx" / "model.onnx").write_bytes(b"not a graph")
+    write_manifest(bundle, manifest)
+    with pytest.raises(BundleError, match=r"model\.onnx is not a graph that onnxruntime"):
+        Engine(bundle)
+
+
+def test_a_variant_without_a_graph(bundle: Path) -> None:
+    edit(bundle, lambda document: document["variants"][0].update(graphs={"encoder": "onnx/model.onnx"}))
+    with pytest.raises(BundleError, match="the variant 'fp32' has no graph \"model\""):
+        Engine(bundle)
+
+
+def test_an_unknown_variant(bundle: Path) -> None:
+    with pytest.raises(BundleError, match="no variant 'int8': choose one of auto, fp32, copy"):
+        Engine(bundle, variant="int8")

@@ -1,0 +1,142 @@
+"""Text on the device: what is a text and what a file, tokens, limits, tokenizers that are none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgewright.runtime import Engine
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.tasks import load_task
+from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.text.decoding import TextSettings, load_text, load_tokenizer, text_settings
+from tests.runtime.recurrent_bundle import LABELS, case, make_recurrent_bundle, tokenizer_json
+
+
+def task_of(max_tokens: int = 12, policy: str = "truncate", tokenizer: bytes | None = None) -> DeviceTask:
+    settings = to_plain(TextSettings(max_tokens, policy))
+    return load_task("text-classification", settings, LABELS, {"tokenizer": tokenizer or tokenizer_json()})
+
+
+def test_every_form_of_a_text(tmp_path: Path) -> None:
+    task = task_of()
+    (tmp_path / "a.txt").write_bytes(b"a good film\r\n")
+    (tmp_path / "mark.txt").write_bytes("\ufeffa good film".encode())
+    for raw in (
+        "a good film", "\ufeffa good film", b"a good film", tmp_path / "a.txt", tmp_path / "mark.txt", "a\tgood\nfilm",
+    ):  # fmt: skip
+        sample = task.encode(raw)
+        assert sample["tokens"].tolist() == [5, 1, 3] and sample["tokens"].dtype == "int64"
+        assert sample["lengths"] == 3 and sample["lengths"].dtype == "int32"
+    assert task.encode("what is this")["tokens"].tolist() == [0, 0, 0]
+
+
+def test_a_str_is_never_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that happens to be the name of a folder is still a text."""
+    engine = Engine(make_recurrent_bundle(tmp_path / "b", case("text-classification")), provider="cpu")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good").mkdir()
+    (tmp_path / "good" / "1.txt").write_text("bad film")
+    (tmp_path / "good" / "2.txt").write_text("the")
+    assert engine("good") == engine(["good"])[0]
+    assert engine(Path("good")) == [engine("bad film"), engine("the")]
+    with pytest.raises(InputError, match="no text in"):
+        engine.task.files(tmp_path / "empty")
+
+
+def test_limits() -> None:
+    assert task_of(2).encode("a good film")["tokens"].tolist() == [5, 1]
+    assert len(task_of(3, "refuse").encode("a good film")["tokens"]) == 3
+    with pytest.raises(
+        InputError, match="the text 'a good film' has 3 tokens, the model takes 2: shorten it"
+    ):
+        task_of(2, "refuse").encode("a good film")
+
+
+def test_the_tokenizers_own_limits_do_not_count() -> None:
+    document = json.loads(tokenizer_json())
+    document["truncation"] = {"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0}
+    document["padding"] = {
+        "strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0,
+        "pad_token": "[UNK]",
+    }  # fmt: skip
+    assert len(task_of(tokenizer=json.dumps(document).encode()).encode("a good film")["tokens"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ("", "the text '' holds no token: give at least one word"),
+        ("  \n ", "holds no token"),
+        (b"\xff", r"the text is not UTF-8 text"),
+        ("good \ud800", "holds half a character"),
+        (None, "cannot read a text from NoneType"),
+        (5, "cannot read a text from int"),
+        (Path("nowhere.txt"), "nowhere.txt does not exist"),
+        (Path(), "is a folder"),
+    ],
+)
+def test_what_is_no_text(raw: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        task_of().encode(raw)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
+    with pytest.raises(InputError, match=r"latin\.txt is not UTF-8 text"):
+        load_text(tmp_path / "latin.txt")
+    with (tmp_path / "huge.txt").open("wb") as file:
+        file.truncate((64 << 20) + 1)
+    with pytest.raises(InputError, match=r"huge\.txt is larger than 64 MiB"):
+        load_text(tmp_path / "huge.txt")
+
+
+def test_what_a_word_stands_for(tmp_path: Path) -> None:
+    task = task_of()
+    (tmp_path / "a.txt").write_text("good")
+    (tmp_path / "notes").write_text("bad")
+    assert task.inputs("a good film") == [("a good film", "a good film")]
+    assert task.inputs("good") == [("good", "good")]
+    for name in ("a.txt", "notes"):
+        path = tmp_path / name
+        assert task.inputs(str(path)) == [(str(path), path)]
+    assert task.inputs(str(tmp_path)) == [(str(tmp_path / "a.txt"), tmp_path / "a.txt")]
+    assert task.inputs("typo.txt") == [("typo.txt", Path("typo.txt"))]
+    assert task.inputs("x" * 5000) == [("x" * 5000, "x" * 5000)]
+
+
+def test_each_row_of_a_table_is_a_text_and_the_table_is_none(tmp_path: Path) -> None:
+    task, table, lines = task_of(), tmp_path / "a.csv", tmp_path / "b.jsonl"
+    table.write_text("label,text\n1,a good film\n0,bad\n")
+    lines.write_text('{"text": "good"}\n{"words": "bad"}\n"bad"\n')
+    wanted = [task.encode(text)["tokens"].tolist() for text in ("a good film", "bad", "good")]
+    found = task.inputs(str(tmp_path))
+    assert [name for name, _ in found] == [
+        *(f"{table}:{line}" for line in (2, 3)),
+        *(f"{lines}:{line}" for line in (1, 2, 3)),
+    ]
+    assert [task.encode(raw)["tokens"].tolist() for _, raw in found[:3]] == wanted
+    assert [task.raw_file(raw) for _, raw in found[:2]] == [(b"a good film", ".txt"), (b"bad", ".txt")]
+    with pytest.raises(InputError, match="the input has no 'text', it has words"):
+        task.encode(found[3][1])
+    with pytest.raises(InputError, match=r"a\.csv holds many inputs: give its lines"):
+        task.encode(table)
+    with pytest.raises(InputError, match=r"nowhere\.csv does not exist"):
+        task.encode(task.inputs("nowhere.csv")[0][1])
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"version": "1.0"}', b"[1, 2]"])
+def test_tokenizers_that_are_none(content: bytes) -> None:
+    with pytest.raises(BundleError, match=r"tokenizer\.json cannot be used \(.*\): get a fresh copy"):
+        load_tokenizer(content)
+
+
+def test_settings_travel_as_plain_values() -> None:
+    settings = TextSettings(5, "refuse")
+    assert text_settings(to_plain(settings)) == settings
+    for broken in ({"max_tokens": 0}, {"max_tokens": 5, "policy": "guess"}, {}):
+        with pytest.raises(BundleError, match="the text settings cannot be used"):
+            text_settings(broken)

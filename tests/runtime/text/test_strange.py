@@ -1,0 +1,85 @@
+"""Answers that point into strange texts, with tokenizers of every family: each points to what it says."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.errors import InputError
+from edgewright.runtime.running.windows import run_samples
+from edgewright.runtime.tasks.question_answering import QuestionAnswering
+from edgewright.runtime.tasks.token_classification import TokenClassification
+from edgewright.runtime.text.reading import Question
+from edgewright.runtime.text.settings import EncoderTextSettings, QuestionSettings
+from tests.runtime.text.encoder_tokenizers import FAMILIES, family
+from tests.runtime.text.text_corpus import corpus
+
+LABELS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+SETTINGS = EncoderTextSettings(
+    max_tokens=48, policy="stride", stride=8, question=QuestionSettings(no_answer=True)
+)
+
+
+def encoded(task: Any, raws: list[Any]) -> tuple[list[Any], list[Feeds]]:
+    """The raw inputs that are not refused, and their samples."""
+    kept, samples = [], []
+    for raw in raws:
+        try:
+            samples.append(task.encode(raw))
+            kept.append(raw)
+        except InputError as error:
+            assert "\n" not in str(error) and ("empty" in str(error) or "no token" in str(error))
+    assert len(kept) > 0.9 * len(raws)
+    return kept, samples
+
+
+def steers(line: str) -> bool:
+    """Whether a line could do something to a terminal."""
+    return any(not one.isprintable() and one not in "\u200c\u200d" for one in line)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_entities_point_to_their_text(name: str) -> None:
+    random = np.random.default_rng(0)
+    task = TokenClassification(to_plain(SETTINGS), LABELS, {"tokenizer": family(name)[1]})
+    texts, samples = encoded(task, corpus()[::41])
+
+    def run(feeds: Feeds) -> Feeds:
+        return {"logits": random.normal(size=(*feeds["input_ids"].shape, 5)).astype(np.float32)}
+
+    words = unseen = 0
+    outputs = run_samples(task, samples, run)
+    for text, answer, sample in zip(texts, task.decode(outputs, samples), samples, strict=True):
+        parts: list[Any] = [*answer.entities, *answer.words]
+        for part in parts:
+            assert text[part.start : part.end] == part.text != ""
+        assert not steers(task.show(answer)) and task.plain(answer)["words"] is not None
+        words += len(sample["words"])
+        unseen += int((task.word_rows(sample) < 0).sum())
+    assert words > 1000 and unseen < 0.02 * words
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_answers_point_to_their_text(name: str) -> None:
+    random = np.random.default_rng(0)
+    task = QuestionAnswering(to_plain(SETTINGS), (), {"tokenizer": family(name)[1]})
+    raws, samples = encoded(task, [Question("who is it", text) for text in corpus()[3::61]])
+
+    def run(feeds: Feeds) -> Feeds:
+        shape = feeds["input_ids"].shape
+        return {key: random.normal(size=shape).astype(np.float32) for key in ("start_logits", "end_logits")}
+
+    outputs = run_samples(task, samples, run)
+    for raw, answer in zip(raws, task.decode(outputs, samples), strict=True):
+        spans: list[Any] = [*answer.candidates, *([answer] if answer.answered else [])]
+        assert all(raw.context[span.start : span.end] == span.text != "" for span in spans)
+        assert not steers(task.show(answer, 3))
+    # Where the answer is said to be, it is found again.
+    for raw, sample in zip(raws, samples, strict=True):
+        for word in raw.context.split()[:3]:
+            start = raw.context.index(word)
+            for rows in filter(None, task.answers_at(sample, start, start + len(word))):
+                left, right = sample["offsets"][rows[0], 0], sample["offsets"][rows[1], 1]
+                assert left <= start + len(word) and right >= start
