@@ -13,9 +13,9 @@ from benchmarks.randomise import randomise
 from benchmarks.subjects import write_photos
 from edgewright.exporters.graph.export import export_graph
 from edgewright.pipeline.data.sources import open_data
+from edgewright.pipeline.families import feature_module, head_module
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.vision.build import build_model
-from edgewright.pipeline.models.vision.features import feature_module, head_module
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.tasks.image_classification import ImageClassification
 from edgewright.pipeline.training.fit import fit

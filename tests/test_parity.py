@@ -20,8 +20,9 @@ from benchmarks.parity_sweep import BATCHES, LIMIT, measure, photo_crops
 from benchmarks.randomise import randomise
 from edgewright.exporters.graph.export import export_graph, name_scopes
 from edgewright.pipeline.data.samples import Sample
+from edgewright.pipeline.families import list_models
+from edgewright.pipeline.models.entry import ModelEntry
 from edgewright.pipeline.models.model import BuiltModel
-from edgewright.pipeline.models.registry import ModelEntry, list_models
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.tasks.image_classification import ImageClassification
 from edgewright.pipeline.training.sources import SampleSource

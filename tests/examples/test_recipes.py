@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from edgewright.pipeline.catalog import TASK_RULES
+from edgewright.pipeline.catalog import TASKS
 from edgewright.pipeline.recipe.load import load_recipe, recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import RecipeError
@@ -18,7 +18,7 @@ EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
 def test_the_examples_are_recipes(path: Path) -> None:
-    assert load_recipe(path).task in TASK_RULES
+    assert load_recipe(path).task in TASKS
 
 
 COMPLETE = ("photos.yaml", "series.yaml")

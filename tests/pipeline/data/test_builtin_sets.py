@@ -6,22 +6,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.pipeline.catalog import TASK_RULES
-from edgewright.pipeline.data.builtin import builtin_names
+from edgewright.pipeline.catalog import TASKS, load
 from edgewright.pipeline.data.series.builtin import adding_problem
 from edgewright.pipeline.data.sound.builtin import SOUND_CLASSES, tones
-from edgewright.pipeline.data.sources import open_data, restore_splits
+from edgewright.pipeline.data.sources import builtin_names, open_data, restore_splits
 from edgewright.pipeline.data.text.bio import bio_problem, sort_tags
 from edgewright.pipeline.data.text.builtin_entities import entities
 from edgewright.pipeline.data.text.builtin_questions import asked_questions
 from edgewright.pipeline.data.text.builtin_texts import FAMILIES, stdlib_docs
-from edgewright.pipeline.fitted.fitted import fit_settings
+from edgewright.pipeline.families import fit_settings
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import RecipeError
-from edgewright.runtime.tasks import TASKS, load_task
+from edgewright.runtime.tasks import load_task
 from tests.pipeline.data.small_tables import error_of, every_sample, open_table, recipe
 
-SETS = [(task, name) for task in TASK_RULES if task != "image-classification" for name in builtin_names(task)]
+SETS = [(task, name) for task in TASKS if task != "image-classification" for name in builtin_names(task)]
 SMOKE = ("entities", "questions")
 """Sets that are too small to judge anything by."""
 
@@ -45,9 +44,13 @@ def test_every_set_opens_with_the_fewest_words_and_the_device_reads_it(task: str
     assert restore_splits(splits.to_plain(), wanted).digest() == splits.digest()
 
 
-def test_every_task_of_the_runtime_has_rules_and_a_set() -> None:
-    assert set(TASK_RULES) == set(TASKS)
-    assert all(builtin_names(task) for task in TASKS)
+def test_every_task_has_a_set_and_every_set_a_task() -> None:
+    for task, spec in TASKS.items():
+        sets = load(spec.reader).sets
+        assert builtin_names(task) and set(spec.builtin) <= set(sets)
+    assert {name for spec in TASKS.values() for name in load(spec.reader).sets} == {
+        name for spec in TASKS.values() for name in spec.builtin
+    }
 
 
 def test_co2_is_weekly_has_its_gaps_and_is_divided_in_time() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from edgewright.pipeline.models.registry import find_model, list_models
+from edgewright.pipeline.families import list_models
+from edgewright.pipeline.models.vision.registry import find_model
 from edgewright.runtime.errors import RecipeError
 
 

@@ -10,8 +10,9 @@ import torchvision
 from torch import Tensor
 
 from benchmarks.randomise import random_images
+from edgewright.pipeline.families import rebuild_model
 from edgewright.pipeline.models.vision import timm_models
-from edgewright.pipeline.models.vision.build import build_model, rebuild
+from edgewright.pipeline.models.vision.build import build_model
 from edgewright.runtime.errors import ModelError
 
 
@@ -30,7 +31,7 @@ def test_a_file_gives_the_same_model_back(tmp_path: Path, name: str) -> None:
     with torch.no_grad():
         expected = built.module(images)
         assert torch.equal(kept.module(images), expected)
-        rebuilt = rebuild(built.build)
+        rebuilt = rebuild_model(built.build).module
         rebuilt.load_state_dict(safetensors.torch.load_file(path))
         assert torch.equal(rebuilt(images), expected)
 

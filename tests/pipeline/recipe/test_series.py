@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from edgewright.pipeline.catalog import RECURRENT_MODELS, TASK_METRICS, TASK_RULES
+from edgewright.pipeline.catalog import RECURRENT, TASKS, RecurrentTask
+from edgewright.pipeline.families.recurrent import LEAST_STEPS, Recurrent
+from edgewright.pipeline.recipe.family import family_named
 from edgewright.pipeline.recipe.load import load_recipe, override_export, recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.recipe.rules import LEAST_STEPS
-from edgewright.pipeline.recipe.training import AUTO_RECURRENT
 from edgewright.runtime.errors import RecipeError
-from edgewright.runtime.tasks import TASKS
+from edgewright.runtime.tasks import TASKS as DEVICE_TASKS
 
-SEQUENCES = [task for task in TASKS if TASK_RULES[task].recurrent]
+SEQUENCES = [task for task in TASKS if RECURRENT in TASKS[task].families]
 
 
 def recipe(task: str, **changes: Any) -> Recipe:
@@ -28,13 +28,15 @@ def refusal(task: str, **changes: Any) -> str:
 
 
 @pytest.mark.parametrize("task", SEQUENCES)
-@pytest.mark.parametrize("model", RECURRENT_MODELS)
+@pytest.mark.parametrize("model", Recurrent.models)
 def test_three_lines_are_a_recipe(task: str, model: str) -> None:
     found = recipe(task, model=model)
-    assert found.is_recurrent and found.weights == "none" and found.training.augment == "none"
+    assert found.family.name == RECURRENT and found.weights == "none" and found.training.augment == "none"
     assert (found.transfer.unfreeze, found.transfer.head_epochs, found.transfer.rate_divisor) == ("all", 0, 1)
-    assert found.training.metric == TASK_METRICS[task][0] and found.training.epochs == TASK_RULES[task].epochs
-    assert found.wanted_variants == AUTO_RECURRENT and found.data.calibration == 0
+    own = TASKS[task].families[RECURRENT]
+    assert isinstance(own, RecurrentTask) and found.training.epochs == own.epochs
+    assert found.training.metric == TASKS[task].metrics[0]
+    assert found.wanted_variants == ("fp32", "fp16", "int8-dynamic") and found.data.calibration == 0
     again = recipe_from_plain(found.to_plain())
     assert again == found and again.digest() == found.digest()
 
@@ -50,19 +52,22 @@ def test_an_epoch_count_of_the_users_own_is_kept_to() -> None:
     )
 
 
-def test_every_task_has_rules_and_metrics() -> None:
-    assert set(TASK_RULES) == set(TASKS) == set(TASK_METRICS)
+def test_the_device_knows_every_task_of_the_catalogue() -> None:
+    assert list(DEVICE_TASKS) == list(TASKS)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_saved_recipe_says_nothing_that_belongs_to_other_tasks(task: str) -> None:
-    model = {"vision": "resnet18", "recurrent": "gru", "encoder": "./bert"}[TASK_RULES[task].models[0]]
+    model = {"vision": "resnet18", "recurrent": "gru", "text-encoder": "./bert"}[
+        next(iter(TASKS[task].families))
+    ]
     plain = recipe(task, model=model).to_plain()
-    rules = TASK_RULES[task]
-    assert set(plain["data"]) == rules.data
+    spec = TASKS[task]
+    family = family_named(next(iter(spec.families)))
+    assert set(plain["data"]) == spec.data
     sections = {"input", "network", "forecast", "text", "question", "zero_shot", "audio"}
-    assert sections & set(plain) == rules.sections
-    assert ("loss" in plain["training"]) == rules.regresses
+    assert sections & set(plain) == spec.sections | family.sections
+    assert ("loss" in plain["training"]) == spec.regresses
 
 
 def test_keys_of_sequences_change_no_recipe_of_images() -> None:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from edgewright.pipeline.catalog import ENCODER, MULTI_LABEL_METRICS, TASK_METRICS, TASK_RULES
+from edgewright.pipeline.catalog import TASKS, TEXT_ENCODER
+from edgewright.pipeline.families.text_encoders import MULTI_LABEL_METRICS
 from edgewright.pipeline.recipe.load import load_recipe, override_export, recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.recipe.training import AUTO_ENCODER, AUTO_RECURRENT
 from edgewright.runtime.errors import RecipeError
 
-TASKS = (
+TEXT_TASKS = (
     "text-classification",
     "token-classification",
     "question-answering",
@@ -32,27 +32,26 @@ def refusal(task: str, **changes: Any) -> str:
 
 
 def test_these_are_the_tasks_of_encoders() -> None:
-    assert set(TASKS) == {task for task, rules in TASK_RULES.items() if ENCODER in rules.models}
-    assert set(TASKS) <= set(TASK_METRICS)
+    assert set(TEXT_TASKS) == {task for task, spec in TASKS.items() if TEXT_ENCODER in spec.families}
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", TEXT_TASKS)
 def test_three_lines_are_a_recipe(task: str) -> None:
     found = recipe(task)
-    assert found.is_encoder and not found.is_recurrent and found.weights == "pretrained"
-    assert found.wanted_variants == AUTO_ENCODER and found.data.calibration == 0.1
-    assert found.training.metric == TASK_METRICS[task][0] and found.training.augment == "none"
+    assert found.family.name == TEXT_ENCODER and found.weights == "pretrained"
+    assert found.wanted_variants == ("fp32", "fp16", "int8-dynamic") and found.data.calibration == 0.1
+    assert found.training.metric == TASKS[task].metrics[0] and found.training.augment == "none"
     assert found.training.batch_size == 16 and found.training.least_steps == 0
-    assert found.text.max_tokens == "auto" and found.transfer.mode == TASK_RULES[task].modes[0]
+    assert found.text.max_tokens == "auto" and found.transfer.mode == TASKS[task].modes[0]
     assert found.text.policy == ("stride" if task == "question-answering" else "truncate")
     again = recipe_from_plain(found.to_plain())
     assert again == found and again.digest() == found.digest()
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", TEXT_TASKS)
 @pytest.mark.parametrize("mode", ["none", "feature-extraction", "fine-tuning"])
 def test_every_mode_of_a_task_is_filled_in(task: str, mode: str) -> None:
-    if mode not in TASK_RULES[task].modes:
+    if mode not in TASKS[task].modes:
         assert refusal(task, transfer={"mode": mode}).startswith("transfer.mode: ")
         return
     found = recipe(task, transfer={"mode": mode})
@@ -77,7 +76,7 @@ def test_random_weights_are_trained_whole() -> None:
 
 def test_a_recurrent_net_still_reads_texts() -> None:
     found = recipe("text-classification", model="gru")
-    assert found.text.max_tokens == 256 and found.wanted_variants == AUTO_RECURRENT
+    assert found.text.max_tokens == 256 and found.wanted_variants == ("fp32", "fp16", "int8-dynamic")
     assert set(found.to_plain()["text"]) == {"vocabulary", "max_tokens", "lowercase", "policy"}
     assert "separator" not in found.to_plain()["data"] and "network" in found.to_plain()
 
@@ -88,13 +87,14 @@ def test_keys_of_encoders_change_no_recipe_of_a_recurrent_net() -> None:
     assert found.digest() == "54171c9ee539df7e441585c90fc5dbc919e952666ad814d5e577b5999d2a3f75"
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", TEXT_TASKS)
 def test_a_saved_recipe_says_nothing_that_belongs_to_others(task: str) -> None:
     plain = recipe(task).to_plain()
-    rules = TASK_RULES[task]
-    assert set(plain["data"]) == rules.data_of(ENCODER) and set(plain["text"]) == rules.encoder_text
+    spec = TASKS[task]
+    own = spec.families[TEXT_ENCODER]
+    assert set(plain["data"]) == spec.data | own.data and set(plain["text"]) == own.text
     sections = {"input", "network", "forecast", "text", "question", "zero_shot", "audio"}
-    assert sections & set(plain) == rules.sections - {"network"}
+    assert sections & set(plain) == spec.sections
     assert "loss" not in plain["training"] and "layer_decay" not in plain["transfer"]
     assert ("warmup" in plain["training"]) == (plain["training"]["schedule"] == "linear")
 

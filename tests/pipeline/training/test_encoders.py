@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from edgewright.pipeline.catalog import TASK_METRICS, metrics_of
+from edgewright.pipeline.catalog import TASKS
 from edgewright.pipeline.data.samples import Sample, Splits
+from edgewright.pipeline.families.text_encoders import TextEncoders
 from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.tasks.registry import task_of
 from edgewright.pipeline.training import fit as fitting
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit
@@ -20,7 +22,6 @@ from edgewright.pipeline.training.freeze import digest_tensors
 from edgewright.pipeline.training.phases import plan_phases
 from edgewright.pipeline.training.rows import RowSource
 from edgewright.pipeline.training.stepping import evaluate
-from edgewright.pipeline.training.task_options import task_of
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import InputError, RecipeError, TrainingError
 from edgewright.runtime.running.windows import run_samples
@@ -38,7 +39,7 @@ def cut_in_two(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def metric_of(name: str) -> str:
-    return metrics_of(KINDS[name].task, KINDS[name].settings.multi_label)[0]
+    return TextEncoders().metrics(TASKS[KINDS[name].task], KINDS[name].settings.multi_label)[0]
 
 
 def parts_of(name: str) -> tuple[BuiltModel, Splits, Any, Any]:
@@ -78,7 +79,7 @@ def test_figures_are_those_of_the_devices_own_way(name: str) -> None:
     targets = task.targets(splits.evaluation, device)
     for metric in task.known:
         assert figures[metric] == pytest.approx(task.metric(metric)(outputs, targets), abs=1e-12)
-    assert set(TASK_METRICS[KINDS[name].task]) <= set(figures) or KINDS[name].settings.multi_label
+    assert set(TASKS[KINDS[name].task].metrics) <= set(figures) or KINDS[name].settings.multi_label
 
 
 @pytest.mark.parametrize("name", KINDS)

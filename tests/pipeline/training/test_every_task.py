@@ -7,12 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.pipeline.catalog import TASK_METRICS
+from edgewright.pipeline.catalog import TASKS
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.fitted.fitted import fit_settings
-from edgewright.pipeline.models.vision.build import build_for
+from edgewright.pipeline.families import build_for, fit_settings
 from edgewright.pipeline.recipe.load import recipe_from_plain
-from edgewright.pipeline.tasks.registry import TRAINING_TASKS
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.results import load_trained
@@ -40,7 +38,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 def test_every_task_is_trained_somewhere() -> None:
-    assert {*RECIPES, *(kind.task for kind in KINDS.values())} == set(TRAINING_TASKS)
+    assert {*RECIPES, *(kind.task for kind in KINDS.values())} == set(TASKS)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -54,7 +52,7 @@ def test_a_task_trains_and_comes_back(tmp_path: Path, name: str) -> None:
     built = build_for(recipe, splits, fitted)
     trained = fit(built, splits, recipe, tmp_path)
     figures = trained.metrics["evaluation"]
-    assert all(np.isfinite(figures[metric]) for metric in (*TASK_METRICS[name], "loss"))
+    assert all(np.isfinite(figures[metric]) for metric in (*TASKS[name].metrics, "loss"))
     assert ("gradients.json" in {path.name for path in tmp_path.iterdir()}) == (
         name != "image-classification"
     )
@@ -66,7 +64,7 @@ def test_a_task_trains_and_comes_back(tmp_path: Path, name: str) -> None:
     outputs = predict(loaded.built.module, source, 8, World())
     answers = {loaded.built.output_names[0]: outputs}
     targets = loaded.task.targets(splits.evaluation, device)
-    assert loaded.task.metric()(answers, targets) == figures[TASK_METRICS[name][0]]
+    assert loaded.task.metric()(answers, targets) == figures[TASKS[name].metrics[0]]
     each = loaded.task.per_sample()
     if each is not None:
         assert each(answers, targets).mean() == pytest.approx(figures["accuracy"])

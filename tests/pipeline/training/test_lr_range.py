@@ -8,6 +8,7 @@ import torch
 
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.recipe.recipe import Recipe
+from edgewright.pipeline.tasks.registry import task_of
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import named_tensors
@@ -15,7 +16,6 @@ from edgewright.pipeline.training.lr_range import find_rate, range_test, suggest
 from edgewright.pipeline.training.phases import plan_phases
 from edgewright.pipeline.training.sources import SampleSource
 from edgewright.pipeline.training.stepping import Job, model_outputs
-from edgewright.pipeline.training.task_options import task_of
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
 from tests.pipeline.training.small_sequences import sequence_model, sequence_recipe, sequence_splits
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from edgewright.pipeline.data.samples import Splits
+from edgewright.pipeline.families import feature_module
 from edgewright.pipeline.models.model import BuiltModel
-from edgewright.pipeline.models.vision.features import feature_module
+from edgewright.pipeline.tasks.registry import task_of
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import digest_tensors, named_tensors
 from edgewright.pipeline.training.results import load_trained
 from edgewright.pipeline.training.sources import SampleSource
 from edgewright.pipeline.training.stepping import Job, backward, model_outputs, predict
-from edgewright.pipeline.training.task_options import task_of
 from edgewright.runtime.errors import DataError, RecipeError, TrainingError
 from tests.pipeline.training.small_sequences import (
     TASKS,

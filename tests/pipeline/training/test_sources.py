@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from edgewright.pipeline.tasks.registry import task_of
 from edgewright.pipeline.training import sources
 from edgewright.pipeline.training.sources import ArraySource, SampleSource, StepSource
-from edgewright.pipeline.training.task_options import task_of
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.series.settings import Series
 from tests.pipeline.training.small_net import recipe, small_model, small_splits

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from edgewright.pipeline.tasks.registry import task_of
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import named_tensors
 from edgewright.pipeline.training.sources import SampleSource
 from edgewright.pipeline.training.stepping import Job, backward, model_outputs
-from edgewright.pipeline.training.task_options import task_of
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
 
 

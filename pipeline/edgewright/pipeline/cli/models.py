@@ -17,7 +17,7 @@ def command(pattern: str | None, as_json: bool) -> None:
     PATTERN is a part of a name or a glob: resnet, 'mobilenet_v*', 'timm:*inception*'. Without one, the recurrent
     cells, the architectures of encoders and torchvision's models are listed. Exit status 1 when nothing matches.
     """
-    from edgewright.pipeline.models.registry import list_models
+    from edgewright.pipeline.families import list_models
 
     entries = list_models(pattern)
     rows = [

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.pipeline.catalog import TASK_RULES
 from edgewright.pipeline.data.samples import Found, Noun, Sample, Splits, content_of_array
-from edgewright.pipeline.data.series.builtin import SERIES_SETS, find_series_set
+from edgewright.pipeline.data.series.builtin import SERIES_SETS, series_set
 from edgewright.pipeline.data.series.open import split_recordings
 from edgewright.pipeline.data.sound.builtin import SOUND_SETS
 from edgewright.pipeline.data.sound.files import SOUNDS
@@ -48,37 +47,34 @@ BUILTIN_SETS: Mapping[str, Callable[[], BuiltinSet]] = {"digits": _digits}
 """Name to the function that loads it; `data: builtin:NAME` in a recipe of images."""
 
 
-_SETS: Mapping[str, Mapping[str, object]] = {
-    "image-classification": BUILTIN_SETS,
-    "text-classification": TEXT_SETS,
-    "token-classification": ENTITY_SETS,
-    "question-answering": QUESTION_SETS,
-    "sentence-embedding": TEXT_SETS,
-    "zero-shot-classification": TEXT_SETS,
-    "audio-classification": SOUND_SETS,
-}
-"""The sets of each task whose samples are not series."""
+def builtin_images(name: str, recipe: Recipe) -> Found:
+    """A set of images, undivided; `data.classes` are the classes to keep, in order."""
+    loaded = BUILTIN_SETS[name]()
+    rows = [
+        (f"{name}/{index:04d}", image, target)
+        for index, (image, target) in enumerate(zip(loaded.images, loaded.targets, strict=True))
+    ]
+    return _labelled(name, recipe, loaded.classes, rows, Noun())
 
 
-def builtin_names(task: str) -> tuple[str, ...]:
-    """The names of the sets that there are for a task."""
-    if task in _SETS:
-        return tuple(_SETS[task])
-    return tuple(name for name, one in SERIES_SETS.items() if task in one.tasks)
+def builtin_sounds(name: str, recipe: Recipe) -> Found:
+    """A set of sounds, at the recipe's sample rate."""
+    return _labelled(name, recipe, *SOUND_SETS[name](recipe.audio.sample_rate), SOUNDS)
 
 
-def open_builtin(name: str, recipe: Recipe) -> Found:
-    """The set `name`, undivided; `data.classes` are the classes to keep, in order.
+def builtin_texts(name: str, recipe: Recipe) -> Found:
+    """A set of texts with one label each."""
+    return _labelled(name, recipe, *TEXT_SETS[name](), TEXTS)
 
-    Raises `RecipeError` for a name that is unknown, or is of another task, and `DataError` for labels that the head
-    of a checkpoint does not have.
+
+def _labelled(
+    name: str, recipe: Recipe, classes: tuple[str, ...], rows: Sequence[tuple[str, Any, int]], noun: Noun
+) -> Found:
+    """Rows (id, raw input, index of the class) of the classes that the recipe keeps.
+
+    Raises `RecipeError` for a class that there is not, `DataError` for labels that the head of a checkpoint does not
+    have.
     """
-    _check(name, recipe.task)
-    if recipe.task == "token-classification":
-        return _entities(name, recipe)
-    if recipe.task == "question-answering":
-        return _questions(name, recipe)
-    classes, rows, noun = _rows(name, recipe)
     head = kept_labels(recipe)
     kept = head or recipe.data.classes or classes
     for label in classes if head else ():
@@ -105,7 +101,8 @@ def open_builtin(name: str, recipe: Recipe) -> Found:
     return Found(kept, {"train": samples}, (), source, len(samples), noun, fixed=head is not None)
 
 
-def _entities(name: str, recipe: Recipe) -> Found:
+def builtin_entities(name: str, recipe: Recipe) -> Found:
+    """A set of sentences with labelled words."""
     rows = ENTITY_SETS[name]()
     sentences = [
         TaggedSentence(
@@ -116,7 +113,7 @@ def _entities(name: str, recipe: Recipe) -> Found:
     return found_sentences(sentences, recipe, f"builtin:{name}", kept=kept_labels(recipe))
 
 
-def _questions(name: str, recipe: Recipe) -> Found:
+def builtin_questions(name: str, recipe: Recipe) -> Found:
     """The questions; those without an answer only where the recipe wants them."""
     asked = [
         AskedQuestion(
@@ -133,36 +130,8 @@ def _questions(name: str, recipe: Recipe) -> Found:
     return found_questions(asked, recipe, f"builtin:{name}")
 
 
-def open_builtin_series(name: str, recipe: Recipe) -> Splits:
-    """The set `name` of series, divided. Raises `RecipeError` as `open_builtin` does."""
-    _check(name, recipe.task)
-    found = find_series_set(name)
-    assert found is not None, "a name that was checked is known"
-    return split_recordings({"train": [found.load(recipe, name)]}, recipe, f"builtin:{name}")
-
-
-def _rows(name: str, recipe: Recipe) -> tuple[tuple[str, ...], Sequence[tuple[str, Any, int]], Noun]:
-    """The classes, the rows (id, raw input, index of the class), and what the rows are called."""
-    if _SETS[recipe.task] is TEXT_SETS:
-        return (*TEXT_SETS[name](), TEXTS)
-    if recipe.task == "audio-classification":
-        return (*SOUND_SETS[name](recipe.audio.sample_rate), SOUNDS)
-    loaded = BUILTIN_SETS[name]()
-    rows = [
-        (f"{name}/{index:04d}", image, target)
-        for index, (image, target) in enumerate(zip(loaded.images, loaded.targets, strict=True))
-    ]
-    return loaded.classes, rows, Noun()
-
-
-def _check(name: str, task: str) -> None:
-    names = builtin_names(task)
-    series = find_series_set(name)
-    if name in names or (series is not None and task in series.tasks):
-        return
-    tasks = [other for other, sets in _SETS.items() if other in TASK_RULES and name in sets]
-    tasks += list(series.tasks if series is not None else ())
-    choose = f"choose from {', '.join(names)}"
-    if tasks:
-        raise RecipeError(f"data: builtin:{name} is for {' or '.join(tasks)}, not for {task}: {choose}")
-    raise RecipeError(f"data: unknown built-in set {name!r}{did_you_mean(name, names)}: {choose}")
+def builtin_series(name: str, recipe: Recipe) -> Splits:
+    """A set of series, divided; `name` may say how long they are."""
+    known = series_set(name)
+    assert known is not None, "a name that was checked is known"
+    return split_recordings({"train": [SERIES_SETS[known].load(recipe, name)]}, recipe, f"builtin:{name}")

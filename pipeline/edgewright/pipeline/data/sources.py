@@ -1,39 +1,21 @@
 """From a recipe to its data: `open_data` looks at everything, `restore_splits` finds what a run has used."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgewright.pipeline.catalog import BUILTIN_PREFIX
-from edgewright.pipeline.data.builtin import open_builtin, open_builtin_series
-from edgewright.pipeline.data.files.folder import open_folder
+from edgewright.pipeline.catalog import BUILTIN_PREFIX, TASKS, load
 from edgewright.pipeline.data.files.scan import Progress
 from edgewright.pipeline.data.free_split import divide_freely
-from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skipped, Splits
-from edgewright.pipeline.data.series.open import open_series
-from edgewright.pipeline.data.sound.files import SOUNDS, audio_kind
+from edgewright.pipeline.data.readers import reader_of
+from edgewright.pipeline.data.samples import SPLITS, Noun, Sample, Skipped, Splits
 from edgewright.pipeline.data.split import divide
-from edgewright.pipeline.data.text.labelled import open_texts
-from edgewright.pipeline.data.text.questions import open_questions
-from edgewright.pipeline.data.text.tagged import open_tagged_texts
+from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.bundle.files import sha256_of_file
 from edgewright.runtime.bundle.structure import StructureError, from_plain
-from edgewright.runtime.errors import DataError
-
-_FILES: Mapping[str, Noun] = {"image-classification": Noun(), "audio-classification": SOUNDS}
-"""The tasks whose raw inputs are files, found again by their paths, and what these are called."""
-
-
-_TEXTS: Mapping[str, Callable[[Recipe, Progress | None], Found]] = {
-    "text-classification": open_texts,
-    "token-classification": open_tagged_texts,
-    "question-answering": open_questions,
-    "sentence-embedding": open_texts,
-    "zero-shot-classification": open_texts,
-}
-"""The tasks whose raw inputs are texts, and what reads them."""
+from edgewright.runtime.errors import DataError, RecipeError
 
 
 def open_data(recipe: Recipe, progress: Progress | None = None) -> Splits:
@@ -51,23 +33,39 @@ def open_data(recipe: Recipe, progress: Progress | None = None) -> Splits:
     return splits
 
 
+def builtin_names(task: str) -> tuple[str, ...]:
+    """The names of the built-in sets that there are for a task."""
+    return TASKS[task].builtin
+
+
 def _open(recipe: Recipe, progress: Progress | None) -> Splits:
-    data = recipe.data
-    name = data.source.removeprefix(BUILTIN_PREFIX) if data.source.startswith(BUILTIN_PREFIX) else None
-    if recipe.task == "forecasting" or recipe.task.startswith("sequence-"):
-        return open_series(recipe, progress) if name is None else open_builtin_series(name, recipe)
-    if name is not None:
-        found = open_builtin(name, recipe)
-    elif recipe.task in _TEXTS:
-        found = _TEXTS[recipe.task](recipe, progress)
-    elif recipe.task == "audio-classification":
-        found = open_folder(Path(data.source), data.classes, progress, audio_kind(recipe.audio))
+    data, reader = recipe.data, reader_of(recipe)
+    if data.source.startswith(BUILTIN_PREFIX):
+        name = data.source.removeprefix(BUILTIN_PREFIX)
+        _check_builtin(name, recipe)
+        found = reader.builtin(name, recipe)
     else:
-        found = open_folder(Path(data.source), data.classes, progress)
+        found = reader.open(recipe, progress)
+    if isinstance(found, Splits):
+        return found
     one_each = all(sample.label is not None for samples in found.given.values() for sample in samples)
     if found.fixed or found.groups is not None or not one_each:
         return divide_freely(found, data, recipe.split_seed)
     return divide(found, data, recipe.split_seed)
+
+
+def _check_builtin(name: str, recipe: Recipe) -> None:
+    """Raise `RecipeError` for a built-in set that there is not, or that is for other tasks."""
+    names = builtin_names(recipe.task)
+    if reader_of(recipe).set_of(name) in names:
+        return
+    choose = f"choose from {', '.join(names)}"
+    tasks = [task for task, spec in TASKS.items() if load(spec.reader).set_of(name) in spec.builtin]
+    if tasks:
+        raise RecipeError(
+            f"data: builtin:{name} is for {' or '.join(tasks)}, not for {recipe.task}: {choose}"
+        )
+    raise RecipeError(f"data: unknown built-in set {name!r}{did_you_mean(name, names)}: {choose}")
 
 
 _JUDGED = ("calibration", "evaluation")
@@ -97,8 +95,9 @@ def restore_splits(document: Any, recipe: Recipe) -> Splits:
             raise StructureError(f"splits: expected {', '.join(SPLITS)}")
     except StructureError as error:
         raise DataError(f"the list of samples is broken ({error}): run fit again") from None
-    if recipe.task in _FILES and not plain.source.startswith(BUILTIN_PREFIX):
-        return _from_files(plain, _FILES[recipe.task])
+    reader = reader_of(recipe)
+    if reader.files and not plain.source.startswith(BUILTIN_PREFIX):
+        return _from_files(plain, reader.noun)
     return _opened_again(plain, recipe)
 
 

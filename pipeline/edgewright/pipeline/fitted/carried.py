@@ -18,7 +18,6 @@ class Carried:
 
     def __init__(self, record: Mapping[str, Any] | None, source: str) -> None:
         found = record or {}
-        self._task = found.get("task")
         self._settings: Mapping[str, Any] = found.get("settings") or {}
         self._assets: Mapping[str, Any] = found.get("assets") or {}
         self.source = source
@@ -45,7 +44,7 @@ class Carried:
 
     def bands(self, settings: AudioSettings) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """mean and std of the run's bands. Raises `RecipeError` where its frames were made otherwise."""
-        if self._task != "audio-classification":
+        if "mels" not in self._settings:
             return None
         for key in _SOUND:
             if self._settings.get(key) != getattr(settings, key):
@@ -56,20 +55,29 @@ class Carried:
         return _numbers(self._settings["mean"]), _numbers(self._settings["std"])
 
     @property
+    def note(self) -> str:
+        """A sentence for the user where scales or bands were taken over."""
+        return f"inputs are scaled as {self.source} learnt them"
+
+    @property
     def tokenizer(self) -> bytes | None:
         """The run's tokenizer.json."""
-        text = self._assets.get("tokenizer") if self._task == "text-classification" else None
+        text = self._assets.get("tokenizer")
         return text.encode() if isinstance(text, str) else None
 
 
 def carried_with(recipe: Recipe) -> Carried:
-    """What travels with the recipe's weights; empty for random ones."""
+    """What travels with the recipe's weights; empty for random ones, and for those of another family of models."""
     if recipe.weights in ("none", "imagenet"):
         return Carried(None, "")
+    from edgewright.pipeline.models.recurrent.build import LIBRARY
     from edgewright.pipeline.models.weights import read_weights_record
 
     path = Path(recipe.weights)
-    return Carried(read_weights_record(path), f"{path.parent.name}/{path.name}")
+    record = read_weights_record(path)
+    if record is not None and record.get("library", LIBRARY) != LIBRARY:
+        record = None
+    return Carried(record, f"{path.parent.name}/{path.name}")
 
 
 def _numbers(values: Any) -> tuple[float, ...]:

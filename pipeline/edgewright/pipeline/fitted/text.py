@@ -1,16 +1,14 @@
 """What the device half of an encoder's task has to know: the checkpoint's own habits, and what the recipe changes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from edgewright.pipeline.catalog import WEIGHT_WORDS
-from edgewright.pipeline.data.samples import SPLITS, Answers, Noun, Sample, Splits
+from edgewright.pipeline.catalog import WEIGHT_WORDS, TextEncoderTask
+from edgewright.pipeline.data.readers import reader_of
+from edgewright.pipeline.data.samples import SPLITS, Answers, Sample, Splits
 from edgewright.pipeline.data.text.head_labels import run_inference
-from edgewright.pipeline.data.text.labelled import TEXTS
-from edgewright.pipeline.data.text.questions import QUESTIONS
-from edgewright.pipeline.data.text.tagged import SENTENCES
 from edgewright.pipeline.data.text.vocabulary import one_thread
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.bundle.structure import to_plain
@@ -30,7 +28,6 @@ EMBEDDING_TEMPLATE = "{}"
 
 _BATCH = 512
 _NAMED = 4
-_NOUNS: Mapping[str, Noun] = {"token-classification": SENTENCES, "question-answering": QUESTIONS}
 
 
 def fit_encoder(recipe: Recipe, splits: Splits) -> tuple[EncoderTextSettings, bytes, tuple[str, ...]]:
@@ -58,7 +55,8 @@ def fit_encoder(recipe: Recipe, splits: Splits) -> tuple[EncoderTextSettings, by
 def encoder_text_settings(recipe: Recipe, checkpoint: "Checkpoint") -> EncoderTextSettings:
     """How texts become the checkpoint's inputs. Raises `RecipeError` for what it cannot do."""
     text, question = recipe.text, recipe.question
-    asks = recipe.task == "question-answering"
+    task = cast(TextEncoderTask, recipe.own)
+    asks = task.answers == "span"
     # A sentence model may have positions that it was never trained on.
     trained = min(checkpoint.max_tokens, checkpoint.preferred_tokens or AUTO_TOKENS, AUTO_TOKENS)
     limit = trained if text.max_tokens == "auto" else text.max_tokens
@@ -74,8 +72,8 @@ def encoder_text_settings(recipe: Recipe, checkpoint: "Checkpoint") -> EncoderTe
         )
     if stride >= limit:
         raise RecipeError(f"text.stride: {stride} leaves windows of {limit} tokens nothing new: lower it")
-    way = _zero_shot(recipe, checkpoint) if recipe.task == "zero-shot-classification" else None
-    embeds = recipe.task == "sentence-embedding" or (way is not None and way.by == "embedding")
+    way = _zero_shot(recipe, checkpoint) if task.zero_shot else None
+    embeds = task.answers == "embedding" and (way is None or way.by == "embedding")
     normalise = bool(checkpoint.normalise) if text.normalise == "auto" else text.normalise
     return EncoderTextSettings(
         max_tokens=limit,
@@ -98,11 +96,9 @@ def encoder_text_settings(recipe: Recipe, checkpoint: "Checkpoint") -> EncoderTe
 
 
 def _columns(recipe: Recipe) -> tuple[str, ...]:
-    if recipe.task == "token-classification":
-        return ()
-    if recipe.task == "question-answering":
-        return (recipe.data.question, recipe.data.context)
-    return recipe.data.texts
+    data = recipe.data
+    columns = {"tokens": (), "span": (data.question, data.context)}
+    return columns.get(cast(TextEncoderTask, recipe.own).answers, data.texts)
 
 
 def _zero_shot(recipe: Recipe, checkpoint: "Checkpoint") -> ZeroShotSettings:
@@ -138,7 +134,7 @@ def _read_once(
     recipe: Recipe, settings: EncoderTextSettings, content: bytes, splits: Splits
 ) -> tuple[str, ...]:
     """Notes on texts that are longer than what is read."""
-    noun, limit = _NOUNS.get(recipe.task, TEXTS), settings.max_tokens
+    noun, limit = reader_of(recipe).noun, settings.max_tokens
     # Cut, so that what is lost can be counted; one label, since by NLI every label would be read with every text.
     labels = (max(splits.classes, key=len),) if settings.zero_shot and splits.classes else splits.classes
     task = _device_task(recipe, replace(settings, policy="truncate", stride=0), content, labels)

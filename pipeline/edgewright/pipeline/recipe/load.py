@@ -11,10 +11,10 @@ from edgewright.pipeline.catalog import (
     WEIGHT_WORDS,
 )
 from edgewright.pipeline.hints import did_you_mean
+from edgewright.pipeline.recipe.checks import check_recipe
 from edgewright.pipeline.recipe.messages import parse_yaml, sentences
 from edgewright.pipeline.recipe.paths import resolve_paths
 from edgewright.pipeline.recipe.recipe import _AFTER_TRAINING, Recipe
-from edgewright.pipeline.recipe.rules import weight_words
 from edgewright.runtime.errors import RecipeError
 
 _MAX_BYTES = 1 << 20
@@ -30,10 +30,15 @@ def recipe_from_plain(document: Any, where: str = "recipe") -> Recipe:
             f"{where}: expected keys such as task, model and data, found {type(document).__name__}"
         )
     try:
-        return Recipe.model_validate(dict(document))
+        recipe = Recipe.model_validate(dict(document))
     except ValidationError as error:
         lines = sentences(error.errors(include_url=False), Recipe)
         raise RecipeError("\n".join(f"{where}: {line}" for line in lines)) from None
+    try:
+        check_recipe(recipe)
+    except ValueError as error:
+        raise RecipeError(f"{where}: {error}") from None
+    return recipe
 
 
 def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
@@ -66,7 +71,7 @@ def _check_weights(recipe: Recipe, where: str) -> None:
             f"{where}: weights: the folder {recipe.weights} has no {RUN_WEIGHTS}: "
             "name the folder of a finished run, or a .safetensors file"
         )
-    words = weight_words(recipe.task, recipe.model)
+    words = recipe.family.weight_words
     near = did_you_mean(Path(recipe.weights).name, words)
     raise RecipeError(
         f"{where}: weights: there is no file {recipe.weights}{near}: "

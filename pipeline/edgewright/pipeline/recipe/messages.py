@@ -18,7 +18,7 @@ from edgewright.runtime.errors import RecipeError
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers = {}
+    yaml_implicit_resolvers = {}  # noqa: RUF012 (PyYAML's own class attribute, filled below)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         parser: Any = self  # the stubs leave half of the parser untyped
@@ -72,6 +72,12 @@ def parse_yaml(text: str, where: str) -> Any:
         raise RecipeError(f"{where}: nested too deeply for a recipe") from None
     except ValueError as error:  # an integer of more digits than Python converts
         raise RecipeError(f"{where}: {str(error).splitlines()[0]}") from None
+
+
+def either(names: Iterable[str]) -> str:
+    """Names as a choice: "rnn, lstm or gru"."""
+    *rest, last = names
+    return f"{', '.join(rest)} or {last}" if rest else last
 
 
 def sentences(errors: Iterable[ErrorDetails], model: type[BaseModel]) -> list[str]:

@@ -6,20 +6,17 @@ Defaults that depend on other keys are filled in here, so that later steps find 
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from edgewright.pipeline.catalog import BUILTIN_PREFIX, ENCODER, TASK_RULES, family_of, is_recurrent
-from edgewright.pipeline.hints import did_you_mean
+from edgewright.pipeline.catalog import BUILTIN_PREFIX, TASKS, FamilyTask, TaskSpec
 from edgewright.pipeline.recipe.data import Data
-from edgewright.pipeline.recipe.rules import check_task, fill_defaults, only_own_keys, weight_words
+from edgewright.pipeline.recipe.defaults import fill_defaults, only_own_keys
+from edgewright.pipeline.recipe.family import family_for
 from edgewright.pipeline.recipe.series import Audio, Forecast, Network
 from edgewright.pipeline.recipe.text import Questions, Text, ZeroShot
 from edgewright.pipeline.recipe.training import (
-    AUTO_ENCODER,
-    AUTO_RECURRENT,
-    AUTO_VARIANTS,
     Budget,
     Input,
     Quantization,
@@ -72,71 +69,28 @@ class Recipe(Section):
         source = source.get("source") if isinstance(source, Mapping) else source
         return fill_defaults(value, isinstance(source, str) and source.startswith(BUILTIN_PREFIX))
 
-    @model_validator(mode="after")
-    def _can_work(self) -> Self:
-        if self.task not in TASK_RULES:
-            raise ValueError(
-                f"task: unknown task {self.task!r}{did_you_mean(self.task, TASK_RULES, 1)}: "
-                f"choose from {', '.join(TASK_RULES)}"
-            )
-        check_task(self)
-        if self.weights == "none":
-            self._can_start_at_random()
-        extraction = self.transfer.mode == "feature-extraction"
-        if extraction and self.training.augment != "none":
-            raise ValueError(
-                "training.augment: feature-extraction sees each image once, so it cannot be augmented: "
-                "use augment: none, or mode: fine-tuning"
-            )
-        if self.data.calibration == 0 and "int8-static" in self.wanted_variants:
-            raise ValueError(
-                "data.calibration: int8-static is calibrated on this share of the samples: "
-                "make it greater than 0, or list variants without int8-static"
-            )
-        return self
+    @property
+    def spec(self) -> TaskSpec:
+        """The catalogue's entry of the task."""
+        return TASKS[self.task]
 
-    def _can_start_at_random(self) -> None:
-        words = [word for word in weight_words(self.task, self.model) if word != "none"]
-        trained = f"{words[0]} or a path" if words else "the path of a run"
-        if self.transfer.mode == "none":
-            raise ValueError(
-                "transfer.mode: none ships the weights as they are, and weights: none makes them random: "
-                f"use weights: {trained}, or mode: fine-tuning"
-            )
-        if self.transfer.mode == "feature-extraction":
-            raise ValueError(
-                "transfer.mode: feature-extraction keeps the backbone as it is, and weights: none makes "
-                f"it random: use weights: {trained}, or mode: fine-tuning"
-            )
-        if self.transfer.unfreeze != "all":
-            raise ValueError(
-                "transfer.unfreeze: with weights: none the frozen layers would stay random: "
-                f"use unfreeze: all, or weights: {trained}"
-            )
-        if self.transfer.head == "keep":
-            raise ValueError(
-                "transfer.head: weights: none has no trained head to keep: "
-                f"use head: new, or weights: {trained}"
-            )
+    @property
+    def family(self) -> Any:
+        """The family of the model; see `edgewright.pipeline.families`."""
+        return family_for(self.task, self.model)
+
+    @property
+    def own(self) -> FamilyTask:
+        """What the model's family makes of the task."""
+        return self.spec.families[self.family.name]
 
     @property
     def wanted_variants(self) -> tuple[str, ...]:
         """The precisions to make: the list, or what auto means for the kind of model."""
         if self.variants != "auto":
             return self.variants
-        if self.is_encoder:
-            return AUTO_ENCODER
-        return AUTO_RECURRENT if self.is_recurrent else AUTO_VARIANTS
-
-    @property
-    def is_recurrent(self) -> bool:
-        """Whether the model is a recurrent net."""
-        return is_recurrent(self.model)
-
-    @property
-    def is_encoder(self) -> bool:
-        """Whether the model is a checkpoint of an encoder."""
-        return family_of(self.task, self.model) == ENCODER
+        variants: tuple[str, ...] = self.family.variants
+        return variants
 
     @property
     def split_seed(self) -> int:

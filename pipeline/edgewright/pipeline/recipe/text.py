@@ -1,22 +1,10 @@
-"""The sections of a recipe that say how texts are read and answered, and what of them an encoder can do."""
+"""The sections of a recipe that say how texts are read and answered."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from edgewright.pipeline.catalog import RECURRENT, TASK_RULES, TaskRules
-from edgewright.pipeline.recipe.values import Section, changed_keys
-
-if TYPE_CHECKING:
-    from edgewright.pipeline.recipe.recipe import Recipe
-
-
-RECURRENT_TEXT = frozenset({"vocabulary", "max_tokens", "lowercase", "policy"})
-"""The keys of text that a recurrent net has."""
-
-RECURRENT_TOKENS = 256
-"""What a recurrent net reads at most, unless a recipe says otherwise."""
+from edgewright.pipeline.recipe.values import Section
 
 _MOST_TOKENS = 65536
 
@@ -122,70 +110,3 @@ class ZeroShot(Section):
 
     by: Literal["auto", "nli", "embedding"] = "auto"
     template: Annotated[str, BeforeValidator(_template)] = "auto"
-
-
-def text_defaults(task: str, family: str, text: Mapping[str, Any]) -> dict[str, Any]:
-    """The section text with the defaults that depend on task and model."""
-    filled: dict[str, Any] = {}
-    if family == RECURRENT:
-        filled["max_tokens"] = RECURRENT_TOKENS
-    elif task == "question-answering":
-        filled["policy"] = "stride"  # what is cut off may hold the answer
-    return {**filled, **text}
-
-
-def own_text(rules: TaskRules, family: str, text: Mapping[str, Any]) -> dict[str, Any]:
-    """The section text without what does not belong to task and model."""
-    keys = RECURRENT_TEXT if family == RECURRENT else rules.encoder_text
-    return {key: value for key, value in text.items() if key in keys}
-
-
-def check_text(recipe: "Recipe", rules: TaskRules) -> None:
-    """Raise `ValueError` for keys of text that do not belong to the recipe's task and model."""
-    given = changed_keys(recipe.text)
-    if recipe.is_recurrent:
-        for key in sorted(given - RECURRENT_TEXT):
-            raise ValueError(
-                f"text.{key}: is for checkpoints, not for {recipe.model}: remove the key, or name a checkpoint"
-            )
-        if recipe.text.policy == "stride":
-            raise ValueError(f"text.policy: {recipe.model} reads no windows: use policy: truncate or refuse")
-        if recipe.text.max_tokens == "auto":
-            raise ValueError(
-                f"text.max_tokens: auto is for checkpoints, {recipe.model} reads any number: give one"
-            )
-        return
-    for key in sorted(given - rules.encoder_text):
-        if key in RECURRENT_TEXT:
-            raise ValueError(
-                f"text.{key}: is for rnn, lstm and gru, a checkpoint brings its own vocabulary: remove the key"
-            )
-        users = [task for task, its in TASK_RULES.items() if key in its.encoder_text]
-        *rest, last = users
-        either = f"{', '.join(rest)} or {last}" if rest else last
-        raise ValueError(f"text.{key}: this key is for {either}, not for {recipe.task}: remove it")
-
-
-def check_columns(recipe: "Recipe") -> None:
-    """Raise `ValueError` for columns of texts and weights of labels that the recipe's task and model cannot take."""
-    data, text = recipe.data, recipe.text
-    if isinstance(data.text, tuple) and recipe.is_recurrent:
-        raise ValueError(
-            f"data.text: {recipe.model} reads one text, not two: name one column, or name a checkpoint"
-        )
-    if isinstance(data.text, tuple) and recipe.task != "text-classification":
-        raise ValueError(
-            f"data.text: {recipe.task} reads one text, not two: name one column, or use text-classification"
-        )
-    if text.multi_label and data.train_per_class is not None:
-        raise ValueError(
-            "data.train_per_class: with text.multi_label a text belongs to many classes: remove the key"
-        )
-    if text.multi_label and recipe.training.class_weights != "none":
-        raise ValueError(
-            "training.class_weights: with text.multi_label every label has a loss of its own: remove the key"
-        )
-    if data.separator is not None and not text.multi_label:
-        raise ValueError(
-            "data.separator: parts the labels of a text that has several: remove the key, or set text.multi_label: true"
-        )

@@ -8,13 +8,7 @@ from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.values import PositiveOrNone, Section, Seed, none_word
 
 AUTO_VARIANTS = ("fp32", "fp16", "int8-dynamic", "int8-static")
-"""What `variants: auto` means."""
-
-AUTO_RECURRENT = ("fp32", "fp16", "int8-dynamic")
-"""What `variants: auto` means for recurrent nets, whose cells have no statically quantised form."""
-
-AUTO_ENCODER = ("fp32", "fp16", "int8-dynamic")
-"""What `variants: auto` means for encoders: static scales rarely hold for all that a text may be."""
+"""What `variants: auto` means, unless the family of the model says otherwise."""
 
 VARIANTS = (*AUTO_VARIANTS, "int4")
 """What a recipe may list: the names of `edgewright.exporters.precision.registry`."""

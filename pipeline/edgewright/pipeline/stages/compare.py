@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgewright.pipeline.catalog import TASK_RULES
 from edgewright.pipeline.recipe.load import load_recipe
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.run_dir import Progress, lock_run
@@ -190,7 +189,7 @@ class _Cell:
         notes |= dict.fromkeys(found.pop("notes", ()))
         reason = found.pop("reason", "") or (reasons[0] if reasons else "")
         # No metric of any task goes higher than 1, and only those of numbers below 0.
-        least = -math.inf if TASK_RULES[self.recipes[0].task].regresses else 0.0
+        least = -math.inf if self.recipes[0].spec.regresses else 0.0
         return Row(
             choice=self.choice,
             scores=tuple(scores),

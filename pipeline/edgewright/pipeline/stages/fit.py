@@ -11,18 +11,15 @@ from typing import Any
 from edgewright.pipeline.catalog import BUILTIN_PREFIX
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.fitted.fitted import fit_settings
-from edgewright.pipeline.models.registry import find_model
-from edgewright.pipeline.models.vision.build import build_for
+from edgewright.pipeline.families import build_for, family_of, fit_settings
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.run_dir import RUN_FILES, Progress, lock_run, read_run_json
+from edgewright.pipeline.run_dir import RECIPE, RUN_FILES, Progress, lock_run, read_run_json
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.results import Trained
 from edgewright.runtime.bundle.files import write_json
 from edgewright.runtime.errors import RecipeError
 
-RECIPE = "recipe.json"
 DATA = "data.json"
 
 _NAMED = 5
@@ -46,10 +43,9 @@ def fit_run(
     with lock_run(run_dir) if leads else nullcontext():
         if leads and not restart:
             _check_same_recipe(recipe, run_dir)
-        if not recipe.is_encoder:
-            find_model(
-                recipe.model
-            )  # looking at the data may take minutes, and a mistyped name shows at once
+        family_of(recipe).look_up(
+            recipe
+        )  # looking at the data may take minutes, a mistyped name shows at once
         splits = open_data(recipe, _scan_progress(progress) if leads else None)
         if leads and not restart:
             _check_same_data(splits, run_dir)

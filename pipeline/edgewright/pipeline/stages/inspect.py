@@ -2,21 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from edgewright.pipeline.catalog import FALLBACK
+from edgewright.pipeline.families import Family, family_of
 from edgewright.pipeline.models.layers import LayerRow, layer_rows, resolve_unfreeze
-from edgewright.pipeline.models.model import BuiltModel
-from edgewright.pipeline.models.recurrent.build import nominal_model
-from edgewright.pipeline.models.recurrent.network import CELLS
-from edgewright.pipeline.models.text_encoders.build import nominal_encoder
-from edgewright.pipeline.models.text_encoders.checkpoint import PACKAGE_PREFIX
-from edgewright.pipeline.models.vision.build import build_model, rebuild_model
-from edgewright.pipeline.models.weights import read_weights_record
+from edgewright.pipeline.recipe.family import families, family_named
 from edgewright.pipeline.recipe.load import recipe_from_plain
-from edgewright.pipeline.run_dir import read_run_json
-from edgewright.pipeline.training.results import WEIGHTS
+from edgewright.pipeline.run_dir import RECIPE, read_run_json
 from edgewright.runtime.errors import RecipeError
-
-RECIPE = "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -36,17 +30,15 @@ def layers_of(model: str, unfreeze: str | None) -> Layers:
     recipe says, "all" for a model. Raises `RecipeError`.
     """
     chosen: str | int | tuple[str, ...] = "all"
-    name, classes, size = model, 1000, None
-    folder = Path(model)
-    checkpoint = _is_checkpoint(model)
-    encoder, still = checkpoint, False
-    if folder.is_dir() and not checkpoint:
+    everyone: tuple[Family, ...] = families()
+    claims = [family for family in everyone if family.claims(model)]
+    folder, still = Path(model), False
+    recipe = None
+    if not claims and folder.is_dir():
         recipe = recipe_from_plain(read_run_json(folder, RECIPE), f"{folder}/{RECIPE}")
-        splits = read_run_json(folder, "data.json")
-        name, classes, size = recipe.model, len(splits["classes"]), recipe.input.size
         chosen = recipe.transfer.unfreeze if recipe.transfer.mode == "fine-tuning" else 0
-        encoder, still = recipe.is_encoder, recipe.transfer.mode == "none" and unfreeze is None
-    elif not checkpoint and ("/" in model or model.startswith(".")):
+        still = recipe.transfer.mode == "none" and unfreeze is None
+    elif not claims and ("/" in model or model.startswith(".")):
         raise RecipeError(f"there is no run {model}: name a folder that 'edgewright fit' wrote, or a model")
     if unfreeze is not None:
         parts = tuple(part.strip() for part in unfreeze.split(",") if part.strip())
@@ -55,12 +47,11 @@ def layers_of(model: str, unfreeze: str | None) -> Layers:
                 "--unfreeze: nothing is named: give all, a number of last blocks, or names and globs"
             )
         chosen = int(unfreeze) if unfreeze.isdecimal() else "all" if parts == ("all",) else parts
-    if encoder:
-        built = nominal_encoder(model) if checkpoint else _of_run(folder)
-    elif name in CELLS:
-        built = _of_run(folder) if folder.is_dir() else nominal_model(name)
+    if recipe is not None:
+        classes = len(read_run_json(folder, "data.json")["classes"])
+        built = family_of(recipe).outline_of_run(recipe, classes, folder)
     else:
-        built = build_model(name, classes=classes, weights="none", input_size=size)
+        built = (claims or [cast(Family, family_named(FALLBACK))])[0].outline(model)
     try:
         trainable = frozenset[str]() if still else resolve_unfreeze(built, chosen)
     except RecipeError as error:
@@ -69,25 +60,8 @@ def layers_of(model: str, unfreeze: str | None) -> Layers:
         raise RecipeError(str(error).replace("transfer.unfreeze:", "--unfreeze:", 1)) from None
     counts = {path: parameter.numel() for path, parameter in built.module.named_parameters()}
     return Layers(
-        model=name,
+        model=model if recipe is None else recipe.model,
         rows=tuple(layer_rows(built.module, trainable)),
         parameters=sum(counts.values()),
         trainable=sum(count for path, count in counts.items() if path in trainable),
     )
-
-
-def _is_checkpoint(model: str) -> bool:
-    """Whether `model` names an encoder's checkpoint: a folder that holds one, a package, or a name of the hub."""
-    folder = Path(model)
-    if folder.is_dir():
-        return (folder / "config.json").is_file() and not (folder / RECIPE).is_file()
-    owner, _, rest = model.partition("/")
-    return model.startswith(PACKAGE_PREFIX) or (owner.strip(".~") == owner != "" and rest != "")
-
-
-def _of_run(folder: Path) -> BuiltModel:
-    """The model of a run, whose data decides its widths."""
-    record = read_weights_record(folder / WEIGHTS)
-    if record is None:
-        raise RecipeError(f"{folder} holds no trained weights: run 'edgewright fit' with this folder first")
-    return rebuild_model(record)

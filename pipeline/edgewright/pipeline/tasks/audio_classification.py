@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from edgewright.pipeline.tasks.classification import SequenceLabels
+from edgewright.pipeline.tasks.classification import SequenceLabels, label_options
 
 
 @dataclass(frozen=True)
@@ -10,3 +10,6 @@ class AudioClassification(SequenceLabels):
     """One label of `classes` for each recording."""
 
     name: str = "audio-classification"
+
+
+make, options = AudioClassification, label_options

@@ -9,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from edgewright.exporters.reference import Summed
-from edgewright.pipeline.data.samples import Sample
+from edgewright.pipeline.data.samples import Sample, Splits
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks import scores
 from edgewright.pipeline.tasks.base import Metric, PerSample
 from edgewright.runtime.bundle.structure import to_plain
@@ -133,3 +135,16 @@ class SequenceLabels(Classification):
 def _correct(outputs: Feeds, targets: NDArray[Any]) -> NDArray[np.float64]:
     correct: NDArray[np.bool_] = outputs[_OUTPUT].argmax(axis=1) == targets
     return correct.astype(np.float64)
+
+
+def label_options(recipe: Recipe, splits: Splits, built: BuiltModel) -> dict[str, Any]:
+    """The settings of a task that gives each sample one label, as plain values."""
+    training = recipe.training
+    targets = np.array([sample.target for sample in splits.train], dtype=np.int64)
+    balanced = training.class_weights == "balanced"
+    return {
+        "metric_name": training.metric,
+        "label_smoothing": training.label_smoothing,
+        "class_weights": balanced_weights(targets, len(splits.classes)) if balanced else None,
+        "auxiliary_weights": dict(built.auxiliary_heads),
+    }

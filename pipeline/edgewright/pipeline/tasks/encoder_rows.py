@@ -9,8 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from edgewright.exporters.reference import Summed
-from edgewright.pipeline.data.samples import Sample
+from edgewright.pipeline.data.samples import Sample, Splits
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.base import Metric, PerSample
+from edgewright.pipeline.tasks.classification import balanced_weights
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import DataError, RecipeError
@@ -163,3 +166,22 @@ def known_label(sample: Sample, classes: int) -> int:
     if isinstance(target, (int, np.integer)) and 0 <= target < classes:
         return int(target)
     raise DataError(f"{sample.id}: its label {target!r} is none of {classes}: give each text one label")
+
+
+def encoder_options(recipe: Recipe, splits: Splits, built: BuiltModel) -> dict[str, Any]:
+    """The settings of a task of an encoder, as plain values."""
+    return {"metric_name": recipe.training.metric, "processor": to_plain(built.settings)}
+
+
+def encoder_label_options(recipe: Recipe, splits: Splits, built: BuiltModel) -> dict[str, Any]:
+    """Those of a task whose answers are labels, of texts or of words."""
+    training = recipe.training
+    options = encoder_options(recipe, splits, built)
+    options["label_smoothing"] = training.label_smoothing
+    if built.settings.multi_label:
+        return options
+    weights = None
+    if training.class_weights == "balanced" and splits.train:
+        targets = np.concatenate([np.asarray(sample.target).reshape(-1) for sample in splits.train])
+        weights = balanced_weights(targets.astype(np.int64), len(splits.classes))
+    return {**options, "class_weights": weights}

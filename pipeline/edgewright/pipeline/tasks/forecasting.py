@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks.number_scores import errors_of, mean_over_targets
-from edgewright.pipeline.tasks.numbers import Numbers
+from edgewright.pipeline.tasks.numbers import Numbers, number_options
 from edgewright.runtime.errors import BundleError, DataError
 from edgewright.runtime.series.settings import ForecastSettings
 
@@ -140,3 +140,6 @@ def _skill(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         skill = np.where(theirs > _NOTHING, 1.0 - ours / theirs, np.where(ours > _NOTHING, -1.0, 0.0))
     return mean_over_targets(np.where(np.isnan(ours), np.nan, skill))
+
+
+make, options = Forecasting, number_options

@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from edgewright.pipeline.data.samples import Splits
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.augment import STRENGTHS, augment_image
-from edgewright.pipeline.tasks.classification import Classification
+from edgewright.pipeline.tasks.classification import Classification, label_options
 
 
 @dataclass(frozen=True)
@@ -22,3 +25,11 @@ class ImageClassification(Classification):
 
     def augment(self, image: Any, generator: np.random.Generator) -> Any:
         return augment_image(image, STRENGTHS[self.augmentation], generator) if self.augments else image
+
+
+def options(recipe: Recipe, splits: Splits, built: BuiltModel) -> dict[str, Any]:
+    """The settings of the task, as plain values."""
+    return {**label_options(recipe, splits, built), "augmentation": recipe.training.augment}
+
+
+make = ImageClassification

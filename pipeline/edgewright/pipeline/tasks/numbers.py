@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from edgewright.exporters.reference import Summed
-from edgewright.pipeline.catalog import TASK_METRICS
-from edgewright.pipeline.data.samples import Sample
+from edgewright.pipeline.catalog import TASKS
+from edgewright.pipeline.data.samples import Sample, Splits
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.base import Metric, PerSample
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import RecipeError
@@ -120,7 +122,7 @@ class Numbers(abc.ABC):
         return ()
 
     def metric(self, name: str | None = None) -> Metric:
-        wanted, known = name or self.metric_name, TASK_METRICS[self.name]
+        wanted, known = name or self.metric_name, TASKS[self.name].metrics
         if wanted not in known:
             raise RecipeError(f"training.metric: unknown metric {wanted!r}: choose from {', '.join(known)}")
         return lambda outputs, targets: float(self.figures(outputs[OUTPUT], targets)[wanted])
@@ -146,3 +148,10 @@ def fit_steps(
     """
     steps = min(outputs.shape[1], truth.shape[1])
     return outputs[:, :steps], truth[:, :steps]
+
+
+def number_options(recipe: Recipe, splits: Splits, built: BuiltModel) -> dict[str, Any]:
+    """The settings of a task that answers with numbers, as plain values."""
+    training = recipe.training
+    options: dict[str, Any] = {"metric_name": training.metric, "processor": to_plain(built.settings)}
+    return options if training.loss is None else {**options, "loss": training.loss}

@@ -12,7 +12,7 @@ from edgewright.exporters.reference import Summed
 from edgewright.pipeline.data.samples import Answers, Sample
 from edgewright.pipeline.tasks import squad_scores
 from edgewright.pipeline.tasks.base import PerSample
-from edgewright.pipeline.tasks.encoder_rows import EncoderRows, object_array
+from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_options, object_array
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.tasks.base import DeviceTask
@@ -135,3 +135,6 @@ def _answers(sample: Sample) -> Answers:
 
 def _mean(values: NDArray[np.float64]) -> float:
     return float(values.mean()) if len(values) else 0.0
+
+
+make, options = QuestionAnswering, encoder_options

@@ -1,33 +1,29 @@
-"""The training halves by task name. A new task is one file here and one in the runtime."""
+"""The training halves of tasks: one file each, named by the catalogue."""
 
-import importlib
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, cast
+from typing import Any
 
+from edgewright.pipeline.catalog import TASKS, load
+from edgewright.pipeline.data.samples import Splits
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.runtime.errors import RecipeError
-
-TRAINING_TASKS: Mapping[str, str] = MappingProxyType(
-    {
-        "image-classification": "edgewright.pipeline.tasks.image_classification:ImageClassification",
-        "sequence-classification": "edgewright.pipeline.tasks.sequence_classification:SequenceClassification",
-        "sequence-regression": "edgewright.pipeline.tasks.sequence_regression:SequenceRegression",
-        "forecasting": "edgewright.pipeline.tasks.forecasting:Forecasting",
-        "text-classification": "edgewright.pipeline.tasks.text_classification:text_classification",
-        "audio-classification": "edgewright.pipeline.tasks.audio_classification:AudioClassification",
-        "token-classification": "edgewright.pipeline.tasks.token_classification:TokenClassification",
-        "question-answering": "edgewright.pipeline.tasks.question_answering:QuestionAnswering",
-        "sentence-embedding": "edgewright.pipeline.tasks.sentence_embedding:SentenceEmbedding",
-        "zero-shot-classification": "edgewright.pipeline.tasks.zero_shot_classification:ZeroShotClassification",
-    }
-)
-"""Task name to "module:class", or to "module:function" that chooses the class."""
 
 
 def make_training_task(name: str, classes: tuple[str, ...], **options: Any) -> TrainingTask:
     """The training half of the task `name`. Raises `RecipeError` for an unknown one."""
-    if name not in TRAINING_TASKS:
-        raise RecipeError(f"task: unknown task {name!r}: choose from {', '.join(TRAINING_TASKS)}")
-    module, _, attribute = TRAINING_TASKS[name].partition(":")
-    return cast(TrainingTask, getattr(importlib.import_module(module), attribute)(classes, **options))
+    if name not in TASKS:
+        raise RecipeError(f"task: unknown task {name!r}: choose from {', '.join(TASKS)}")
+    task: TrainingTask = load(TASKS[name].training).make(classes, **options)
+    return task
+
+
+def task_options(splits: Splits, recipe: Recipe, built: BuiltModel) -> dict[str, Any]:
+    """The settings of the training half, as plain values: they stand in the weights file."""
+    options: dict[str, Any] = load(recipe.spec.training).options(recipe, splits, built)
+    return options
+
+
+def task_of(built: BuiltModel, splits: Splits, recipe: Recipe) -> TrainingTask:
+    """The training half of the recipe's task, for this model and data."""
+    return make_training_task(recipe.task, splits.classes, **task_options(splits, recipe, built))

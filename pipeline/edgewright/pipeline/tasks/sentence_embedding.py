@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgewright.pipeline.tasks.base import PerSample
-from edgewright.pipeline.tasks.encoder_rows import EncoderRows
+from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_options
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, neighbours
 
@@ -78,3 +78,6 @@ def contrastive_losses(vectors: torch.Tensor, labels: torch.Tensor) -> torch.Ten
     odds = torch.log_softmax(likeness, dim=1)
     alike = (labels.unsqueeze(0) == labels.unsqueeze(1)) & ~own
     return -torch.where(alike, odds, 0.0).sum(dim=1) / alike.sum(dim=1).clamp(min=1)
+
+
+make, options = SentenceEmbedding, encoder_options

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from edgewright.pipeline.tasks.classification import SequenceLabels
+from edgewright.pipeline.tasks.classification import SequenceLabels, label_options
 
 
 @dataclass(frozen=True)
@@ -10,3 +10,6 @@ class SequenceClassification(SequenceLabels):
     """One label of `classes` for each series."""
 
     name: str = "sequence-classification"
+
+
+make, options = SequenceClassification, label_options

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks.number_scores import errors_of, mean_over_targets
-from edgewright.pipeline.tasks.numbers import Numbers, fit_steps
+from edgewright.pipeline.tasks.numbers import Numbers, fit_steps, number_options
 from edgewright.runtime.errors import DataError
 
 
@@ -65,3 +65,6 @@ class SequenceRegression(Numbers):
 
 def _size(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape)) or "no"
+
+
+make, options = SequenceRegression, number_options

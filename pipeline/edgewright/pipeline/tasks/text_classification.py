@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from edgewright.pipeline.data.samples import Splits
+from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.base import TrainingTask
-from edgewright.pipeline.tasks.classification import SequenceLabels
+from edgewright.pipeline.tasks.classification import SequenceLabels, label_options
+from edgewright.runtime.text.settings import EncoderTextSettings
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class TextClassification(SequenceLabels):
     name: str = "text-classification"
 
 
-def text_classification(classes: tuple[str, ...], **options: Any) -> TrainingTask:
+def make(classes: tuple[str, ...], **options: Any) -> TrainingTask:
     """The training half for `options`: with the `processor` of an encoder it is that of encoders."""
     if "processor" not in options:
         return TextClassification(classes, **options)
@@ -23,3 +27,12 @@ def text_classification(classes: tuple[str, ...], **options: Any) -> TrainingTas
     if options["processor"]["multi_label"]:
         return encoders.SeveralLabels(classes, **options)
     return encoders.OneLabel(classes, **options)
+
+
+def options(recipe: Recipe, splits: Splits, built: BuiltModel) -> dict[str, Any]:
+    """The settings of the task, as plain values."""
+    if not isinstance(built.settings, EncoderTextSettings):
+        return label_options(recipe, splits, built)
+    from edgewright.pipeline.tasks.encoder_rows import encoder_label_options
+
+    return encoder_label_options(recipe, splits, built)

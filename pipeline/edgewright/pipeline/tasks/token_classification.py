@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgewright.exporters.reference import Summed
 from edgewright.pipeline.data.samples import Sample
-from edgewright.pipeline.tasks.encoder_rows import EncoderRows, object_array
+from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_label_options, object_array
 from edgewright.pipeline.tasks.label_scores import f1_of
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import DataError
@@ -157,3 +157,6 @@ def _figure(name: str, each: NDArray[np.float64]) -> float:
     if name == "span-f1":
         return f1_of(float(hits), float(predicted), float(true))
     return float(right / words) if words else 1.0
+
+
+make, options = TokenClassification, encoder_label_options

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks import label_scores, scores
 from edgewright.pipeline.tasks.base import PerSample
-from edgewright.pipeline.tasks.encoder_rows import LARGEST_MATRIX, EncoderRows, known_label, object_array
+from edgewright.pipeline.tasks.encoder_rows import (
+    LARGEST_MATRIX,
+    EncoderRows,
+    encoder_options,
+    known_label,
+    object_array,
+)
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import TrainingError
 from edgewright.runtime.tasks.base import DeviceTask
@@ -89,3 +95,6 @@ def _correct(outputs: Feeds, targets: NDArray[Any]) -> NDArray[np.float64]:
     for decided, target in zip(first.device.decisions(outputs), targets, strict=True):
         found.append(decided in (target.label, [target.label]))
     return np.array(found, np.float64)
+
+
+make, options = ZeroShotClassification, encoder_options

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from edgewright.pipeline.data.samples import Sample, Splits
+from edgewright.pipeline.families import family_of, feature_module, head_module
 from edgewright.pipeline.models.model import BuiltModel
-from edgewright.pipeline.models.vision.features import feature_module, head_module
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.base import RowsTraining, TrainingTask
+from edgewright.pipeline.tasks.registry import task_of, task_options
 from edgewright.pipeline.training.batching import epoch_batches
 from edgewright.pipeline.training.checkpoint import State
 from edgewright.pipeline.training.distributed import World
@@ -33,7 +34,6 @@ from edgewright.pipeline.training.results import (
 from edgewright.pipeline.training.rows import RowSource
 from edgewright.pipeline.training.sources import SampleSource, Source
 from edgewright.pipeline.training.stepping import Job, evaluate, model_outputs
-from edgewright.pipeline.training.task_options import task_of, task_options
 from edgewright.runtime.bundle.files import sha256_of_bytes
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import TrainingError
@@ -89,8 +89,7 @@ def fit(
     }
     if built.assets:
         parts["assets"] = {role: sha256_of_bytes(content) for role, content in built.assets.items()}
-    if recipe.is_encoder:  # what a checkpoint says of its pooling is in neither recipe nor weights
-        parts["build"] = built.build
+    parts |= family_of(recipe).fingerprint(built)
     fingerprint = fingerprint_of(parts)
     done: Trained | None = world.from_leader(finished_training(run_dir, fingerprint) if world.leads else None)
     if done is not None:

@@ -14,6 +14,7 @@ from edgewright.pipeline.models.recurrent.layers import RecurrentLayer, reversed
 from edgewright.pipeline.models.recurrent.model import RecurrentModel, answer
 from edgewright.pipeline.models.recurrent.network import Network
 from edgewright.pipeline.models.recurrent.readout import read_out
+from edgewright.pipeline.models.recurrent.tasks import recurrent_tasks
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.training.gradient_curves import LayerCurve
 from edgewright.runtime.errors import TrainingError
@@ -26,9 +27,6 @@ _VANISHED = 1e-3
 """Share of the gradient that must be left at the far end, or in the first layer, for it to learn from there."""
 
 _EXPLODED = 1e3
-_SHORTER = {"forecasting": "forecast.context", "text-classification": "text.max_tokens"}
-"""Key of a recipe that shortens what is read, where it is not data.window."""
-
 _LARGEST = 1e300  # what stands for a norm that is not finite: JSON has no infinity
 
 
@@ -232,13 +230,8 @@ def _against_vanishing(network: Network, task: str, per_step: bool) -> tuple[str
         advice.append("network.readout: mean or max, which every step feels directly")
     if network.cell != "rnn":
         advice.append("training.epochs: more, gates learn to stay open")
-    if task == "audio-classification":
-        advice.append(
-            "audio.hop_ms: longer, for fewer steps, or nothing if what was so long ago does not matter"
-        )
-    else:
-        shorter = _SHORTER.get(task, "data.window")
-        advice.append(f"{shorter}: shorter, or nothing if what was so long ago does not matter")
+    shorter = recurrent_tasks()[task].shorter
+    advice.append(f"{shorter}, or nothing if what was so long ago does not matter")
     return tuple(advice)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 
+from edgewright.pipeline.families import rebuild_model
 from edgewright.pipeline.models.model import BuiltModel
-from edgewright.pipeline.models.vision.build import rebuild_model
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.tasks.registry import make_training_task
 from edgewright.pipeline.training.checkpoint import write_tensors

@@ -9,11 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from edgewright.pipeline.families import list_models, rebuild_model
 from edgewright.pipeline.models.layers import layer_rows, resolve_unfreeze
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.recurrent.network import CELLS, Network
-from edgewright.pipeline.models.registry import find_model, list_models
-from edgewright.pipeline.models.vision.build import build_model, rebuild_model
+from edgewright.pipeline.models.vision.build import build_model
+from edgewright.pipeline.models.vision.registry import find_model
 from edgewright.pipeline.models.weights import read_weights_record
 from edgewright.runtime.errors import EdgewrightError, ModelError, RecipeError
 from tests.pipeline.models.recurrent.sequences import TASKS, build, settings_for

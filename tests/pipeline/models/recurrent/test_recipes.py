@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.fitted.fitted import fit_settings
+from edgewright.pipeline.families import build_for, fit_settings, rebuild_model
 from edgewright.pipeline.models.model import BuiltModel
-from edgewright.pipeline.models.vision.build import build_for, rebuild_model
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import ModelError

@@ -12,13 +12,12 @@ from torch import Tensor
 
 from benchmarks.small_encoders import save_small_checkpoint
 from edgewright.exporters.graph.transformers import encoder_batch
+from edgewright.pipeline.families import feature_module, head_module, rebuild_model
 from edgewright.pipeline.models.layers import layer_rows, resolve_unfreeze
 from edgewright.pipeline.models.model import BuiltModel, training_outputs
 from edgewright.pipeline.models.text_encoders.architectures import ARCHITECTURES
 from edgewright.pipeline.models.text_encoders.build import nominal_encoder
 from edgewright.pipeline.models.text_encoders.network import ANSWERS, published_class
-from edgewright.pipeline.models.vision.build import rebuild_model
-from edgewright.pipeline.models.vision.features import feature_module, head_module
 from edgewright.runtime.errors import EdgewrightError, ModelError, RecipeError
 from edgewright.runtime.text.settings import QuestionSettings, ZeroShotSettings
 from tests.pipeline.models.text_encoders.checkpoints import (

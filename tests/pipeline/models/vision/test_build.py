@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from benchmarks.randomise import random_images
+from edgewright.pipeline.families import rebuild_model
 from edgewright.pipeline.models.model import training_outputs
-from edgewright.pipeline.models.vision.build import build_model, rebuild, rebuild_model
+from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.models.vision.input_size import runs_at, smallest_size
 from edgewright.runtime.errors import ModelError, RecipeError
 
@@ -41,7 +42,7 @@ def test_a_record_builds_the_same_module_again(name: str, size: int | None) -> N
     assert again.settings == built.settings
     assert again.blocks == built.blocks
     assert again.auxiliary_heads == built.auxiliary_heads
-    assert not rebuild(record).training
+    assert not rebuild_model(record).module.training
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_a_record_builds_the_same_module_again(name: str, size: int | None) -> N
 def test_a_broken_record_is_refused(change: dict[str, object], named: str) -> None:
     record = {**build_model("squeezenet1_1", 4, "none", 64).build, **change}
     with pytest.raises(ModelError, match=named):
-        rebuild(record)
+        rebuild_model(record)
 
 
 def test_another_input_size_keeps_the_ratio_of_resize_to_crop() -> None:

@@ -7,11 +7,11 @@ import torch
 import torchvision
 from accelerate import init_empty_weights
 
+from edgewright.pipeline.families import feature_module, head_module, list_models
 from edgewright.pipeline.models.layers import layer_rows, resolve_unfreeze
 from edgewright.pipeline.models.model import BuiltModel
-from edgewright.pipeline.models.registry import find_model, list_models
 from edgewright.pipeline.models.vision.build import build_model
-from edgewright.pipeline.models.vision.features import feature_module, head_module
+from edgewright.pipeline.models.vision.registry import find_model
 from edgewright.pipeline.models.vision.torchvision_models import model_names
 
 CLASSES = 7

@@ -22,10 +22,9 @@ _MOST_ADDING_STEPS = 10_000
 
 @dataclass(frozen=True)
 class SeriesSet:
-    """A set by its function, and the tasks it is for; `pattern` is the name, or a regular expression for several."""
+    """A set by its function; `pattern` is the name, or a regular expression for several."""
 
     pattern: str
-    tasks: tuple[str, ...]
     load: Callable[[Recipe, str], Recordings]
     note: str
 
@@ -89,16 +88,14 @@ def _adding(recipe: Recipe, name: str) -> Recordings:
 
 
 SERIES_SETS: Mapping[str, SeriesSet] = {
-    "co2": SeriesSet("co2", ("forecasting",), _co2, "weekly CO2 over Mauna Loa, with real gaps"),
+    "co2": SeriesSet("co2", _co2, "weekly CO2 over Mauna Loa, with real gaps"),
     "digits-rows": SeriesSet(
         "digits-rows",
-        ("sequence-classification",),
         _digits_rows,
         "handwritten digits, a row of pixels at a time",
     ),
     "adding-200": SeriesSet(
         r"adding(-\d{1,9})?",
-        ("sequence-regression",),
         _adding,
         "the adding problem of 200 steps (or any number)",
     ),
@@ -106,6 +103,6 @@ SERIES_SETS: Mapping[str, SeriesSet] = {
 """Name to set; `data: builtin:NAME` in a recipe."""
 
 
-def find_series_set(name: str) -> SeriesSet | None:
-    """The set that `name` means, None where there is none."""
-    return next((one for one in SERIES_SETS.values() if re.fullmatch(one.pattern, name)), None)
+def series_set(name: str) -> str | None:
+    """The name in `SERIES_SETS` of the set that `name` means, None where there is none."""
+    return next((known for known, one in SERIES_SETS.items() if re.fullmatch(one.pattern, name)), None)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.pipeline.catalog import TASK_RULES
 from edgewright.pipeline.data.files.tables import Table
 from edgewright.pipeline.data.series.from_tables import table_recordings
 from edgewright.pipeline.data.series.recordings import Columns, Recording, Recordings
@@ -85,7 +84,7 @@ def _whole(arrays: Mapping[str, NDArray[Any]], recipe: Recipe, where: str, label
     times = _times(arrays, count, steps, where)
     targets, target_names, labels = _targets(arrays, recipe, (count, steps), features, where, label)
     order = [*range(width)]
-    if recipe.task == "forecasting":
+    if recipe.spec.forecasts:
         order.sort(key=lambda index: features[index] not in target_names)  # stable: targets stand first
         features = tuple(features[index] for index in order)
     series = []
@@ -164,14 +163,14 @@ def _targets(
 ) -> tuple[NDArray[np.float64] | None, tuple[str, ...], list[str] | None]:
     """What the task learns: numbers of each step, their names, and the class of each series."""
     count, steps = shape
-    if recipe.task == "forecasting":
+    if recipe.spec.forecasts:
         wanted = recipe.data.target or (features if len(features) == 1 else None)
         if wanted is None or not set(wanted) <= set(features):
             raise DataError(
                 f"data.target: name what is forecast, one or more of {', '.join(features)} ({where})"
             )
         return None, wanted, None
-    if TASK_RULES[recipe.task].classifies:
+    if recipe.spec.classifies:
         if label is not None:
             return None, (), [label] * count
         array = arrays.get("target")

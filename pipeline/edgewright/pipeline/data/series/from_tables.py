@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.pipeline.catalog import TASK_RULES
 from edgewright.pipeline.data.files.tables import Table
 from edgewright.pipeline.data.samples import Skipped
 from edgewright.pipeline.data.series.recordings import Columns, Recording, Recordings
@@ -33,7 +32,7 @@ def table_recordings(table: Table, recipe: Recipe, name: str, label: str | None 
     """
     if recipe.data.layout == "long":
         return _long(table, recipe, name, label)
-    return _wide_columns(table, recipe) if recipe.task == "forecasting" else _wide_rows(table, recipe, label)
+    return _wide_columns(table, recipe) if recipe.spec.forecasts else _wide_rows(table, recipe, label)
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,11 @@ class _Roles:
 
 def _roles(table: Table, recipe: Recipe, has_label: bool) -> _Roles:
     data = recipe.data
-    classifies = TASK_RULES[recipe.task].classifies
+    classifies = recipe.spec.classifies
     series = _special(table, data.series, "series", "data.series")
     time = _special(table, data.time, "time", "data.time")
     # In the wide form of a regression a target is what several columns begin with.
-    numbered = data.layout == "wide" and recipe.task == "sequence-regression"
+    numbered = data.layout == "wide" and recipe.spec.every_step
     given = tuple(column if numbered else table.need(column, "data.target") for column in data.target or ())
     known = tuple(table.need(column, "forecast.known") for column in recipe.forecast.known or ())
     if classifies and not has_label:
@@ -87,12 +86,12 @@ def _targets(table: Table, roles: _Roles, recipe: Recipe) -> tuple[str, ...]:
     """The target columns; found where only one column can be meant."""
     if roles.targets:
         return roles.targets
-    if recipe.task == "sequence-regression" and "target" in table.cells:
+    if recipe.spec.every_step and "target" in table.cells:
         return ("target",)
     numeric = [column for column in roles.others(table) if table.is_numeric(column)]
-    if recipe.task == "forecasting" and len(numeric) == 1:
+    if recipe.spec.forecasts and len(numeric) == 1:
         return (numeric[0],)
-    what = "to forecast" if recipe.task == "forecasting" else "that the model is to answer with"
+    what = "to forecast" if recipe.spec.forecasts else "that the model is to answer with"
     raise DataError(
         f"{table.name}: which column is it {what}? Name it in data.target: {', '.join(table.columns[:20])}"
     )
@@ -123,11 +122,11 @@ def _holds_dates(table: Table, column: str) -> bool:
 
 def _long(table: Table, recipe: Recipe, name: str, label: str | None) -> Recordings:
     roles = _roles(table, recipe, label is not None)
-    classifies = TASK_RULES[recipe.task].classifies
+    classifies = recipe.spec.classifies
     if not classifies:
         roles = _Roles(roles.series, roles.time, None, _targets(table, roles, recipe), roles.known)
     own, notes = _features(table, roles, recipe)
-    if recipe.task == "forecasting":
+    if recipe.spec.forecasts:
         columns = Columns((*roles.targets, *own, *roles.known), roles.targets)
     else:
         columns = Columns(own, roles.targets, roles.label)
@@ -136,7 +135,7 @@ def _long(table: Table, recipe: Recipe, name: str, label: str | None) -> Recordi
             f"{table.name} has no numeric column left to learn from: name the columns in data.features"
         )
     values = np.column_stack([table.numbers(column) for column in columns.features])
-    regression = recipe.task == "sequence-regression"
+    regression = recipe.spec.every_step
     targets = np.column_stack([table.numbers(column) for column in roles.targets]) if regression else None
     times = table.times(roles.time) if roles.time else None
     labels = table.texts(roles.label) if roles.label else None
@@ -214,7 +213,7 @@ def _wide_rows(table: Table, recipe: Recipe, label: str | None) -> Recordings:
             "data.time: with layout: wide a row is a whole series and has no column of times: remove the key"
         )
     roles = _roles(table, recipe, label is not None)
-    regression = recipe.task == "sequence-regression"
+    regression = recipe.spec.every_step
     if regression and (data.features is None or data.target is None):
         raise DataError(
             "data.features and data.target: with layout: wide name what the columns of each begin with "

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from edgewright.pipeline.catalog import TASK_RULES
 from edgewright.pipeline.data.files.table_files import SERIES_SUFFIXES, TableFile, find_tables
 from edgewright.pipeline.data.files.tables import read_table
 from edgewright.pipeline.data.samples import Skipped, Splits
@@ -27,7 +26,7 @@ Progress = Callable[[int, int], None]
 def open_series(recipe: Recipe, progress: Progress | None = None) -> Splits:
     """The samples of a series task, whose raw inputs are `Series`. Raises `DataError` or `RecipeError`."""
     source = Path(recipe.data.source)
-    classifies = TASK_RULES[recipe.task].classifies
+    classifies = recipe.spec.classifies
     files = find_tables(source, recipe.data.format, SERIES_SUFFIXES, classifies, recipe.data.classes)
     given: dict[str, list[Recordings]] = {}
     for done, file in enumerate(files):
@@ -46,7 +45,7 @@ def _read(file: TableFile, recipe: Recipe) -> Recordings:
 
 
 def _label_columns(recipe: Recipe) -> tuple[str, ...]:
-    return recipe.data.target or () if TASK_RULES[recipe.task].classifies else ()
+    return recipe.data.target or () if recipe.spec.classifies else ()
 
 
 def split_recordings(given: dict[str, list[Recordings]], recipe: Recipe, source: str) -> Splits:
@@ -56,7 +55,7 @@ def split_recordings(given: dict[str, list[Recordings]], recipe: Recipe, source:
     everything = [one for found in given.values() for recordings in found for one in recordings.series]
     step = trained_step(everything, recipe.data.step)
     # A whole series is laid on the grid by the device itself; windows and targets are cut in regular steps.
-    regrid = recipe.task != "sequence-classification" or recipe.data.window is not None
+    regrid = not recipe.spec.classifies or recipe.data.window is not None
     checked: dict[str, list[Recording]] = {}
     skipped: list[Skipped] = []
     notes: list[str] = []
@@ -102,7 +101,7 @@ def _check_names(series: Sequence[Recording], where: str) -> None:
 
 
 def _classes(train: Sequence[Recording], recipe: Recipe, where: str) -> tuple[str, ...]:
-    if not TASK_RULES[recipe.task].classifies:
+    if not recipe.spec.classifies:
         return ()
     names = sort_classes({label for one in train for label in one.labels or ()})
     if recipe.data.classes is None:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edgewright.pipeline.catalog import TASK_RULES
 from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skipped, Splits, content_of
 from edgewright.pipeline.data.series.recordings import Columns, Recording
 from edgewright.pipeline.data.series.windows import Span, forecast_samples, parts_in_time, window_samples
@@ -44,7 +43,7 @@ class _Division:
     def __init__(self, found: SeriesSource, recipe: Recipe) -> None:
         self.found, self.recipe, self.data = found, recipe, recipe.data
         self.classes = {name: index for index, name in enumerate(found.classes)}
-        self.forecasts = recipe.task == "forecasting"
+        self.forecasts = recipe.spec.forecasts
         self.skipped = list(found.skipped)
         self.left_out = 0
 
@@ -268,7 +267,7 @@ class _Division:
                 )
         if self.data.validation > 0 and not samples["validation"]:
             raise DataError(f"{found.source}: nothing is left for validation: give more data, or set it to 0")
-        if not TASK_RULES[self.recipe.task].classifies:
+        if not self.recipe.spec.classifies:
             return
         for name in ("train", "evaluation"):
             present = {sample.label for sample in samples[name]}

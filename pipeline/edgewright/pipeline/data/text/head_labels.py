@@ -6,13 +6,12 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from edgewright.pipeline.catalog import WEIGHT_WORDS
+from edgewright.pipeline.catalog import TASKS, TEXT_ENCODER, WEIGHT_WORDS, TextEncoderTask
 from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import RecipeError
 
-_LABELLED = ("text-classification", "token-classification")
 _SHOWN = 8
 
 
@@ -22,7 +21,7 @@ def kept_labels(recipe: Recipe) -> tuple[str, ...] | None:
     `data.classes` names the outputs anew, in their order. Raises `RecipeError` where there is no such head, and where
     neither the checkpoint nor the recipe names its outputs; `ModelError` for a checkpoint that cannot be opened.
     """
-    if not recipe.is_encoder or recipe.transfer.head != "keep" or recipe.task not in _LABELLED:
+    if recipe.transfer.head != "keep" or not recipe.own.names_outputs:
         return None
     if recipe.weights in WEIGHT_WORDS:
         names, count, where = _of_checkpoint(recipe)
@@ -50,7 +49,7 @@ def run_inference(path: Path) -> tuple[int | None, int | None]:
     from edgewright.pipeline.models.text_encoders.checkpoint import inference_places
 
     record = _record(path)
-    if record.get("task") == "zero-shot-classification":  # its classes are not those of its head
+    if _own(record).zero_shot:  # its classes are not those of its head
         build: Any = record.get("build")
         try:
             way = build["settings"]["zero_shot"]
@@ -58,9 +57,16 @@ def run_inference(path: Path) -> tuple[int | None, int | None]:
         except (KeyError, TypeError):
             return None, None
     names = record.get("classes")
-    if record.get("task") != "text-classification" or not isinstance(names, list):
+    if _own(record).answers != "text" or not isinstance(names, list):
         return None, None
     return inference_places(tuple(map(str, names)))
+
+
+def _own(record: dict[str, Any]) -> TextEncoderTask:
+    """What an encoder made of the task of a run; of no text at all where the run had another model."""
+    spec = TASKS.get(str(record.get("task")))
+    own = None if spec is None else spec.families.get(TEXT_ENCODER)
+    return own if isinstance(own, TextEncoderTask) else TextEncoderTask(answers="nothing")
 
 
 def foreign_label(where: str, label: str, known: Sequence[str]) -> str:
@@ -89,7 +95,7 @@ def _of_checkpoint(recipe: Recipe) -> tuple[tuple[str, ...], int, str]:
 
 def _check_several(several: bool, recipe: Recipe, where: str) -> None:
     """Raise `RecipeError` unless the recipe wants as many labels of each text as the head was trained for."""
-    if several != recipe.text.multi_label and recipe.task == "text-classification":
+    if several != recipe.text.multi_label and "multi_label" in recipe.own.text:
         what = "any number of labels" if several else "one label"
         raise RecipeError(
             f"text.multi_label: {where} was trained for {what} of each text: "

@@ -114,7 +114,7 @@ def _from_tables(source: Path, recipe: Recipe, kept: tuple[str, ...] | None) -> 
                 if label not in kept:
                     raise DataError(foreign_label(row.place, label, kept))
     index = {name: target for target, name in enumerate(classes)}
-    several = recipe.text.multi_label and recipe.is_encoder
+    several = recipe.text.multi_label
     if several and len(rows) * len(classes) * 8 > _MOST_BYTES:
         raise DataError(
             f"{source.name} has {len(classes)} labels for {len(rows)} texts, more than the memory holds: "
@@ -194,7 +194,7 @@ def column_texts(table: Table, column: str) -> list[str | None]:
 def _labels(table: Table, recipe: Recipe) -> list[tuple[str, ...] | None]:
     """The labels of each row, None where they are not known."""
     column = table.need(recipe.data.label, "data.label")
-    if recipe.text.multi_label and recipe.is_encoder:
+    if recipe.text.multi_label:
         return [
             _several(cell, recipe.data.separator, f"{table.name}, {table.place(row)}")
             for row, cell in enumerate(table.cells[column])
@@ -203,9 +203,13 @@ def _labels(table: Table, recipe: Recipe) -> list[tuple[str, ...] | None]:
         if isinstance(cell, (list, tuple, dict, np.ndarray)):
             raise DataError(
                 f"{table.name}, {table.place(row)}: the column {column!r} holds several labels: give each text one"
-                + (", or set text.multi_label: true" if recipe.task == "text-classification" else "")
+                + (", or set text.multi_label: true" if _may_hold_several(recipe) else "")
             )
     return [(label.strip(),) if (label or "").strip() else None for label in _named(table, column)]
+
+
+def _may_hold_several(recipe: Recipe) -> bool:
+    return any("multi_label" in own.text for own in recipe.spec.families.values())
 
 
 def _named(table: Table, column: str) -> list[str]:

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 
+from edgewright.pipeline.catalog import TASKS
 from edgewright.pipeline.models.model import Block, BuiltModel
 from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.pipeline.models.recurrent.network import CELLS, Dimensions, Network, check_network
 from edgewright.pipeline.models.recurrent.step import extra_specs, step_form
-from edgewright.pipeline.models.recurrent.tasks import RECURRENT_TASKS, dimensions_of, load_settings
+from edgewright.pipeline.models.recurrent.tasks import dimensions_of, load_settings, recurrent_tasks
 from edgewright.pipeline.models.recurrent.transfer import load_weights
 from edgewright.runtime.bundle.structure import StructureError, from_plain, to_plain
 from edgewright.runtime.errors import ModelError, RecipeError
@@ -66,11 +67,12 @@ def build_recurrent(
         raise RecipeError(
             f"model: there is no recurrent cell {network.cell!r}: choose one of {', '.join(CELLS)}"
         )
-    if task not in RECURRENT_TASKS:
+    tasks = recurrent_tasks()
+    if task not in tasks:
         raise RecipeError(
-            f"task: {network.cell} does not do {task}: choose one of {', '.join(RECURRENT_TASKS)}, or another model"
+            f"task: {network.cell} does not do {task}: choose one of {', '.join(tasks)}, or another model"
         )
-    if RECURRENT_TASKS[task].classifies and classes < 2:
+    if TASKS[task].classifies and classes < 2:
         raise RecipeError(
             f"model: a classifier needs at least 2 classes, not {classes}: add data of another class"
         )
@@ -103,7 +105,7 @@ def rebuild_recurrent(build: Mapping[str, Any], licence: str = "unknown") -> Bui
         raise ModelError(f"the model's record: {error}: take it from the run that made it") from None
     try:
         check_network(record.network)
-        if record.network.cell not in CELLS or record.task not in RECURRENT_TASKS:
+        if record.network.cell not in CELLS or record.task not in recurrent_tasks():
             raise RecipeError(f"{record.network.cell} for {record.task} is unknown here: update edgewright")
     except RecipeError as error:
         raise ModelError(f"the model's record: {error}") from None
@@ -119,7 +121,7 @@ def nominal_model(cell: str) -> BuiltModel:
 
 
 def _build(record: _Record, settings: Any, licence: str) -> BuiltModel:
-    network, known = record.network, RECURRENT_TASKS[record.task]
+    network, known = record.network, recurrent_tasks()[record.task]
     assets = {role: text.encode() for role, text in record.assets.items()}
     dimensions = dimensions_of(record.task, settings, record.classes, assets)
     with torch.random.fork_rng(devices=[]):
@@ -139,10 +141,10 @@ def _build(record: _Record, settings: Any, licence: str) -> BuiltModel:
         licence=licence,
         build=to_plain(record),
         feature_shape=(network.width,),
-        input_names=(known.values, "lengths", *extra),
+        input_names=(known.input, "lengths", *extra),
         output_names=(known.output,),
         dynamic_axes={
-            known.values: sequence,
+            known.input: sequence,
             "lengths": {0: "batch"},
             **{name: {0: "batch"} for name in extra},
         },

@@ -1,50 +1,27 @@
-"""What each task of sequences makes of a recurrent model: names of inputs and outputs, and widths."""
+"""How wide a recurrent model is for each task of sequences, from the task's settings."""
 
-import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
+from edgewright.pipeline.catalog import RECURRENT, TASKS, RecurrentTask, load
 from edgewright.pipeline.models.recurrent.network import Dimensions
 from edgewright.runtime.bundle.structure import from_plain
 from edgewright.runtime.errors import ModelError
 
 
-@dataclass(frozen=True)
-class RecurrentTask:
-    """One task: `values` and `output` are names in the graph, `settings` is "module:class" of the runtime."""
-
-    values: str
-    output: str
-    classifies: bool
-    settings: str
-
-
-_SERIES = "edgewright.runtime.series.settings:SeriesSettings"
-
-RECURRENT_TASKS: Mapping[str, RecurrentTask] = MappingProxyType(
-    {
-        "sequence-classification": RecurrentTask("values", "logits", True, _SERIES),
-        "sequence-regression": RecurrentTask("values", "prediction", False, _SERIES),
-        "forecasting": RecurrentTask("values", "prediction", False, _SERIES),
-        "text-classification": RecurrentTask(
-            "tokens", "logits", True, "edgewright.runtime.text.decoding:TextSettings"
-        ),
-        "audio-classification": RecurrentTask(
-            "values", "logits", True, "edgewright.runtime.sound.mel:AudioSettings"
-        ),
+def recurrent_tasks() -> dict[str, RecurrentTask]:
+    """The tasks that recurrent models do, by name."""
+    return {
+        name: cast(RecurrentTask, spec.families[RECURRENT])
+        for name, spec in TASKS.items()
+        if RECURRENT in spec.families
     }
-)
-"""The tasks that recurrent models do, by name."""
 
 
 def load_settings(task: str, plain: Mapping[str, Any]) -> Any:
     """The settings of `task` from plain values. Raises `ModelError`."""
-    module, _, name = RECURRENT_TASKS[task].settings.partition(":")
-    kind = getattr(importlib.import_module(module), name)
     try:
-        return from_plain(kind, dict(plain))
+        return from_plain(load(recurrent_tasks()[task].settings), dict(plain))
     except ValueError as error:  # also what the settings themselves refuse
         raise ModelError(
             f"the model's record: settings: {error}: take it from the run that made it"
@@ -53,21 +30,39 @@ def load_settings(task: str, plain: Mapping[str, Any]) -> Any:
 
 def dimensions_of(task: str, settings: Any, classes: int, assets: Mapping[str, bytes]) -> Dimensions:
     """The widths of a model for `task` with these settings. Raises `ModelError` where an asset is missing."""
-    if task == "text-classification":
-        return Dimensions(_vocabulary(assets), classes, tokens=True)
-    if task == "audio-classification":
-        return Dimensions(settings.mels, classes)
-    features, targets = len(settings.features), len(settings.targets)
-    if task == "sequence-classification":
-        return Dimensions(features, classes)
-    if task == "sequence-regression":
-        return Dimensions(features, targets, per_step=True)
+    dimensions: Dimensions = load(recurrent_tasks()[task].dimensions)(settings, classes, assets)
+    return dimensions
+
+
+def of_sequences(settings: Any, classes: int, assets: Mapping[str, bytes]) -> Dimensions:
+    """One class for each series."""
+    return Dimensions(len(settings.features), classes)
+
+
+def of_every_step(settings: Any, classes: int, assets: Mapping[str, bytes]) -> Dimensions:
+    """Numbers for every step of a series."""
+    return Dimensions(len(settings.features), len(settings.targets), per_step=True)
+
+
+def of_forecasts(settings: Any, classes: int, assets: Mapping[str, bytes]) -> Dimensions:
+    """The next steps of a series."""
     forecast = settings.forecast
     if forecast is None:
         raise ModelError(
             "forecasting needs settings of a forecast: fit them with the recipe's forecast section"
         )
+    features, targets = len(settings.features), len(settings.targets)
     return Dimensions(features, targets, horizon=forecast.horizon, known=len(forecast.known))
+
+
+def of_bands(settings: Any, classes: int, assets: Mapping[str, bytes]) -> Dimensions:
+    """One class for each sound."""
+    return Dimensions(settings.mels, classes)
+
+
+def of_tokens(settings: Any, classes: int, assets: Mapping[str, bytes]) -> Dimensions:
+    """One class for each text."""
+    return Dimensions(_vocabulary(assets), classes, tokens=True)
 
 
 def _vocabulary(assets: Mapping[str, bytes]) -> int:

@@ -4,12 +4,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
 
 from edgewright.exporters.graph.transformers import example_batch
+from edgewright.pipeline.catalog import TASKS, TEXT_ENCODER, TextEncoderTask
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.text_encoders.blocks import encoder_blocks, head_path
 from edgewright.pipeline.models.text_encoders.checkpoint import Checkpoint, open_checkpoint
@@ -40,14 +41,14 @@ LIBRARY = "encoder"
 MOST_TEXTS = 1024
 """Texts that a graph promises to read at once."""
 
-_ANSWER = {
-    "text-classification": "text",
-    "token-classification": "tokens",
-    "question-answering": "span",
-    "sentence-embedding": "embedding",
-    "zero-shot-classification": "embedding",
-}
-_HEAD_FOR = {"text": "text-classification", "tokens": "token-classification", "span": "question-answering"}
+
+def encoder_tasks() -> dict[str, TextEncoderTask]:
+    """The tasks that encoders do, by name."""
+    return {
+        name: cast(TextEncoderTask, spec.families[TEXT_ENCODER])
+        for name, spec in TASKS.items()
+        if TEXT_ENCODER in spec.families
+    }
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,15 @@ def build_encoder(
         RecipeError: the arguments do not fit together.
         ModelError: the checkpoint or the weights cannot be had or do not fit.
     """
-    if task not in _ANSWER:
-        raise RecipeError(f"task: an encoder of text does not do {task}: choose one of {', '.join(_ANSWER)}")
+    tasks = encoder_tasks()
+    if task not in tasks:
+        raise RecipeError(f"task: an encoder of text does not do {task}: choose one of {', '.join(tasks)}")
     if head not in ("new", "keep"):
         raise RecipeError(f"transfer.head: {head!r} is neither new nor keep: choose one of them")
     checkpoint = open_checkpoint(model)
     way = settings.zero_shot
     inference = way is not None and way.by == "nli"
-    answer = "text" if inference else _ANSWER[task]
+    answer = "text" if inference else tasks[task].answers
     kept = answer != "embedding" and (inference or head == "keep")
     if kept and str(weights) == "none" and not inference:
         raise RecipeError(
@@ -173,7 +175,7 @@ def _read_record(build: Mapping[str, Any]) -> _Record:
         record = from_plain(_Record, dict(build))
     except StructureError as error:
         raise ModelError(f"the model's record: {error}: take it from the run that made it") from None
-    if record.answer not in ANSWERS or record.task not in _ANSWER or record.pooling not in POOLINGS:
+    if record.answer not in ANSWERS or record.task not in encoder_tasks() or record.pooling not in POOLINGS:
         raise ModelError(
             f"the model's record: {record.task} of {record.answer} is unknown: update edgewright"
         )
@@ -225,7 +227,7 @@ def _pooling(wanted: str, checkpoint: Checkpoint, answer: str) -> str:
 
 
 def _check_head(checkpoint: Checkpoint, answer: str, classes: int, inference: bool) -> None:
-    needed = _HEAD_FOR[answer]
+    needed = next(task for task, known in encoder_tasks().items() if known.answers == answer)
     if checkpoint.task != needed:
         has = f"a head for {checkpoint.task}" if checkpoint.task else "no trained head"
         raise ModelError(
@@ -261,7 +263,7 @@ def _of_run(
         built = _build(record, settings, licence)
         run_into_encoder(built.module.get_submodule("encoder"), state, source, theirs.published)
         return built
-    inference = record.task == "zero-shot-classification"
+    inference = encoder_tasks()[record.task].zero_shot
     if theirs.answer != record.answer or (not inference and theirs.outputs not in (record.classes, 2)):
         raise ModelError(
             f"{source} has a head of {theirs.outputs} outputs for {theirs.task}: set transfer.head to new, "

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgewright.pipeline.catalog import PACKAGE_PREFIX
 from edgewright.pipeline.models.text_encoders.pooling_config import Habits, read_habits
 from edgewright.pipeline.models.text_encoders.quiet import quiet_transformers
 from edgewright.pipeline.models.text_encoders.tokenizer_json import tokenizer_json
@@ -13,8 +14,6 @@ from edgewright.pipeline.models.text_encoders.weight_files import weight_files
 from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes, sha256_of_file
 from edgewright.runtime.errors import ModelError
 from edgewright.runtime.text.settings import ENCODER_INPUTS
-
-PACKAGE_PREFIX = "package:"
 
 _WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
 _VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model")

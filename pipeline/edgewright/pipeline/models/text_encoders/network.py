@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edgewright.runtime.errors import ModelError
+
 ANSWERS = {
     "text": ("logits",),
     "tokens": ("logits",),
@@ -193,3 +195,18 @@ def _dropout(config: Any) -> float:
         if isinstance(share, (int, float)) and not isinstance(share, bool):
             return float(share)
     return 0.1
+
+
+def cut(module: nn.Module, name: str) -> tuple[nn.Module, nn.Module]:
+    """What makes features of texts, and what answers them. Raises `ModelError` where there is nothing to train on them.
+
+    `name` is that of the model, for the message.
+    """
+    head = module.answering() if isinstance(module, EncoderNetwork) else None
+    if head is None or not isinstance(module, EncoderNetwork):
+        what = "has no head" if isinstance(module, EncoderNetwork) else "keeps a head of its own layers"
+        raise ModelError(
+            f"{name} {what}, so there is nothing to train on its features: "
+            "set transfer.mode to none or fine-tuning, or transfer.head to new"
+        )
+    return module.backbone(), head

@@ -1,69 +1,19 @@
-"""From a recipe, or a model's name and a number of classes, to a model ready to train, and to the same again."""
+"""From a model's name and a number of classes to a model of images ready to train, and to the same again."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from edgewright.pipeline.models.model import BuiltModel
-from edgewright.pipeline.models.recurrent.build import LIBRARY, build_recurrent, rebuild_recurrent
-from edgewright.pipeline.models.recurrent.network import CELLS, Network
-from edgewright.pipeline.models.registry import find_model
-from edgewright.pipeline.models.text_encoders.build import LIBRARY as ENCODER
-from edgewright.pipeline.models.text_encoders.build import build_encoder, rebuild_encoder
 from edgewright.pipeline.models.vision.blocks import divide
 from edgewright.pipeline.models.vision.input_size import check_input_size, head_input_shape, runs_at
 from edgewright.pipeline.models.vision.library import Library, library_named, library_of
+from edgewright.pipeline.models.vision.registry import find_model
 from edgewright.pipeline.models.weights import load_state, read_weights_file
 from edgewright.runtime.errors import ModelError, RecipeError
-from edgewright.runtime.text.settings import EncoderTextSettings
-
-if TYPE_CHECKING:
-    from edgewright.pipeline.data.samples import Splits
-    from edgewright.pipeline.fitted.fitted import Fitted
-    from edgewright.pipeline.recipe.recipe import Recipe
-
-
-def build_for(recipe: "Recipe", splits: "Splits", fitted: "Fitted") -> BuiltModel:
-    """The model that the recipe asks for, for the data's classes and what was fitted on its training part.
-
-    The same recipe and data give the same weights. Raises `RecipeError` and `ModelError` as `build_model`,
-    `build_recurrent` and `build_encoder` do.
-    """
-    if recipe.is_encoder:
-        assert isinstance(fitted.settings, EncoderTextSettings)
-        return build_encoder(
-            recipe.task,
-            recipe.model,
-            fitted.settings,
-            len(splits.classes),
-            fitted.assets,
-            recipe.weights,
-            recipe.transfer.head,
-            recipe.text.pooling,
-            recipe.training.seed,
-        )
-    if recipe.model not in CELLS:
-        return build_model(
-            recipe.model,
-            len(splits.classes),
-            recipe.weights,
-            recipe.input.size,
-            recipe.transfer.head,
-            recipe.training.seed,
-        )
-    return build_recurrent(
-        recipe.task,
-        Network(cell=recipe.model, **recipe.network.model_dump()),
-        fitted.settings,
-        len(splits.classes),
-        fitted.assets,
-        recipe.weights,
-        recipe.transfer.head,
-        recipe.training.seed,
-    )
 
 
 def build_model(
@@ -102,11 +52,6 @@ def build_model(
             "transfer.head: there is no head to keep with weights: none: set transfer.head to new"
         )
     entry = find_model(name)
-    if entry.library == LIBRARY:
-        raise RecipeError(
-            f"model: {name} reads sequences, not images: choose a model of images, "
-            "or a task of sequences, text or sound"
-        )
     library_name, short = library_of(entry.name)
     library = library_named(library_name)
     size = library.default_size(short) if input_size is None else (input_size, input_size)
@@ -137,12 +82,8 @@ def build_model(
     return built
 
 
-def rebuild_model(build: Mapping[str, Any], licence: str = "unknown") -> BuiltModel:
-    """The model of a `BuiltModel.build` record, with random weights. Raises `ModelError`."""
-    if build.get("library") == LIBRARY:
-        return rebuild_recurrent(build, licence)
-    if build.get("library") == ENCODER:
-        return rebuild_encoder(build, licence)
+def rebuild_vision(build: Mapping[str, Any], licence: str = "unknown") -> BuiltModel:
+    """The model of a `BuiltModel.build` record of a model of images, with random weights. Raises `ModelError`."""
     needed = {"library": str, "name": str, "classes": int, "input_size": list, "seed": int}
     for key, kind in needed.items():
         if not isinstance(build.get(key), kind):
@@ -154,11 +95,6 @@ def rebuild_model(build: Mapping[str, Any], licence: str = "unknown") -> BuiltMo
     prefix = "" if build["library"] == "torchvision" else f"{build['library']}:"
     find_model(f"{prefix}{build['name']}")
     return _build(library, dict(build), licence)
-
-
-def rebuild(build: Mapping[str, Any]) -> nn.Module:
-    """The module of a `BuiltModel.build` record in eval mode, with random weights."""
-    return rebuild_model(build).module
 
 
 def _build(library: Library, record: dict[str, Any], licence: str) -> BuiltModel:

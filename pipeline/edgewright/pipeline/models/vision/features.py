@@ -1,4 +1,4 @@
-"""A built model cut in two: the part that makes features, and the head that turns them into logits.
+"""A model of images cut in two: the part that makes features, and the head that turns them into logits.
 
 Both halves share their layers with the model they come from: what the head learns, the model has learnt.
 """
@@ -9,26 +9,18 @@ import math
 from torch import Tensor, nn
 
 from edgewright.pipeline.models.model import BuiltModel
-from edgewright.pipeline.models.recurrent.model import RecurrentModel
-from edgewright.pipeline.models.text_encoders.network import EncoderNetwork, PublishedNetwork
 from edgewright.pipeline.models.vision.input_size import output_shape
 from edgewright.runtime.errors import ModelError
 
 
-def feature_module(built: BuiltModel) -> nn.Module:
-    """Images, float32 [N, 3, H, W], to the head's input flattened, float32 [N, F], F the product of
-    `feature_shape`. Of a recurrent model or an encoder all its inputs to what `RecurrentBackbone` or `EncoderBackbone`
-    gives.
+def features_of(built: BuiltModel) -> nn.Module:
+    """Images, float32 [N, 3, H, W], to the head's input flattened, float32 [N, F], F the product of `feature_shape`.
 
     Use it in eval mode. Its parameters are those of `built.module`, under the same names, without the head's.
 
     Raises:
         ModelError: the model does more with its head's answer than flatten it, so it cannot be cut there.
     """
-    if isinstance(built.module, RecurrentModel):
-        return built.module.backbone().eval()
-    if isinstance(built.module, (EncoderNetwork, PublishedNetwork)):
-        return _encoder(built)[0].eval()
     cuts, _ = _cut(built)
     features = built.module
     for path, replacement in cuts.items():
@@ -41,29 +33,12 @@ def feature_module(built: BuiltModel) -> nn.Module:
     return features.eval()
 
 
-def head_module(built: BuiltModel) -> nn.Module:
-    """Features of `feature_module`, float32 [N, F], to logits, float32 [N, classes].
+def head_of(built: BuiltModel) -> nn.Module:
+    """Features of `features_of`, float32 [N, F], to logits, float32 [N, classes].
 
-    In eval mode the two after each other give exactly the logits of `built.module`. The head of a forecast also takes
-    the model's inputs after `lengths`; where every step has an answer, those beyond the length are undefined.
+    In eval mode the two after each other give exactly the logits of `built.module`.
     """
-    if isinstance(built.module, RecurrentModel):
-        return built.module.answering()
-    if isinstance(built.module, (EncoderNetwork, PublishedNetwork)):
-        return _encoder(built)[1]
     return _cut(built)[1]
-
-
-def _encoder(built: BuiltModel) -> tuple[nn.Module, nn.Module]:
-    """What makes features of texts, and what answers them."""
-    head = built.module.answering() if isinstance(built.module, EncoderNetwork) else None
-    if head is None or not isinstance(built.module, EncoderNetwork):
-        what = "has no head" if isinstance(built.module, EncoderNetwork) else "keeps a head of its own layers"
-        raise ModelError(
-            f"{built.name} {what}, so there is nothing to train on its features: "
-            "set transfer.mode to none or fine-tuning, or transfer.head to new"
-        )
-    return built.module.backbone(), head
 
 
 class _Half(nn.Module):

@@ -1,64 +1,28 @@
-"""Which models there are: torchvision's classifiers, timm's under `timm:NAME`, the recurrent cells, and encoders.
-
-An encoder is listed by its architecture, since its checkpoints are anywhere: a recipe names one of these.
-
-The two libraries are imported where they are asked: that takes seconds, which a recurrent model need not wait for.
-"""
+"""Which models of images there are: torchvision's classifiers, and timm's under `timm:NAME`."""
 
 import contextlib
 import difflib
 import fnmatch
-from dataclasses import dataclass
 
 import torch
 
-from edgewright.pipeline.models.recurrent.network import CELLS
-from edgewright.pipeline.models.text_encoders.architectures import ARCHITECTURES
+from edgewright.pipeline.models.entry import ModelEntry
+from edgewright.pipeline.models.vision import timm_models, torchvision_models
+from edgewright.pipeline.recipe.family import families
 from edgewright.runtime.errors import ModelError, RecipeError
-
-ENCODER = "encoder"
-"""What an entry of an encoder names as its library."""
 
 _COUNTED = 64
 """How many timm models at a time are built, without memory, to count their parameters."""
 
 
-@dataclass(frozen=True)
-class ModelEntry:
-    """A model that can be carried.
-
-    `name` is what a recipe's `model:` says; an encoder's is its architecture, of which a recipe names a checkpoint.
-    `parameters` counts those of the published model (1000 classes in most), None where it is not known without
-    building it. `input_size`: height and width in pixels, None for models of sequences and texts. `licence` is that of
-    the published weights, `weights` their names, first the one that `weights: imagenet` takes; empty where none are
-    published.
-    """
-
-    name: str
-    library: str
-    parameters: int | None
-    input_size: tuple[int, int] | None
-    licence: str
-    weights: tuple[str, ...]
-
-
-def list_models(pattern: str | None = None) -> list[ModelEntry]:
-    """The models whose name matches.
-
-    Without a pattern: the recurrent cells, the architectures of encoders, and the models of torchvision. A pattern is
-    a part of a name or a glob; it searches timm too, and may begin with `timm:`.
-    """
-    from edgewright.pipeline.models.vision import timm_models, torchvision_models
-
+def vision_models(pattern: str | None = None) -> list[ModelEntry]:
+    """The models of torchvision whose name matches, and with a pattern those of timm; see `list_models`."""
     names = torchvision_models.model_names()
     if pattern is None:
-        sequences = [*map(_recurrent_entry, CELLS), *map(_encoder_entry, ARCHITECTURES)]
-        return [*sequences, *(_torchvision_entry(name) for name in names)]
+        return [_torchvision_entry(name) for name in names]
     wanted = pattern.lower()
     glob = wanted if any(sign in wanted for sign in "*?[") else f"*{wanted}*"
-    found = [_recurrent_entry(name) for name in CELLS if fnmatch.fnmatchcase(name, glob)]
-    found += [_encoder_entry(name) for name in ARCHITECTURES if fnmatch.fnmatchcase(name, glob)]
-    found += [_torchvision_entry(name) for name in names if fnmatch.fnmatchcase(name, glob)]
+    found = [_torchvision_entry(name) for name in names if fnmatch.fnmatchcase(name, glob)]
     others = [name for name in timm_models.model_names() if fnmatch.fnmatchcase(f"timm:{name}".lower(), glob)]
     if "timm" not in wanted and glob != f"*{wanted}*":
         others = [name for name in timm_models.model_names() if fnmatch.fnmatchcase(name.lower(), glob)]
@@ -69,11 +33,7 @@ def list_models(pattern: str | None = None) -> list[ModelEntry]:
 
 
 def find_model(name: str) -> ModelEntry:
-    """The model of exactly this name. Raises `RecipeError` with near matches."""
-    if name in CELLS:
-        return _recurrent_entry(name)
-    from edgewright.pipeline.models.vision import timm_models, torchvision_models
-
+    """The model of images of exactly this name. Raises `RecipeError` with near matches."""
     if name in torchvision_models.model_names():
         return _torchvision_entry(name)
     prefix, separator, short = name.partition(":")
@@ -90,24 +50,27 @@ def find_model(name: str) -> ModelEntry:
             return _timm_entry(short, count=False)
         except ModelError as error:
             raise RecipeError(f"model: {error}") from None
-    if name in ARCHITECTURES:
-        raise RecipeError(
-            f"model: {name} is an architecture, of which a checkpoint is needed: name its folder (./folder), its name "
-            "on the hub (owner/name), or the package that carries it (package:NAME), with a task of texts"
-        )
+    for family in families():
+        reason = family.not_alone(name)
+        if reason is not None:
+            raise RecipeError(f"model: {reason}")
     near = _near(name)
     hint = f"did you mean {' or '.join(near)}?" if near else "see edgewright models for those there are"
     raise RecipeError(f"model: there is no model {name!r}: {hint}")
 
 
 def _near(name: str) -> list[str]:
-    from edgewright.pipeline.models.vision import timm_models, torchvision_models
-
     def plain(text: str) -> str:
         return "".join(letter for letter in text.lower() if letter.isalnum())
 
     wanted = plain(name.rpartition(":")[2])
-    here = {plain(known): known for known in (*torchvision_models.model_names(), *CELLS)}
+    here = {
+        plain(known): known
+        for known in (
+            *torchvision_models.model_names(),
+            *(name for family in families() for name in family.models),
+        )
+    }
     there = {plain(known): f"timm:{known}" for known in timm_models.model_names()}
     candidates = {**there, **({} if name.startswith("timm:") else here)}
     matches = [candidates[wanted]] if wanted in candidates else []
@@ -115,31 +78,7 @@ def _near(name: str) -> list[str]:
     return list(dict.fromkeys(matches))[:3]
 
 
-def _recurrent_entry(name: str) -> ModelEntry:
-    return ModelEntry(
-        name=name,
-        library="recurrent",
-        parameters=None,  # the recipe's network and data decide
-        input_size=None,
-        licence="none (trained from random weights)",
-        weights=(),
-    )
-
-
-def _encoder_entry(name: str) -> ModelEntry:
-    return ModelEntry(
-        name=name,
-        library=ENCODER,
-        parameters=None,  # the checkpoint decides
-        input_size=None,
-        licence="that of the checkpoint",
-        weights=("pretrained",),
-    )
-
-
 def _torchvision_entry(name: str) -> ModelEntry:
-    from edgewright.pipeline.models.vision import torchvision_models
-
     return ModelEntry(
         name=name,
         library="torchvision",
@@ -152,8 +91,6 @@ def _torchvision_entry(name: str) -> ModelEntry:
 
 def _timm_entry(name: str, count: bool) -> ModelEntry:
     """Raises `ModelError` for a model whose input devices cannot prepare."""
-    from edgewright.pipeline.models.vision import timm_models
-
     size = timm_models.default_size(name)
     timm_models.settings(name, size)
     return ModelEntry(
@@ -167,8 +104,6 @@ def _timm_entry(name: str, count: bool) -> ModelEntry:
 
 
 def _count(name: str) -> int | None:
-    from edgewright.pipeline.models.vision import timm_models
-
     try:
         with torch.device("meta"):
             module = timm_models.construct(name, 1000, timm_models.default_size(name))
