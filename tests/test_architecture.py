@@ -1,13 +1,15 @@
-"""The house: imports go one way, the runtime stays light, names are where they should be."""
+"""The house: imports go one way, no arrow runs back up, the runtime stays light, names are where they should be."""
 
 import ast
+import functools
+import graphlib
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from edgewright.pipeline.catalog import FAMILIES, TASKS
 
 ROOT = Path(__file__).parent.parent
 SOURCES = {name: ROOT / name / "edgewright" / name for name in ("pipeline", "exporters", "runtime")}
@@ -18,102 +20,162 @@ ALLOWED = {
     "exporters": {"exporters", "runtime"},
     "runtime": {"runtime"},
 }
+FLOORS = {
+    "runtime": (
+        "contracts errors inputs", "bundle", "graphs images", "series", "sound text", "tasks", "running streams",
+        "engine", "selftest", "__init__",
+    ),
+    "exporters": ("__init__ distance graph reference verdict", "precision", "bundle", "judge"),
+    "pipeline": (
+        "__init__ catalog hints run_dir", "recipe", "models", "data", "fitted", "families tasks", "training", "stages",
+        "cli", "__main__",
+    ),
+    "pipeline/models": ("__init__ entry model weights", "layers", "recurrent text_encoders vision"),
+    "pipeline/data": (
+        "__init__ samples", "split", "files", "series sound", "text", "builtin", "readers", "sources",
+    ),
+}  # fmt: skip
+"""The rooms of each part of the house, folders and loose files, from the ground floor up: nobody imports from above,
+nor from another room of the same floor.
+"""
 HEAVY = {
     "accelerate", "datasets", "onnx", "onnxscript", "optimum", "pydantic", "rich", "scipy", "sklearn", "timm",
     "torch", "torchmetrics", "torchvision", "transformers", "yaml",
 }  # fmt: skip
+UNPICKLING = {"torch.load", "torch.save", "pickle.load", "pickle.dump", "joblib.load"}
 
 
-def imported_modules(file: Path, everywhere: bool) -> Iterator[str]:
+@functools.cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def module_of(file: Path) -> str:
+    """The dotted name by which a file of the product is imported."""
+    part = file.relative_to(ROOT).parts[0]
+    names = file.relative_to(ROOT / part).with_suffix("").parts
+    return ".".join(names[:-1] if names[-1] == "__init__" else names)
+
+
+MODULES = {module_of(file): file for file in FILES}
+
+
+def imported(file: Path, everywhere: bool = True) -> Iterator[str]:
     """Dotted names that `file` imports; without `everywhere`, only those imported when it is."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    nodes = ast.walk(tree) if everywhere else iter(tree.body)
-    for node in nodes:
+    for node in ast.walk(tree_of(file)) if everywhere else iter(tree_of(file).body):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative import"
-            yield node.module or ""
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                yield inside if inside in MODULES else node.module or ""
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_imports_go_one_way(file: Path) -> None:
-    part = file.relative_to(ROOT).parts[0]
-    for module in imported_modules(file, everywhere=True):
-        names = module.split(".")
-        if names[0] == "edgewright":
-            assert names[1] in ALLOWED[part], f"{file} imports {module}"
+def heavy(file: Path, everywhere: bool) -> set[str]:
+    return {module.split(".")[0] for module in imported(file, everywhere)} & HEAVY
 
 
-@pytest.mark.parametrize(
-    "file", [file for file in FILES if "runtime" in file.parts], ids=lambda file: file.name
-)
-def test_the_runtime_imports_nothing_heavy_anywhere(file: Path) -> None:
-    for module in imported_modules(file, everywhere=True):
-        assert module.split(".")[0] not in HEAVY, f"{file} imports {module}"
+def test_imports_go_one_way() -> None:
+    for file in FILES:
+        part = file.relative_to(ROOT).parts[0]
+        for module in imported(file):
+            names = module.split(".")
+            assert names[0] != "edgewright" or names[1] in ALLOWED[part], f"{file} imports {module}"
 
 
-@pytest.mark.parametrize(
-    "file", sorted((SOURCES["pipeline"] / "cli").glob("*.py")), ids=lambda file: file.name
-)
-def test_the_command_line_imports_nothing_heavy_up_front(file: Path) -> None:
-    for module in imported_modules(file, everywhere=False):
-        assert module.split(".")[0] not in HEAVY | {"onnxruntime"}, f"{file} imports {module}"
+def test_no_arrow_runs_back_up() -> None:
+    for house, floors in FLOORS.items():
+        height = {room: level for level, rooms in enumerate(floors) for room in rooms.split()}
+        base = SOURCES[house.split("/")[0]].joinpath(*house.split("/")[1:])
+        there = {
+            path.stem for path in base.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+        }
+        assert there - {"__init__"} == set(height) - {"__init__"}, f"the rooms of {house} have changed"
+        prefix = "edgewright." + house.replace("/", ".")
+        for file in base.rglob("*.py"):
+            room = file.relative_to(base).with_suffix("").parts[0]
+            for module in imported(file):
+                other = module.removeprefix(f"{prefix}.").split(".")[0]
+                if module.startswith(f"{prefix}.") and other != room:
+                    assert height[other] < height[room], f"{file} imports {module}, which is not below it"
 
 
-def test_there_is_no_init_in_the_namespace() -> None:
+def test_no_circle() -> None:
+    arrows = {
+        name: {other for other in imported(file) if other in MODULES and other != name}
+        for name, file in MODULES.items()
+    }
+    graphlib.TopologicalSorter(arrows).prepare()
+
+
+def test_what_is_light_imports_nothing_heavy() -> None:
+    pipeline = SOURCES["pipeline"]
+    for file in SOURCES["runtime"].rglob("*.py"):
+        assert not heavy(file, everywhere=True), file
+    for file in [
+        *(pipeline / "cli").glob("*.py"),
+        *(pipeline / "families").glob("*.py"),
+        pipeline / "catalog.py",
+    ]:
+        assert not heavy(file, everywhere=False), file
+        assert "onnxruntime" not in set(imported(file, everywhere=False)), file
+
+
+def test_every_module_says_what_it_is() -> None:
+    for file in FILES:
+        assert ast.get_docstring(tree_of(file)), f"{file} has no docstring"
+        assert len(file.read_text(encoding="utf-8").splitlines()) <= 400, (
+            f"{file} is long: is it still one job?"
+        )
+
+
+def test_no_pickle() -> None:
+    for file in FILES:
+        calls = {ast.unparse(node.func) for node in ast.walk(tree_of(file)) if isinstance(node, ast.Call)}
+        assert not UNPICKLING & calls, file
+
+
+def test_packages_alone_say_what_is_public() -> None:
+    for file in FILES:
+        public = [
+            node.value
+            for node in tree_of(file).body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        ]
+        assert not public or file.name == "__init__.py", f"{file} has an __all__"
+        for names in map(ast.literal_eval, public):
+            assert len(names) == len(set(names)), file
     assert not [name for name in SOURCES if (ROOT / name / "edgewright" / "__init__.py").exists()]
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_every_module_says_what_it_is(file: Path) -> None:
-    text = file.read_text(encoding="utf-8")
-    assert ast.get_docstring(ast.parse(text)), f"{file} has no docstring"
-    assert len(text.splitlines()) <= 400, f"{file} is long: is it still one job?"
+def texts_of(file: Path) -> Iterator[str]:
+    """The strings of a file that are no docstrings."""
+    said = {id(node.value) for node in ast.walk(tree_of(file)) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree_of(file)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
+            yield node.value
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_no_pickle(file: Path) -> None:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    assert not {"torch.load", "torch.save", "pickle.load", "pickle.dump", "joblib.load"} & set(calls)
+def test_tasks_and_families_are_asked_for_by_name_in_their_own_files_alone() -> None:
+    pipeline = SOURCES["pipeline"]
+    own = [
+        SOURCES["runtime"] / "tasks", pipeline / "tasks", pipeline / "families", pipeline / "catalog.py",
+        *(folder for folder in (pipeline / "models").iterdir() if folder.is_dir()),
+    ]  # fmt: skip
+    for file in FILES:
+        if not any(file.is_relative_to(place) for place in own):
+            assert not {*TASKS, *FAMILIES} & set(texts_of(file)), f"{file} names a task or a family"
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_exported_names_exist(file: Path) -> None:
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    exported: list[str] = []
-    defined: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-            defined.update(names)
-            if names == ["__all__"]:
-                exported = [ast.literal_eval(element) for element in node.value.elts]  # type: ignore[attr-defined]
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            defined.add(node.target.id)
-        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            defined.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            defined.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.If):
-            defined.update(
-                name.id for inner in ast.walk(node) if isinstance(inner, ast.Assign)
-                for name in inner.targets if isinstance(name, ast.Name)
-            )  # fmt: skip
-    if "__getattr__" not in defined:
-        assert set(exported) <= defined, f"{file}: {set(exported) - defined}"
-    assert len(exported) == len(set(exported))
-
-
-def loaded_modules(code: str) -> set[str]:
-    """Top-level names of the modules a fresh interpreter holds after `code`."""
-    script = (
-        f"{code}\nimport sys, json\nprint(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return set(json.loads(done.stdout.splitlines()[-1]))
+def test_tests_mirror_the_rooms() -> None:
+    for part, folder in SOURCES.items():
+        for file in (ROOT / "tests" / part).rglob("test_*.py"):
+            room = folder / file.parent.relative_to(ROOT / "tests" / part)
+            assert (room / "__init__.py").exists(), f"{file} stands in no room of {part}"
 
 
 def test_importing_the_runtime_loads_none_of_the_workstation() -> None:
-    assert not loaded_modules("import edgewright.runtime") & HEAVY
+    script = "import edgewright.runtime, sys, json; print(json.dumps([*sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {name.split(".")[0] for name in json.loads(done.stdout)} & HEAVY

@@ -5,8 +5,6 @@ import click
 from edgewright.pipeline.cli.options import json_option
 from edgewright.pipeline.cli.output import emit, table
 
-_KINDS = {"recurrent": "sequences", "encoder": "texts"}
-
 
 @click.command()
 @click.argument("pattern", required=False)
@@ -17,26 +15,24 @@ def command(pattern: str | None, as_json: bool) -> None:
     PATTERN is a part of a name or a glob: resnet, 'mobilenet_v*', 'timm:*inception*'. Without one, the recurrent
     cells, the architectures of encoders and torchvision's models are listed. Exit status 1 when nothing matches.
     """
-    from edgewright.pipeline.families import list_models
+    from edgewright.pipeline.families import family_of_record, list_models
 
     entries = list_models(pattern)
+    families = [family_of_record({"library": entry.library}) for entry in entries]
     rows = [
         (
             entry.name,
             "-" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M",
-            "x".join(str(side) for side in entry.input_size or ()) or _KINDS.get(entry.library, ""),
+            "x".join(str(side) for side in entry.input_size or ()) or family.reads,
             entry.licence,
         )
-        for entry in entries
+        for entry, family in zip(entries, families, strict=True)
     ]
     text = table(("model", "parameters", "input", "licence of the weights"), rows, right=(1, 2))
     if pattern is None:
         text += "\n\nand every timm model: edgewright models 'timm:*'"
-    if any(entry.library == "encoder" for entry in entries):
-        text += (
-            "\n\nTexts are read by checkpoints of these architectures, and of others that transformers loads and "
-            "exports; model: in a recipe says where one is: ./folder, owner/name of the hub, or package:NAME"
-        )
+    for paragraph in dict.fromkeys(family.listed for family in families if family.listed):
+        text += f"\n\n{paragraph}"
     if entries or as_json:
         emit(entries, as_json, text)
     if not entries:

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from edgewright.pipeline.catalog import RUN_WEIGHTS
 from edgewright.pipeline.recipe.family import RecipeFamily
 from edgewright.pipeline.recipe.recipe import Recipe
+from edgewright.runtime.errors import RecipeError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
 class Family(RecipeFamily, abc.ABC):
     """A family of models. What is heavy is imported by its methods: a recipe is checked without loading torch.
 
-    `libraries` are the words by which the build records of its models name it.
+    `libraries` are the words by which the build records of its models name it. `reads` is what a list of models says of
+    the input of those that have no size in pixels, and `listed` a paragraph below such a list.
     """
 
     libraries: ClassVar[tuple[str, ...]]
+    reads: ClassVar[str] = ""
+    listed: ClassVar[str] = ""
 
     def look_up(self, recipe: Recipe) -> None:
         """Raise `RecipeError` for a model that does not exist, before minutes are spent on data."""
@@ -79,9 +84,14 @@ class Family(RecipeFamily, abc.ABC):
 
     def outline_of_run(self, recipe: Recipe, classes: int, folder: Path) -> "BuiltModel":
         """The model of a run with random weights; its data decided its widths. Raises `RecipeError`."""
-        from edgewright.pipeline.families.finding import model_of_run
+        from edgewright.pipeline.models.weights import read_weights_record
 
-        return model_of_run(folder)
+        record = read_weights_record(folder / RUN_WEIGHTS)
+        if record is None:
+            raise RecipeError(
+                f"{folder} holds no trained weights: run 'edgewright fit' with this folder first"
+            )
+        return self.rebuild(record, "unknown")
 
     def entries(self, pattern: str | None) -> list["ModelEntry"]:
         """Its models whose name matches; see `list_models`."""

@@ -2,14 +2,12 @@
 
 import fnmatch
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from edgewright.pipeline.catalog import FALLBACK, RUN_WEIGHTS
+from edgewright.pipeline.catalog import FALLBACK
 from edgewright.pipeline.families.base import Family
 from edgewright.pipeline.recipe.family import families, family_named
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.runtime.errors import RecipeError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,16 +44,6 @@ def build_for(recipe: Recipe, splits: "Splits", fitted: "Fitted") -> "BuiltModel
 def rebuild_model(build: Mapping[str, Any], licence: str = "unknown") -> "BuiltModel":
     """The model of a `BuiltModel.build` record, with random weights. Raises `ModelError`."""
     return family_of_record(build).rebuild(build, licence)
-
-
-def model_of_run(folder: Path) -> "BuiltModel":
-    """The model of a finished run, with random weights. Raises `RecipeError`."""
-    from edgewright.pipeline.models.weights import read_weights_record
-
-    record = read_weights_record(folder / RUN_WEIGHTS)
-    if record is None:
-        raise RecipeError(f"{folder} holds no trained weights: run 'edgewright fit' with this folder first")
-    return rebuild_model(record)
 
 
 def feature_module(built: "BuiltModel") -> "nn.Module":

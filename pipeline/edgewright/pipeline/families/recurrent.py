@@ -37,6 +37,7 @@ class Recurrent(Family):
     sections = frozenset({"network"})
     counts_updates = True
     libraries = ("recurrent",)
+    reads = "sequences"
 
     def training_defaults(
         self, task: FamilyTask, weights: object, mode: object, given: Mapping[str, Any]

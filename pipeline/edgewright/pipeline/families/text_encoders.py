@@ -45,6 +45,11 @@ class TextEncoders(Family):
     variants = ("fp32", "fp16", "int8-dynamic")
     ships_as_is = True
     libraries = ("encoder",)
+    reads = "texts"
+    listed = (
+        "Texts are read by checkpoints of these architectures, and of others that transformers loads and "
+        "exports; model: in a recipe says where one is: ./folder, owner/name of the hub, or package:NAME"
+    )
 
     def metrics(self, spec: TaskSpec, several: bool) -> tuple[str, ...]:
         return MULTI_LABEL_METRICS if several else spec.metrics
