@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 from edgewright.pipeline.catalog import RECURRENT, FamilyTask, RecurrentTask, load
 from edgewright.pipeline.families.base import Family
 from edgewright.pipeline.families.finding import matching
+from edgewright.pipeline.models.recurrent.network import CELLS
+from edgewright.pipeline.recipe.messages import either
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.recipe.values import changed_keys
 
@@ -29,9 +31,9 @@ class Recurrent(Family):
     """rnn, lstm and gru, trained from random weights or from a run of the user's own."""
 
     name = RECURRENT
-    models = ("rnn", "lstm", "gru")
-    kind = "rnn, lstm or gru"
-    instead = "use rnn, lstm or gru"
+    models = CELLS
+    kind = either(CELLS)
+    instead = f"use {kind}"
     # The cells have no statically quantised form.
     variants = ("fp32", "fp16", "int8-dynamic")
     sections = frozenset({"network"})

@@ -10,7 +10,7 @@ from edgewright.runtime.tasks.base import DeviceTask
 
 __all__ = ["TASKS", "load_task"]
 
-TASKS: Mapping[str, str] = {
+TASKS: dict[str, str] = {
     "image-classification": "edgewright.runtime.tasks.image_classification:ImageClassification",
     "sequence-classification": "edgewright.runtime.tasks.sequence_classification:SequenceClassification",
     "sequence-regression": "edgewright.runtime.tasks.sequence_regression:SequenceRegression",
