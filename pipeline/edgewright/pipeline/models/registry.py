@@ -6,7 +6,6 @@ The two libraries are imported where they are asked: that takes seconds, which a
 """
 
 import contextlib
-import difflib
 import fnmatch
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ import torch
 from edgewright.pipeline.models.recurrent.network import CELLS
 from edgewright.pipeline.models.text_encoders.architectures import ARCHITECTURES
 from edgewright.runtime.errors import ModelError, RecipeError
+from edgewright.runtime.hints import near_names
 
 ENCODER = "encoder"
 """What an entry of an encoder names as its library."""
@@ -111,7 +111,7 @@ def _near(name: str) -> list[str]:
     there = {plain(known): f"timm:{known}" for known in timm_models.model_names()}
     candidates = {**there, **({} if name.startswith("timm:") else here)}
     matches = [candidates[wanted]] if wanted in candidates else []
-    matches += [candidates[near] for near in difflib.get_close_matches(wanted, candidates, n=3, cutoff=0.7)]
+    matches += [candidates[near] for near in near_names(wanted, candidates, cutoff=0.7)]
     return list(dict.fromkeys(matches))[:3]
 
 

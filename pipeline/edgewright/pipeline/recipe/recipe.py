@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from edgewright.pipeline.catalog import BUILTIN_PREFIX, ENCODER, TASK_RULES, family_of, is_recurrent
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.data import Data
 from edgewright.pipeline.recipe.rules import check_task, fill_defaults, only_own_keys, weight_words
 from edgewright.pipeline.recipe.series import Audio, Forecast, Network
@@ -29,6 +28,7 @@ from edgewright.pipeline.recipe.training import (
 )
 from edgewright.pipeline.recipe.values import Section
 from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes
+from edgewright.runtime.hints import did_you_mean
 
 _AFTER_TRAINING = ("variants", "quantization", "budget")
 """The sections that do not touch the trained weights."""

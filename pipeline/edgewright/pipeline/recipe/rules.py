@@ -15,9 +15,9 @@ from edgewright.pipeline.catalog import (
     metrics_of,
     optional_sections,
 )
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.text import check_columns, check_text, own_text, text_defaults
 from edgewright.pipeline.recipe.values import changed_keys
+from edgewright.runtime.hints import did_you_mean
 
 if TYPE_CHECKING:
     from edgewright.pipeline.recipe.recipe import Recipe

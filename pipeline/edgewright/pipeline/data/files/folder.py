@@ -7,8 +7,8 @@ from pathlib import Path
 
 from edgewright.pipeline.data.files.scan import IMAGES, FileKind, Progress, check_files
 from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.runtime.errors import DataError, RecipeError
+from edgewright.runtime.hints import did_you_mean
 
 SPLIT_FOLDERS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),

@@ -17,9 +17,9 @@ from edgewright.pipeline.data.series.recordings import (
     trained_step,
 )
 from edgewright.pipeline.data.series.split import SeriesSource, divide_recordings
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, RecipeError
+from edgewright.runtime.hints import did_you_mean
 
 Progress = Callable[[int, int], None]
 

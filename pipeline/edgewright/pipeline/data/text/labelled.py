@@ -16,9 +16,9 @@ from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
 from edgewright.pipeline.data.series.open import sort_classes
 from edgewright.pipeline.data.text.content import content_of_raw, content_of_text, content_with
 from edgewright.pipeline.data.text.head_labels import foreign_label, kept_labels
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, InputError, RecipeError
+from edgewright.runtime.hints import did_you_mean
 from edgewright.runtime.text.decoding import TEXT_SUFFIXES, load_text
 from edgewright.runtime.text.reading import TextPair
 
