@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgewright.pipeline.run_dir import Progress
+from edgewright.pipeline.progress import Progress, silent
 from edgewright.runtime.bundle.files import canonical_json
 from edgewright.runtime.bundle.structure import to_plain
 
@@ -41,7 +41,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], right: Seque
 def progress_bars() -> Iterator[Progress]:
     """Yield a `Progress` that draws one bar per kind of work on stderr; it draws nothing when stderr is no terminal."""
     if not sys.stderr.isatty():
-        yield lambda what, done, total: None
+        yield silent
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn

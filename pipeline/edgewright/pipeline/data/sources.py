@@ -8,7 +8,6 @@ from typing import Any
 from edgewright.pipeline.catalog import BUILTIN_PREFIX
 from edgewright.pipeline.data.builtin import open_builtin, open_builtin_series
 from edgewright.pipeline.data.files.folder import open_folder
-from edgewright.pipeline.data.files.scan import Progress
 from edgewright.pipeline.data.free_split import divide_freely
 from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skipped, Splits
 from edgewright.pipeline.data.series.open import open_series
@@ -17,6 +16,7 @@ from edgewright.pipeline.data.split import divide
 from edgewright.pipeline.data.text.labelled import open_texts
 from edgewright.pipeline.data.text.questions import open_questions
 from edgewright.pipeline.data.text.tagged import open_tagged_texts
+from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.bundle.files import sha256_of_file
 from edgewright.runtime.bundle.structure import StructureError, from_plain
@@ -26,7 +26,7 @@ _FILES: Mapping[str, Noun] = {"image-classification": Noun(), "audio-classificat
 """The tasks whose raw inputs are files, found again by their paths, and what these are called."""
 
 
-_TEXTS: Mapping[str, Callable[[Recipe, Progress | None], Found]] = {
+_TEXTS: Mapping[str, Callable[[Recipe, Count | None], Found]] = {
     "text-classification": open_texts,
     "token-classification": open_tagged_texts,
     "question-answering": open_questions,
@@ -36,7 +36,7 @@ _TEXTS: Mapping[str, Callable[[Recipe, Progress | None], Found]] = {
 """The tasks whose raw inputs are texts, and what reads them."""
 
 
-def open_data(recipe: Recipe, progress: Progress | None = None) -> Splits:
+def open_data(recipe: Recipe, progress: Count | None = None) -> Splits:
     """Find, check and divide the data of `recipe`. Raises `DataError` or `RecipeError`."""
     splits = _open(recipe, progress)
     for label in splits.classes:
@@ -51,7 +51,7 @@ def open_data(recipe: Recipe, progress: Progress | None = None) -> Splits:
     return splits
 
 
-def _open(recipe: Recipe, progress: Progress | None) -> Splits:
+def _open(recipe: Recipe, progress: Count | None) -> Splits:
     data = recipe.data
     name = data.source.removeprefix(BUILTIN_PREFIX) if data.source.startswith(BUILTIN_PREFIX) else None
     if recipe.task == "forecasting" or recipe.task.startswith("sequence-"):

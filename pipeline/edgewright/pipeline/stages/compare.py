@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.pipeline.catalog import TASK_RULES
+from edgewright.pipeline.progress import Progress, silent
 from edgewright.pipeline.recipe.load import load_recipe
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.run_dir import Progress, lock_run
+from edgewright.pipeline.run_dir import lock_run
 from edgewright.pipeline.stages.compare_grid import Spread, folder_name, parse_choices, spread_of
 from edgewright.pipeline.stages.export import export_run
 from edgewright.pipeline.stages.fit import check_outside_data, fit_run, many_processes
@@ -119,7 +120,7 @@ def compare(
     readable = [cell for cell in cells if not isinstance(cell, str)]
     if not readable:
         raise RecipeError(str(cells[0]))
-    report = progress or _silent
+    report = progress or silent
     with lock_run(out):
         rows: list[Row] = []
         for number, (values, cell) in enumerate(zip(combinations, cells, strict=True)):
@@ -250,7 +251,7 @@ class _Stopwatch:
 
     def __init__(self, run: Path, restart: bool, progress: Progress | None) -> None:
         self._path = run.with_name(f"{run.name}.seconds.json")
-        self._marker, self._progress = run / MARKER, progress or _silent
+        self._marker, self._progress = run / MARKER, progress or silent
         self._finished = self._stamp()
         self._before = 0.0 if restart else self._read()
         self._started = self._written = time.monotonic()
@@ -288,7 +289,3 @@ class _Stopwatch:
         if self._finished is None or self._stamp() != self._finished:
             self.seconds = self._before + self._written - self._started
         write_json(self._path, self.seconds)
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    pass
