@@ -14,7 +14,7 @@ from edgewright.runtime.errors import MachineError, RecipeError
 
 RUN_FILES = (
     "recipe.json", "data.json", "weights.safetensors", "metrics.json", "curves.jsonl", "confusion.json",
-    "gradients.json", "trained.json", "checkpoints", "features", "export", "export.done.json",
+    "gradients.json", "trained.json", "checkpoints", "features", "export",
 )  # fmt: skip
 """Everything that the stages write into a run directory."""
 

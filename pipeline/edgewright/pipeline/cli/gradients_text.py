@@ -23,13 +23,12 @@ def gradients_text(measured: Sequence[EpochGradients], every: bool = False) -> s
 
 
 def _epoch_text(epoch: EpochGradients) -> list[str]:
-    end = "the end" if epoch.aligned == "end" else "the start"
     when = (
         f"{epoch.phase}, after epoch {epoch.epoch}"
         if epoch.epoch
         else f"{epoch.phase}, before the first epoch"
     )
-    lines = [f"{when}: norm of the gradient at each step, mean of {epoch.samples} samples aligned at {end}"]
+    lines = [f"{when}: norm of the gradient at each step, mean of {epoch.samples} samples aligned at the end"]
     logs = [_log10(norm) for layer in epoch.layers for norm in layer.norms if norm > 0]
     low, high = (min(logs), max(logs)) if logs else (0.0, 0.0)
     low = min(low, high - 1.0)  # a flat curve is drawn flat

@@ -33,7 +33,7 @@ from edgewright.pipeline.training.results import (
 )
 from edgewright.pipeline.training.rows import RowSource
 from edgewright.pipeline.training.sources import SampleSource, Source
-from edgewright.pipeline.training.stepping import Job, evaluate, model_outputs
+from edgewright.pipeline.training.stepping import Job, evaluate
 from edgewright.pipeline.training.task_options import task_of, task_options
 from edgewright.runtime.bundle.files import sha256_of_bytes
 from edgewright.runtime.bundle.structure import to_plain
@@ -228,7 +228,7 @@ class _Training:
 
     def _job(self, module: nn.Module, sources: Mapping[str, Source], observe: Observe | None) -> Job:
         train, validation, training = sources["train"], sources.get("validation"), self.recipe.training
-        return Job(module, model_outputs, self.task, train, validation, training, self.world, observe)
+        return Job(module, self.task, train, validation, training, self.world, observe)
 
     def _observer(self, source: Source) -> Observe | None:
         if not self.task.sequences or isinstance(source, RowSource):
