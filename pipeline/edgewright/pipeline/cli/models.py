@@ -1,11 +1,34 @@
 """`edgewright models`."""
 
+from typing import TYPE_CHECKING
+
 import click
 
+from edgewright.exporters.table import Column
 from edgewright.pipeline.cli.options import json_option
-from edgewright.pipeline.cli.output import emit, table
+from edgewright.pipeline.cli.output import emit
+from edgewright.pipeline.cli.render import table
+
+if TYPE_CHECKING:  # it imports torch
+    from edgewright.pipeline.models.registry import ModelEntry
 
 _KINDS = {"recurrent": "sequences", "encoder": "texts"}
+
+
+def _parameters(entry: "ModelEntry") -> str:
+    return "-" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M"
+
+
+def _input(entry: "ModelEntry") -> str:
+    return "x".join(str(side) for side in entry.input_size or ()) or _KINDS.get(entry.library, "")
+
+
+_COLUMNS: "tuple[Column[ModelEntry], ...]" = (
+    Column("model", lambda entry: entry.name),
+    Column("parameters", _parameters, right=True),
+    Column("input", _input, right=True),
+    Column("licence of the weights", lambda entry: entry.licence),
+)
 
 
 @click.command()
@@ -20,16 +43,7 @@ def command(pattern: str | None, as_json: bool) -> None:
     from edgewright.pipeline.models.registry import list_models
 
     entries = list_models(pattern)
-    rows = [
-        (
-            entry.name,
-            "-" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M",
-            "x".join(str(side) for side in entry.input_size or ()) or _KINDS.get(entry.library, ""),
-            entry.licence,
-        )
-        for entry in entries
-    ]
-    text = table(("model", "parameters", "input", "licence of the weights"), rows, right=(1, 2))
+    text = table(_COLUMNS, entries)
     if pattern is None:
         text += "\n\nand every timm model: edgewright models 'timm:*'"
     if any(entry.library == "encoder" for entry in entries):
