@@ -125,12 +125,12 @@ def compare(
         rows: list[Row] = []
         for number, (values, cell) in enumerate(zip(combinations, cells, strict=True)):
             report("comparing", number, len(cells))
-            choice = dict(zip(keys, values, strict=True))
-            _log.info("[%d/%d] %s", number + 1, len(cells), " ".join(_settings(keys, values)))
+            choice, settings = dict(zip(keys, values, strict=True)), _settings(keys, values)
+            _log.info("[%d/%d] %s", number + 1, len(cells), " ".join(settings))
             if isinstance(cell, str):
                 rows.append(Row(choice, reason=cell))
             else:
-                place = out / _CELLS / folder_name(_settings(keys, values))
+                place = out / _CELLS / folder_name(settings)
                 rows.append(_Cell(choice, cell, place, provider, export, restart, progress).row())
             if rows[-1].reason:
                 _log.info("failed: %s", rows[-1].reason)
@@ -152,8 +152,12 @@ def _prepare(
         recipes = tuple(load_recipe(path, (*overrides, f"training.seed={seed}")) for seed in seeds)
         check_outside_data(recipes[0], out)
     except RecipeError as error:
-        return "; ".join(str(error).splitlines())
+        return _in_one_line(error)
     return recipes
+
+
+def _in_one_line(error: EdgewrightError) -> str:
+    return "; ".join(str(error).splitlines())
 
 
 class _Cell:
@@ -235,7 +239,7 @@ class _Cell:
         try:
             return work()
         except EdgewrightError as error:
-            reasons.append("; ".join(str(error).splitlines()))
+            reasons.append(_in_one_line(error))
         except MemoryError:
             reasons.append("not enough memory: use a smaller training.batch_size")
         except Exception as error:  # whatever one cell dies of, the others go on
