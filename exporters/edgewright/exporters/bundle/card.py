@@ -69,14 +69,14 @@ def _verdict(verdict: Verdict) -> list[str]:
         f"calibration saw. `auto` runs **{verdict.ships}**. A variant passes while it loses at most "
         f"{verdict.budget.max_drop:.2%} of {verdict.metric_name}.",
         "",
-        *_table(_columns(verdict), verdict.rows),
+        *_table(_verdict_columns(verdict), verdict.rows),
         "",
     ]
     reasons = [f"- {row.name}: {text}" for row in verdict.rows for text in (row.reason, *row.notes) if text]
     return [*lines, *reasons, ""] if reasons else lines
 
 
-def _columns(verdict: Verdict) -> list[Column[VariantRow]]:
+def _verdict_columns(verdict: Verdict) -> list[Column[VariantRow]]:
     columns: list[Column[VariantRow]] = [
         Column("variant", lambda row: row.name),
         figure(verdict.metric_name, lambda row: row.metric, ".4f"),
