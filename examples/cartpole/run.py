@@ -26,7 +26,9 @@ import scipy.linalg
 import torch
 from numpy.typing import NDArray
 
-from edgewright.pipeline.cli.output import progress_bars, table
+from edgewright.exporters.table import Column
+from edgewright.pipeline.cli.output import progress_bars
+from edgewright.pipeline.cli.render import table
 from edgewright.pipeline.stages.export import ship
 from edgewright.pipeline.training.results import load_trained
 from edgewright.runtime import Engine
@@ -47,6 +49,9 @@ Policy = Callable[[NDArray[np.float64]], float]
 """The simulator's state to a command: positive drives the motor forwards. Of the state it may read what it has sensors
 for.
 """
+
+Returns = tuple[str, str, list[float]]
+"""A simulator, a policy, and its mean return in torch and in each variant; a policy without a model has one."""
 
 
 class Encoders:
@@ -162,6 +167,20 @@ def in_torch(run: Path) -> Callable[[], Policy]:
     return begin
 
 
+def columns() -> list[Column[Returns]]:
+    """Simulator, policy, and the return of each way to run it."""
+    names: list[Column[Returns]] = [
+        Column("simulator", lambda row: row[0]),
+        Column("policy", lambda row: row[1]),
+    ]
+    return [*names, *(return_of(place, way) for place, way in enumerate(("torch", *VARIANTS)))]
+
+
+def return_of(place: int, way: str) -> Column[Returns]:
+    """The return of one way to run a policy, where it was run that way."""
+    return Column(way, lambda row: "".join(f"{value:.1f}" for value in row[2][place : place + 1]), right=True)
+
+
 def main() -> int:
     """Demonstrate, learn, adapt, ship, drive, and print the returns."""
     torch.set_num_threads(1)
@@ -182,19 +201,19 @@ def main() -> int:
             if outcome.bundle is None:
                 print(f"{name}: nothing ships: {outcome.verdict.reason}", file=sys.stderr)
                 return 1
-    rows: list[tuple[str, ...]] = []
+    rows: list[Returns] = []
     for world, names in (("as trained", ("source",)), ("changed", ("source", "from nothing", "adapted"))):
         environment = worlds[world]
         best = mean_return(environment, partial(demonstrator, environment))
-        rows.append((world, "demonstrator, sees all", f"{best:.1f}", "", ""))
+        rows.append((world, "demonstrator, sees all", [best]))
         for name in names:
             returns = [mean_return(environment, in_torch(runs[name]))]
             for variant in VARIANTS:
                 with streamed(bundles[name], variant) as begin:
                     returns.append(mean_return(environment, begin))
-            rows.append((world, name, *(f"{value:.1f}" for value in returns)))
+            rows.append((world, name, returns))
     print(f"mean return over {RETURNS} episodes, 500 at most; {FEW} episodes to adapt\n")
-    print(table(("simulator", "policy", "torch", *VARIANTS), rows, right=(2, 3, 4)))
+    print(table(columns(), rows))
     return 0
 
 

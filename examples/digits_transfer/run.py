@@ -10,7 +10,9 @@ import statistics
 import sys
 from pathlib import Path
 
-from edgewright.pipeline.cli.output import progress_bars, table
+from edgewright.exporters.table import Column, figure
+from edgewright.pipeline.cli.output import progress_bars
+from edgewright.pipeline.cli.render import table
 from edgewright.pipeline.recipe.load import load_recipe
 from edgewright.pipeline.stages.fit import fit_run
 
@@ -18,6 +20,21 @@ HERE = Path(__file__).parent
 RUNS = HERE.parent.parent / "runs" / "digits_transfer"
 WAYS = {"from scratch": "scratch", "fine-tuning": "fine_tuning", "feature extraction": "feature_extraction"}
 SEEDS = (0, 1, 2)
+
+Accuracies = tuple[str, list[float]]
+"""A way to train, and what it reached with each seed."""
+
+
+def columns() -> list[Column[Accuracies]]:
+    """Way, accuracy of each seed, their mean."""
+    way: Column[Accuracies] = Column("way", lambda row: row[0])
+    mean: Column[Accuracies] = figure("mean", lambda row: statistics.mean(row[1]), ".3f")
+    return [way, *map(of_seed, SEEDS), mean]
+
+
+def of_seed(seed: int) -> Column[Accuracies]:
+    """The accuracy of one draw."""
+    return figure(f"seed {seed}", lambda row: row[1][SEEDS.index(seed)], ".3f")
 
 
 def main() -> int:
@@ -32,14 +49,7 @@ def main() -> int:
                 accuracy.setdefault(way, []).append(trained.metrics["evaluation"]["accuracy"])
     print(f"digits 0-4, the source: accuracy {source.metrics['evaluation']['accuracy']:.3f}\n")
     print("digits 5-9, five training samples of each class")
-    rows = [
-        (way, *(f"{value:.3f}" for value in values), f"{statistics.mean(values):.3f}")
-        for way, values in accuracy.items()
-    ]
-    print(
-        table(("way", *(f"seed {seed}" for seed in SEEDS), "mean"), rows, right=range(1, len(SEEDS) + 2)),
-        end="\n\n",
-    )
+    print(table(columns(), accuracy.items()), end="\n\n")
     means = {way: statistics.mean(values) for way, values in accuracy.items()}
     for way in list(WAYS)[1:]:
         print(

@@ -3,7 +3,7 @@
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,11 @@ from edgewright.runtime.bundle.manifest import MANIFEST_NAME
 from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import MachineError, RecipeError
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is (0 where that is not known)."""
-
 RECIPE = "recipe.json"
 
 RUN_FILES = (
     "recipe.json", "data.json", "weights.safetensors", "metrics.json", "curves.jsonl", "confusion.json",
-    "gradients.json", "trained.json", "checkpoints", "features", "export", "export.done.json",
+    "gradients.json", "trained.json", "checkpoints", "features", "export",
 )  # fmt: skip
 """Everything that the stages write into a run directory."""
 

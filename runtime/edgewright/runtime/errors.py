@@ -14,6 +14,8 @@ EdgewrightError
 Each message is one line: what is wrong, where, and what to do about it.
 """
 
+from edgewright.runtime.printable import printable
+
 
 class EdgewrightError(Exception):
     """Something the user can act on; the command line prints it as one line and exits 1.
@@ -22,22 +24,17 @@ class EdgewrightError(Exception):
     escaped here.
     """
 
-    _printable = ""
+    _kept = ""
     """Characters that may stand in a message although they are not printable."""
 
     def __init__(self, message: str = "") -> None:
-        super().__init__("".join(map(self._escape, message)))
-
-    def _escape(self, character: str) -> str:
-        if character.isprintable() or character in self._printable:
-            return character
-        return character.encode("unicode_escape").decode("ascii")
+        super().__init__(printable(message, self._kept))
 
 
 class RecipeError(EdgewrightError):
     """The recipe asks for something that does not exist or does not fit together, a line for each problem."""
 
-    _printable = "\n"
+    _kept = "\n"
 
 
 class DataError(EdgewrightError):

@@ -22,6 +22,7 @@ from edgewright.exporters.judge.timing import measure_latency
 from edgewright.exporters.precision.registry import make_variant
 from edgewright.exporters.verdict import FAIL
 from edgewright.pipeline.data.sources import restore_splits
+from edgewright.pipeline.progress import silent
 from edgewright.pipeline.recipe.load import override_export, recipe_from_plain
 from edgewright.pipeline.run_dir import lock_run, read_run_json
 from edgewright.pipeline.stages import export as shipping
@@ -299,11 +300,11 @@ def test_what_gains_by_samples_is_made_again_with_others(
         return made(graph, precision, batches, *rest)
 
     monkeypatch.setattr(shipping, "make_variant", look)
-    fp32 = shipping._graph(tmp_path / "run", loaded, "fp32", None, shipping._silent)
+    fp32 = shipping._graph(tmp_path / "run", loaded, "fp32", None, silent)
     assert isinstance(fp32, Graph)
     few = dataclasses.replace(loaded.splits, calibration=loaded.splits.calibration[:3])
     for splits in (loaded.splits, loaded.splits, few, few):
         again = dataclasses.replace(loaded, splits=splits)
-        found = shipping._graph(tmp_path / "run", again, "int8-dynamic", fp32, shipping._silent)
+        found = shipping._graph(tmp_path / "run", again, "int8-dynamic", fp32, silent)
         assert isinstance(found, Graph)
     assert seen == [len(loaded.splits.calibration), 3] and seen[0] > 3

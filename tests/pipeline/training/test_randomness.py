@@ -1,12 +1,15 @@
 """Order, shares and schedule depend on nothing but their arguments."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 
+from edgewright.pipeline.recipe.training import Training
 from edgewright.pipeline.training.batching import cut, epoch_batches, share
 from edgewright.pipeline.training.randomness import derive_seed, generator, seed_torch
-from edgewright.pipeline.training.schedule import SCHEDULES, rate_factor
+from edgewright.pipeline.training.schedule import rate_factor
 
 
 def test_seeds_tell_purposes_apart() -> None:
@@ -60,7 +63,7 @@ def test_shares_divide_a_batch(count: int, world: int) -> None:
     assert max(full) - min(full) <= 1
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", get_args(Training.model_fields["schedule"].annotation))
 @pytest.mark.parametrize("steps", [1, 2, 7, 100])
 def test_rates_stay_between_zero_and_the_peak(schedule: str, steps: int) -> None:
     factors = [rate_factor(schedule, step, steps) for step in range(steps)]

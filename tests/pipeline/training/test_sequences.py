@@ -18,7 +18,7 @@ from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import digest_tensors, named_tensors
 from edgewright.pipeline.training.results import load_trained
 from edgewright.pipeline.training.sources import SampleSource
-from edgewright.pipeline.training.stepping import Job, backward, model_outputs, predict
+from edgewright.pipeline.training.stepping import Job, backward, predict
 from edgewright.runtime.errors import DataError, RecipeError, TrainingError
 from tests.pipeline.training.small_sequences import (
     TASKS,
@@ -85,7 +85,7 @@ def gradients_of(name: str, batches: list[list[int]]) -> tuple[torch.Tensor, flo
     built, task, _, source = source_of(name)
     training = sequence_recipe(name, clip_norm=None).training
     built.module.requires_grad_(True)
-    job = Job(built.module, model_outputs, task, source, None, training, World())
+    job = Job(built.module, task, source, None, training, World())
     total, losses, weight = torch.zeros(()), 0.0, 0.0
     for batch in batches:
         indices = np.array(batch, np.int64)

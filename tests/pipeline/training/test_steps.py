@@ -13,7 +13,7 @@ from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import named_tensors
 from edgewright.pipeline.training.sources import SampleSource
-from edgewright.pipeline.training.stepping import Job, backward, model_outputs
+from edgewright.pipeline.training.stepping import Job, backward
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
 
 
@@ -22,7 +22,7 @@ def gradients_after_one_step(**training: Any) -> tuple[torch.Tensor, float]:
     built, splits, wanted = small_model(), small_splits(), recipe({"unfreeze": "all"}, **training)
     task = task_of(built, splits, wanted)
     source = SampleSource(splits.train, task, task.device_task(built.settings, splits.classes))
-    job = Job(built.module, model_outputs, task, source, None, wanted.training, World())
+    job = Job(built.module, task, source, None, wanted.training, World())
     batch = np.arange(16, dtype=np.int64)
     (inputs,) = source.batches([batch], None)
     step = backward(job, batch, inputs)

@@ -1,14 +1,13 @@
 """The bundle's README: what it is, how far it is to be trusted, how to run it. For a person."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from edgewright.exporters.table import Column, Row, cells, figure, interval, megabytes
 from edgewright.exporters.verdict import VariantRow, Verdict
 from edgewright.runtime.bundle.manifest import Manifest
 from edgewright.runtime.text.settings import EncoderTextSettings, encoder_settings, is_encoder
-
-_STEP_HEADERS = " us a step | step / torch |"
 
 
 def model_card(manifest: Manifest, verdict: Verdict | None, facts: Mapping[str, str]) -> str:
@@ -64,44 +63,43 @@ def _streaming(piece: str, source: str) -> list[str]:
 
 
 def _verdict(verdict: Verdict) -> list[str]:
-    steps = any(row.step_p50_us is not None for row in verdict.rows)
     lines = [
         "## Verdict",
         f"Measured against the torch original on {verdict.samples} evaluation samples that neither training nor",
         f"calibration saw. `auto` runs **{verdict.ships}**. A variant passes while it loses at most "
         f"{verdict.budget.max_drop:.2%} of {verdict.metric_name}.",
         "",
-        f"| variant | {verdict.metric_name} | drop | 95 % interval | same decision | relative error | MB | ms (median) "
-        f"| speed / torch |{_STEP_HEADERS if steps else ''} on | verdict |",
-        "|---|---|---|---|---|---|---|---|---|---|---|" + "---|---|" * steps,
-        *(_row(row, steps) for row in verdict.rows),
+        *_table(_verdict_columns(verdict), verdict.rows),
         "",
     ]
     reasons = [f"- {row.name}: {text}" for row in verdict.rows for text in (row.reason, *row.notes) if text]
     return [*lines, *reasons, ""] if reasons else lines
 
 
-def _row(row: VariantRow, steps: bool) -> str:
-    interval = "-" if row.interval is None else f"{row.interval[0]:+.4f} to {row.interval[1]:+.4f}"
-    cells = [
-        row.name,
-        _number(row.metric, ".4f"),
-        _number(row.drop, "+.4f"),
-        interval,
-        _number(row.agreement, ".2%"),
-        _number(row.relative, ".1e"),
-        "-" if row.size is None else f"{row.size / 1e6:.2f}",
-        _number(row.p50_ms, ".2f"),
-        _number(row.speed_vs_torch, ".2f"),
-        *((_number(row.step_p50_us, ".1f"), _number(row.step_speed_vs_torch, ".2f")) if steps else ()),
-        row.provider or "-",
-        row.status,
+def _verdict_columns(verdict: Verdict) -> list[Column[VariantRow]]:
+    columns: list[Column[VariantRow]] = [
+        Column("variant", lambda row: row.name),
+        figure(verdict.metric_name, lambda row: row.metric, ".4f"),
+        figure("drop", lambda row: row.drop, "+.4f"),
+        Column("95 % interval", lambda row: interval(row.interval, "+.4f", " to ")),
+        figure("same decision", lambda row: row.agreement, ".2%"),
+        figure("relative error", lambda row: row.relative, ".1e"),
+        figure("MB", lambda row: megabytes(row.size), ".2f"),
+        figure("ms (median)", lambda row: row.p50_ms, ".2f"),
+        figure("speed / torch", lambda row: row.speed_vs_torch, ".2f"),
     ]
-    return f"| {' | '.join(cells)} |"
+    if any(row.step_p50_us is not None for row in verdict.rows):
+        columns += [
+            figure("us a step", lambda row: row.step_p50_us, ".1f"),
+            figure("step / torch", lambda row: row.step_speed_vs_torch, ".2f"),
+        ]
+    columns += [Column("on", lambda row: row.provider or "-"), Column("verdict", lambda row: row.status)]
+    return columns
 
 
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+def _table(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> list[str]:
+    titles, *lines = [f"| {' | '.join(row)} |" for row in cells(columns, rows)]
+    return [titles, f"|{'---|' * len(columns)}", *lines]
 
 
 def _slug(licence: str) -> str:

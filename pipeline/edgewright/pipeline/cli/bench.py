@@ -4,8 +4,11 @@ from pathlib import Path
 
 import click
 
+from edgewright.exporters.table import Column, figure
 from edgewright.pipeline.cli.options import bundle_argument, json_option, provider_option, threads_option
-from edgewright.pipeline.cli.output import emit, table
+from edgewright.pipeline.cli.output import emit
+from edgewright.pipeline.cli.render import table
+from edgewright.pipeline.stages.bench_row import BenchRow
 
 
 @click.command()
@@ -60,20 +63,23 @@ def command(
         against=against,
     )
     streams = any(row.step_us is not None for row in rows)
-    headers = (
-        "variant", "p50 ms", "p95 ms", f"answers/s (batch {batch})", "start ms", "peak MB", "provider", "graph x torch",
-        *(("step us", "step x torch") if streams else ()),
-    )  # fmt: skip
+    emit(rows, as_json, table(_columns(batch, streams), rows))
 
-    def number(value: float | None, form: str) -> str:
-        return "-" if value is None else format(value, form)
 
-    cells = [
-        (
-            row.variant, f"{row.p50_ms:.2f}", f"{row.p95_ms:.2f}", f"{row.throughput:.1f}", f"{row.start_ms:.0f}",
-            f"{row.peak_mb:.0f}", row.provider, number(row.ratio_to_torch, ".2f"),
-            *((number(row.step_us, ".1f"), number(row.step_ratio_to_torch, ".2f")) if streams else ()),
-        )
-        for row in rows
-    ]  # fmt: skip
-    emit(rows, as_json, table(headers, cells, right=(1, 2, 3, 4, 5, 7, 8, 9)))
+def _columns(batch: int, streams: bool) -> list[Column[BenchRow]]:
+    columns: list[Column[BenchRow]] = [
+        Column("variant", lambda row: row.variant),
+        figure("p50 ms", lambda row: row.p50_ms, ".2f"),
+        figure("p95 ms", lambda row: row.p95_ms, ".2f"),
+        figure(f"answers/s (batch {batch})", lambda row: row.throughput, ".1f"),
+        figure("start ms", lambda row: row.start_ms, ".0f"),
+        figure("peak MB", lambda row: row.peak_mb, ".0f"),
+        Column("provider", lambda row: row.provider),
+        figure("graph x torch", lambda row: row.ratio_to_torch, ".2f"),
+    ]
+    if streams:
+        columns += [
+            figure("step us", lambda row: row.step_us, ".1f"),
+            figure("step x torch", lambda row: row.step_ratio_to_torch, ".2f"),
+        ]
+    return columns

@@ -1,10 +1,10 @@
 """How a comparison reads on the terminal: one table, and what can be said of which is best."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgewright.pipeline.cli.output import table
+from edgewright.exporters.table import Column, figure, interval, megabytes
+from edgewright.pipeline.cli.render import table
 from edgewright.pipeline.stages.compare import COMPARISON, Comparison, Row
 from edgewright.pipeline.stages.compare_grid import cannot_tell_apart
 from edgewright.runtime.bundle.structure import to_plain
@@ -12,8 +12,13 @@ from edgewright.runtime.bundle.structure import to_plain
 
 def best_row(found: Comparison) -> Row | None:
     """The row with the best mean of the metric over all seeds; None when no cell finished."""
-    whole = [row for row in found.rows if row.metric is not None and len(row.scores) == len(found.seeds)]
+    whole = [row for row in found.rows if row.metric is not None and _finished(row, found)]
     return max(whole, key=lambda row: row.metric.mean if row.metric else 0.0, default=None)
+
+
+def _finished(row: Row, found: Comparison) -> bool:
+    """Whether a cell has a score of every seed."""
+    return len(row.scores) == len(found.seeds)
 
 
 def comparison_report(found: Comparison) -> dict[str, Any]:
@@ -25,21 +30,7 @@ def comparison_report(found: Comparison) -> dict[str, Any]:
 
 def comparison_text(found: Comparison, out: Path) -> str:
     """One row per cell, the reasons and notes below, then the answer to "which should I use?"."""
-    seeds = len(found.seeds)
-    streams = any(row.step_us is not None for row in found.rows)
-    headers = [
-        *found.keys, found.metric_name, *(["95 % interval"] if seeds > 1 else []), "parameters", "train s", "ships",
-        "MB", "p50 ms", *(["step us"] if streams else []), *(["status"] if found.failed else []),
-    ]  # fmt: skip
-    texts = len(found.keys)
-    words = {*range(texts), headers.index("ships")} | ({len(headers) - 1} if found.failed else set())
-    lines = [
-        table(
-            headers,
-            [_cells(row, found, streams) for row in found.rows],
-            right=[column for column in range(len(headers)) if column not in words],
-        )
-    ]
+    lines = [table(_columns(found), found.rows)]
     told = [
         f"{_named(row)}: {text}"
         for row in found.rows
@@ -51,25 +42,31 @@ def comparison_text(found: Comparison, out: Path) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: Row, found: Comparison, streams: bool) -> Sequence[str]:
-    def number(value: float | None, form: str) -> str:
-        return "-" if value is None else format(value, form)
+def _columns(found: Comparison) -> list[Column[Row]]:
+    columns = [_choice(key) for key in found.keys]
+    columns.append(figure(found.metric_name, lambda row: row.metric.mean if row.metric else None, ".4f"))
+    if len(found.seeds) > 1:
+        columns.append(Column("95 % interval", _interval, right=True))
+    columns += [
+        figure("parameters", lambda row: row.parameters, ",d"),
+        figure("train s", lambda row: row.seconds, ".1f"),
+        Column("ships", lambda row: row.ships or "-"),
+        figure("MB", lambda row: megabytes(row.size_bytes), ".2f"),
+        figure("p50 ms", lambda row: row.p50_ms, ".2f"),
+    ]
+    if any(row.step_us is not None for row in found.rows):
+        columns.append(figure("step us", lambda row: row.step_us, ".1f"))
+    if found.failed:
+        columns.append(Column("status", lambda row: "FAILED" if row.failed else "ok"))
+    return columns
 
-    metric = row.metric
-    interval = metric.interval if metric is not None else None
-    spread = "-" if interval is None else f"{interval[0]:.4f} {interval[1]:.4f}"
-    return (
-        *row.choice.values(),
-        number(metric.mean if metric else None, ".4f"),
-        *([spread] if len(found.seeds) > 1 else []),
-        number(row.parameters, ",d"),
-        number(row.seconds, ".1f"),
-        row.ships or "-",
-        number(None if row.size_bytes is None else row.size_bytes / 1e6, ".2f"),
-        number(row.p50_ms, ".2f"),
-        *([number(row.step_us, ".1f")] if streams else []),
-        *((["FAILED"] if row.failed else ["ok"]) if found.failed else []),
-    )
+
+def _choice(key: str) -> Column[Row]:
+    return Column(key, lambda row: row.choice[key])
+
+
+def _interval(row: Row) -> str:
+    return interval(row.metric.interval if row.metric is not None else None, ".4f")
 
 
 def _named(row: Row) -> str:
@@ -85,9 +82,7 @@ def _answer(found: Comparison) -> list[str]:
     level = [
         row
         for row in found.rows
-        if row is not best
-        and len(row.scores) == len(found.seeds)
-        and cannot_tell_apart(best.scores, row.scores)
+        if row is not best and _finished(row, found) and cannot_tell_apart(best.scores, row.scores)
     ]
     if level:
         lines.append(f"not told apart from it by {seeds}: {', '.join(_named(row) for row in level)}")

@@ -1,12 +1,17 @@
 """How a finished training reads on the terminal."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgewright.pipeline.cli.output import table
+from edgewright.exporters.table import Column
+from edgewright.pipeline.cli.render import table
 from edgewright.pipeline.training.gradient_curves import GRADIENTS
 from edgewright.pipeline.training.results import Trained
+
+_Split = tuple[str, Mapping[str, Any]]
+"""A split and its figures."""
 
 
 def trained_report(trained: Trained) -> dict[str, Any]:
@@ -28,11 +33,11 @@ def fit_summary(trained: Trained, run_dir: Path) -> str:
         for name, value in next(iter(trained.metrics.values()), {}).items()
         if isinstance(value, (int, float)) and name != "samples"
     ]
-    rows = [
-        (split, figures.get("samples", "-"), *(_figure(figures.get(name)) for name in names))
-        for split, figures in trained.metrics.items()
+    columns: list[Column[_Split]] = [
+        Column("split", lambda split: split[0]),
+        Column("samples", lambda split: split[1].get("samples", "-"), right=True),
     ]
-    lines = [table(("split", "samples", *names), rows, right=tuple(range(1, len(names) + 2)))]
+    lines = [table([*columns, *map(_column, names)], trained.metrics.items())]
     if trained.rates:
         lines.append(
             f"learning rates {', '.join(f'{rate:.2g}' for rate in trained.rates)}; {len(trained.curves)} epochs"
@@ -45,6 +50,10 @@ def fit_summary(trained: Trained, run_dir: Path) -> str:
         lines.append(f"how far back the gradient reaches: edgewright gradients {shlex.quote(str(run_dir))}")
     lines.append(f"next: edgewright export {shlex.quote(str(run_dir))} --out bundle/")
     return "\n".join(lines)
+
+
+def _column(name: str) -> Column[_Split]:
+    return Column(name, lambda split: _figure(split[1].get(name)), right=True)
 
 
 def _figure(value: Any) -> str:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+from edgewright.exporters.table import Column
+from edgewright.pipeline.cli.render import table
 from edgewright.pipeline.training.gradient_curves import EpochGradients, LayerCurve
 
 _ROWS = 16
@@ -23,13 +25,12 @@ def gradients_text(measured: Sequence[EpochGradients], every: bool = False) -> s
 
 
 def _epoch_text(epoch: EpochGradients) -> list[str]:
-    end = "the end" if epoch.aligned == "end" else "the start"
     when = (
         f"{epoch.phase}, after epoch {epoch.epoch}"
         if epoch.epoch
         else f"{epoch.phase}, before the first epoch"
     )
-    lines = [f"{when}: norm of the gradient at each step, mean of {epoch.samples} samples aligned at {end}"]
+    lines = [f"{when}: norm of the gradient at each step, mean of {epoch.samples} samples aligned at the end"]
     logs = [_log10(norm) for layer in epoch.layers for norm in layer.norms if norm > 0]
     low, high = (min(logs), max(logs)) if logs else (0.0, 0.0)
     low = min(low, high - 1.0)  # a flat curve is drawn flat
@@ -59,17 +60,33 @@ def _curve(norms: Sequence[float], low: float, high: float) -> list[str]:
     if not count:
         return ["  no steps"]
     chosen = sorted({round(place * (count - 1) / (_ROWS - 1)) for place in range(_ROWS)})
-    width = len(str(count))
-    lines = [f"  {'step':>{max(4, width)}}     norm   log10"]
-    for step in chosen:
-        norm = norms[step]
-        if math.isfinite(norm) and norm > 0:
-            bar = "#" * (1 + round((_WIDTH - 1) * (_log10(norm) - low) / (high - low)))
-            form = f"{norm:8.1e}  {math.log10(norm):6.1f}  {bar}"
-        else:
-            form = f"{norm:8.1e}       -"
-        lines.append(f"  {step + 1:>{max(4, width)}} {form}")
-    return lines
+    points = [(step + 1, norms[step]) for step in chosen]
+    return [f"  {line}" for line in table(_columns(low, high), points, gap=" ", rule=False).splitlines()]
+
+
+def _columns(low: float, high: float) -> list[Column[tuple[int, float]]]:
+    """Step and norm, and the bar between `low` and `high` of what has a logarithm."""
+    return [
+        Column("step", lambda point: point[0], right=True),
+        Column("norm", lambda point: f"{point[1]:8.1e}", right=True),
+        Column("log10", lambda point: f"{_written_log10(point[1]):>7}", right=True),
+        Column("", lambda point: _bar(point[1], low, high)),
+    ]
+
+
+def _has_bar(norm: float) -> bool:
+    return math.isfinite(norm) and norm > 0
+
+
+def _written_log10(norm: float) -> str:
+    return f"{math.log10(norm):.1f}" if _has_bar(norm) else "-"
+
+
+def _bar(norm: float, low: float, high: float) -> str:
+    if not _has_bar(norm):
+        return ""
+    share = (_log10(norm) - low) / (high - low)
+    return " " + "#" * (1 + round((_WIDTH - 1) * share))
 
 
 def _conclusion(epoch: EpochGradients) -> list[str]:

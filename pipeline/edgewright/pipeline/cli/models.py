@@ -1,9 +1,37 @@
 """`edgewright models`."""
 
+from typing import TYPE_CHECKING
+
 import click
 
+from edgewright.exporters.table import Column
 from edgewright.pipeline.cli.options import json_option
-from edgewright.pipeline.cli.output import emit, table
+from edgewright.pipeline.cli.output import emit
+from edgewright.pipeline.cli.render import table
+from edgewright.pipeline.families import Family, family_of_record, list_models
+
+if TYPE_CHECKING:  # what comes with it is heavy
+    from edgewright.pipeline.models.entry import ModelEntry
+
+
+def _parameters(entry: "ModelEntry") -> str:
+    return "-" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M"
+
+
+def _input(entry: "ModelEntry") -> str:
+    return "x".join(str(side) for side in entry.input_size or ()) or _family(entry).reads
+
+
+def _family(entry: "ModelEntry") -> Family:
+    return family_of_record({"library": entry.library})
+
+
+_COLUMNS: "tuple[Column[ModelEntry], ...]" = (
+    Column("model", lambda entry: entry.name),
+    Column("parameters", _parameters, right=True),
+    Column("input", _input, right=True),
+    Column("licence of the weights", lambda entry: entry.licence),
+)
 
 
 @click.command()
@@ -15,23 +43,11 @@ def command(pattern: str | None, as_json: bool) -> None:
     PATTERN is a part of a name or a glob: resnet, 'mobilenet_v*', 'timm:*inception*'. Without one, the recurrent
     cells, the architectures of encoders and torchvision's models are listed. Exit status 1 when nothing matches.
     """
-    from edgewright.pipeline.families import family_of_record, list_models
-
     entries = list_models(pattern)
-    families = [family_of_record({"library": entry.library}) for entry in entries]
-    rows = [
-        (
-            entry.name,
-            "-" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M",
-            "x".join(str(side) for side in entry.input_size or ()) or family.reads,
-            entry.licence,
-        )
-        for entry, family in zip(entries, families, strict=True)
-    ]
-    text = table(("model", "parameters", "input", "licence of the weights"), rows, right=(1, 2))
+    text = table(_COLUMNS, entries)
     if pattern is None:
         text += "\n\nand every timm model: edgewright models 'timm:*'"
-    for paragraph in dict.fromkeys(family.listed for family in families if family.listed):
+    for paragraph in dict.fromkeys(filter(None, (_family(entry).listed for entry in entries))):
         text += f"\n\n{paragraph}"
     if entries or as_json:
         emit(entries, as_json, text)

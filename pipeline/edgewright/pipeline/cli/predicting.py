@@ -11,6 +11,7 @@ from edgewright.pipeline.cli.output import message
 from edgewright.runtime import Engine
 from edgewright.runtime.bundle.files import canonical_json
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.printable import printable
 from edgewright.runtime.tasks.base import DeviceTask, StreamingTask
 
 
@@ -117,8 +118,7 @@ class _Output:
             place = {"input": name} if step is None else {"input": name, "step": step}
             self._records.append({**place, **task.plain(answer, self._top)})
         else:
-            shown = "".join(_printable(character) for character in name)
-            where = shown if step is None else f"{shown}  step {step}"
+            where = printable(name) if step is None else f"{printable(name)}  step {step}"
             click.echo(f"{where}  {task.show(answer, self._top)}")
 
     def failure(self, name: str, error: str) -> None:
@@ -139,8 +139,3 @@ def _placed(name: str, error: str) -> str:
     """The error, behind the line of a file that it is about unless it says that itself."""
     path, _, line = name.rpartition(":")
     return f"{name}: {error}" if path and line.isdigit() and path not in error else error
-
-
-def _printable(character: str) -> str:
-    """The character, or its escape where it could break the line or steer the terminal."""
-    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")

@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
+from edgewright.exporters.table import Column, figure, interval, megabytes
 from edgewright.exporters.verdict import VariantRow, Verdict
-from edgewright.pipeline.cli.output import emit, message, table
+from edgewright.pipeline.cli.output import emit, message
+from edgewright.pipeline.cli.render import table
 from edgewright.pipeline.cli.training_text import baseline_of, training_lines
 from edgewright.pipeline.stages.export import Outcome
 
@@ -41,16 +43,10 @@ def conclude(outcome: Outcome, run_dir: Path, as_json: bool) -> None:
 
 def verdict_table(verdict: Verdict) -> str:
     """One row per variant, then the reasons and the ladder."""
-    streams = any(row.step_p50_us is not None for row in verdict.rows)
-    headers = (
-        "variant", "verdict", verdict.metric_name, "drop", "95 % interval", "agree", "rel. error", "passes at",
-        "SQNR dB", "MB", "p50 ms", "p95 ms", "x torch", *(("step us", "step x torch") if streams else ()), "on",
-    )  # fmt: skip
-    rows = [_cells(row, streams) for row in verdict.rows]
     lines = [
         f"judged against torch on {verdict.samples} evaluation samples, {verdict.threads} thread(s)",
         "",
-        table(headers, rows, right=range(2, len(headers) - 1)),
+        table(_columns(verdict), verdict.rows),
     ]
     texts = [f"{row.name}: {text}" for row in verdict.rows for text in (row.reason, *row.notes) if text]
     if texts:
@@ -66,25 +62,25 @@ def verdict_table(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: VariantRow, streams: bool) -> tuple[str, ...]:
-    def number(value: float | None, form: str) -> str:
-        return "-" if value is None else format(value, form)
-
-    interval = "-" if row.interval is None else f"{row.interval[0]:+.4f} {row.interval[1]:+.4f}"
-    return (
-        row.name,
-        row.status,
-        number(row.metric, ".4f"),
-        number(row.drop, "+.4f"),
-        interval,
-        number(row.agreement, ".4f"),
-        number(row.relative, ".1e"),
-        number(row.passing_tolerance, ".1e"),
-        number(row.sqnr_db, ".1f"),
-        "-" if row.size is None else f"{row.size / 1e6:.2f}",
-        number(row.p50_ms, ".2f"),
-        number(row.p95_ms, ".2f"),
-        number(row.speed_vs_torch, ".2f"),
-        *((number(row.step_p50_us, ".1f"), number(row.step_speed_vs_torch, ".2f")) if streams else ()),
-        row.provider or "-",
-    )
+def _columns(verdict: Verdict) -> list[Column[VariantRow]]:
+    columns: list[Column[VariantRow]] = [
+        Column("variant", lambda row: row.name),
+        Column("verdict", lambda row: row.status),
+        figure(verdict.metric_name, lambda row: row.metric, ".4f"),
+        figure("drop", lambda row: row.drop, "+.4f"),
+        Column("95 % interval", lambda row: interval(row.interval, "+.4f"), right=True),
+        figure("agree", lambda row: row.agreement, ".4f"),
+        figure("rel. error", lambda row: row.relative, ".1e"),
+        figure("passes at", lambda row: row.passing_tolerance, ".1e"),
+        figure("SQNR dB", lambda row: row.sqnr_db, ".1f"),
+        figure("MB", lambda row: megabytes(row.size), ".2f"),
+        figure("p50 ms", lambda row: row.p50_ms, ".2f"),
+        figure("p95 ms", lambda row: row.p95_ms, ".2f"),
+        figure("x torch", lambda row: row.speed_vs_torch, ".2f"),
+    ]
+    if any(row.step_p50_us is not None for row in verdict.rows):
+        columns += [
+            figure("step us", lambda row: row.step_p50_us, ".1f"),
+            figure("step x torch", lambda row: row.step_speed_vs_torch, ".2f"),
+        ]
+    return [*columns, Column("on", lambda row: row.provider or "-")]

@@ -27,12 +27,8 @@ def command(bundle: Path, against: Path | None, provider: str, as_json: bool) ->
         from edgewright.runtime import selftest
 
         rows = selftest(bundle, provider=provider)
-        emit(
-            {"rows": rows, "passed": all(row.passed for row in rows)},
-            as_json,
-            verify_text.selftest_text(rows),
-        )
         passed = all(row.passed for row in rows)
+        emit({"rows": rows, "passed": passed}, as_json, verify_text.selftest_text(rows))
     else:
         from edgewright.pipeline.stages.export import verify_run
 

@@ -1,30 +1,36 @@
 """How a self-test and a ladder read on the terminal."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from edgewright.pipeline.cli.output import table
+from edgewright.exporters.table import Column, figure
+from edgewright.exporters.verdict import Ladder, Rung
+from edgewright.pipeline.cli.render import table
 from edgewright.runtime.selftest import SelfTestRow
 
-if TYPE_CHECKING:  # a device has no exporters' dependencies
-    from edgewright.exporters.verdict import Ladder
+_SELFTEST: tuple[Column[SelfTestRow], ...] = (
+    Column("variant", lambda row: row.variant),
+    Column("as torch", lambda row: "yes" if row.passed else "NO"),
+    figure("samples", lambda row: row.samples, "d"),
+    figure("rel. error", lambda row: row.relative, ".1e"),
+    figure("allowed", lambda row: row.relative_allowed, ".1e"),
+    figure("decisions", lambda row: row.decisions, ".0%"),
+    Column("on", lambda row: row.provider or "-"),
+)
 
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+_LADDER: tuple[Column[Rung], ...] = (
+    Column("rung", lambda rung: rung.name),
+    Column("variant", lambda rung: rung.variant),
+    Column("status", lambda rung: rung.status),
+    figure("figure", lambda rung: rung.figure, ".2e"),
+    figure("allowed", lambda rung: rung.tolerance, ".2e"),
+    Column("worst sample", lambda rung: rung.worst_sample),
+    Column("why", lambda rung: " ".join(filter(None, (rung.reason, f"[{rung.node}]" if rung.node else "")))),
+)
 
 
 def selftest_text(rows: Sequence[SelfTestRow]) -> str:
     """One row per variant, and a sentence that says yes or no."""
-    cells = [
-        (
-            row.variant, "yes" if row.passed else "NO", row.samples, _number(row.relative, ".1e"),
-            _number(row.relative_allowed, ".1e"), _number(row.decisions, ".0%"), row.provider or "-",
-        )
-        for row in rows
-    ]  # fmt: skip
-    headers = ("variant", "as torch", "samples", "rel. error", "allowed", "decisions", "on")
-    lines = [table(headers, cells, right=(2, 3, 4, 5))]
+    lines = [table(_SELFTEST, rows)]
     lines += [f"{row.variant}: {row.reason}" for row in rows if row.reason]
     good = all(row.passed for row in rows)
     lines.append(
@@ -33,18 +39,9 @@ def selftest_text(rows: Sequence[SelfTestRow]) -> str:
     return "\n".join(lines)
 
 
-def ladder_text(ladder: "Ladder") -> str:
+def ladder_text(ladder: Ladder) -> str:
     """Every rung, and the first bad one named."""
-    cells = [
-        (
-            rung.name, rung.variant, rung.status, _number(rung.figure, ".2e"), _number(rung.tolerance, ".2e"),
-            rung.worst_sample, " ".join(part for part in (rung.reason, f"[{rung.node}]" if rung.node else "") if part),
-        )
-        for rung in ladder.rungs
-    ]  # fmt: skip
-    lines = [
-        table(("rung", "variant", "status", "figure", "allowed", "worst sample", "why"), cells, right=(3, 4))
-    ]
+    lines = [table(_LADDER, ladder.rungs)]
     failed = ladder.first_failed
     lines.append(
         f"yes: every rung that runs here holds on {ladder.samples} samples"

@@ -20,9 +20,9 @@ from edgewright.pipeline.data.text.head_labels import foreign_label, kept_labels
 from edgewright.pipeline.data.text.labelled import TEXTS
 from edgewright.pipeline.data.text.questions import AskedQuestion, found_questions
 from edgewright.pipeline.data.text.tagged import TaggedSentence, found_sentences
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, RecipeError
+from edgewright.runtime.hints import did_you_mean
 
 
 @dataclass(frozen=True)

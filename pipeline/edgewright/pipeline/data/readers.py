@@ -16,7 +16,6 @@ from edgewright.pipeline.data.builtin import (
     builtin_texts,
 )
 from edgewright.pipeline.data.files.folder import open_folder
-from edgewright.pipeline.data.files.scan import Progress
 from edgewright.pipeline.data.samples import Found, Noun, Splits
 from edgewright.pipeline.data.series.builtin import SERIES_SETS, series_set
 from edgewright.pipeline.data.series.open import open_series
@@ -30,6 +29,7 @@ from edgewright.pipeline.data.text.labelled import TEXTS, open_texts
 from edgewright.pipeline.data.text.questions import QUESTIONS as A_QUESTION
 from edgewright.pipeline.data.text.questions import open_questions
 from edgewright.pipeline.data.text.tagged import SENTENCES, open_tagged_texts
+from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
 
 
@@ -43,7 +43,7 @@ class Reader:
     """
 
     noun: Noun
-    open: Callable[[Recipe, Progress | None], Found | Splits]
+    open: Callable[[Recipe, Count | None], Found | Splits]
     builtin: Callable[[str, Recipe], Found | Splits]
     sets: Mapping[str, Any]
     files: bool = False
@@ -53,11 +53,11 @@ class Reader:
         return series_set(name) if self.sets is SERIES_SETS else name if name in self.sets else None
 
 
-def _open_images(recipe: Recipe, progress: Progress | None) -> Found:
+def _open_images(recipe: Recipe, progress: Count | None) -> Found:
     return open_folder(Path(recipe.data.source), recipe.data.classes, progress)
 
 
-def _open_sounds(recipe: Recipe, progress: Progress | None) -> Found:
+def _open_sounds(recipe: Recipe, progress: Count | None) -> Found:
     return open_folder(Path(recipe.data.source), recipe.data.classes, progress, audio_kind(recipe.audio))
 
 

@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.pipeline.catalog import BUILTIN_PREFIX, TASKS, load
-from edgewright.pipeline.data.files.scan import Progress
 from edgewright.pipeline.data.free_split import divide_freely
 from edgewright.pipeline.data.readers import reader_of
 from edgewright.pipeline.data.samples import SPLITS, Noun, Sample, Skipped, Splits
 from edgewright.pipeline.data.split import divide
-from edgewright.pipeline.hints import did_you_mean
+from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.bundle.files import sha256_of_file
 from edgewright.runtime.bundle.structure import StructureError, from_plain
 from edgewright.runtime.errors import DataError, RecipeError
+from edgewright.runtime.hints import did_you_mean
 
 
-def open_data(recipe: Recipe, progress: Progress | None = None) -> Splits:
+def open_data(recipe: Recipe, progress: Count | None = None) -> Splits:
     """Find, check and divide the data of `recipe`. Raises `DataError` or `RecipeError`."""
     splits = _open(recipe, progress)
     for label in splits.classes:
@@ -38,7 +38,7 @@ def builtin_names(task: str) -> tuple[str, ...]:
     return TASKS[task].builtin
 
 
-def _open(recipe: Recipe, progress: Progress | None) -> Splits:
+def _open(recipe: Recipe, progress: Count | None) -> Splits:
     data, reader = recipe.data, reader_of(recipe)
     if data.source.startswith(BUILTIN_PREFIX):
         name = data.source.removeprefix(BUILTIN_PREFIX)

@@ -1,6 +1,5 @@
 """What is trained: from the recipe's `unfreeze` to parameter names, and every layer as a row to show."""
 
-import difflib
 import fnmatch
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from torch import nn
 
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.runtime.errors import RecipeError
+from edgewright.runtime.hints import near_names
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ def _hint(built: BuiltModel, pattern: str) -> str:
     known += [
         path for path, layer in built.module.named_modules() if path and any(True for _ in layer.parameters())
     ]
-    near = difflib.get_close_matches(pattern, known, n=3, cutoff=0.6)
+    near = near_names(pattern, known)
     if near:
-        return f"did you mean {' or '.join(dict.fromkeys(near))}?"
+        return f"did you mean {' or '.join(near)}?"
     blocks = ", ".join(block.name for block in built.blocks[-8:])
     # A checkpoint is named by its folder, of which `built` knows the last part alone.
     name = "MODEL" if built.route == "transformers" else built.name

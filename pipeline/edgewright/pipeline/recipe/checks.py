@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from edgewright.pipeline.catalog import TASKS, TaskSpec
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.family import (
     all_sections,
     data_of_any,
@@ -14,6 +13,7 @@ from edgewright.pipeline.recipe.family import (
 from edgewright.pipeline.recipe.messages import either
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.recipe.values import changed_keys
+from edgewright.runtime.hints import did_you_mean
 
 
 def check_recipe(recipe: Recipe) -> None:

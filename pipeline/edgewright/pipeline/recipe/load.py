@@ -10,12 +10,12 @@ from edgewright.pipeline.catalog import (
     RUN_WEIGHTS,
     WEIGHT_WORDS,
 )
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.checks import check_recipe
 from edgewright.pipeline.recipe.messages import parse_yaml, sentences
 from edgewright.pipeline.recipe.paths import resolve_paths
 from edgewright.pipeline.recipe.recipe import _AFTER_TRAINING, Recipe
 from edgewright.runtime.errors import RecipeError
+from edgewright.runtime.hints import did_you_mean
 
 _MAX_BYTES = 1 << 20
 

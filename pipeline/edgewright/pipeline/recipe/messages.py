@@ -13,8 +13,8 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.runtime.errors import RecipeError
+from edgewright.runtime.hints import did_you_mean
 
 
 class _Loader(yaml.SafeLoader):

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.values import PositiveOrNone, Section, Seed, none_word
+from edgewright.runtime.hints import did_you_mean
 
 AUTO_VARIANTS = ("fp32", "fp16", "int8-dynamic", "int8-static")
 """What `variants: auto` means, unless the family of the model says otherwise."""

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgewright.pipeline.progress import Progress, silent
 from edgewright.pipeline.recipe.load import load_recipe
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.run_dir import Progress, lock_run
+from edgewright.pipeline.run_dir import lock_run
 from edgewright.pipeline.stages.compare_grid import Spread, folder_name, parse_choices, spread_of
 from edgewright.pipeline.stages.export import export_run
 from edgewright.pipeline.stages.fit import check_outside_data, fit_run, many_processes
@@ -118,17 +119,17 @@ def compare(
     readable = [cell for cell in cells if not isinstance(cell, str)]
     if not readable:
         raise RecipeError(str(cells[0]))
-    report = progress or _silent
+    report = progress or silent
     with lock_run(out):
         rows: list[Row] = []
         for number, (values, cell) in enumerate(zip(combinations, cells, strict=True)):
             report("comparing", number, len(cells))
-            choice = dict(zip(keys, values, strict=True))
-            _log.info("[%d/%d] %s", number + 1, len(cells), " ".join(_settings(keys, values)))
+            choice, settings = dict(zip(keys, values, strict=True)), _settings(keys, values)
+            _log.info("[%d/%d] %s", number + 1, len(cells), " ".join(settings))
             if isinstance(cell, str):
                 rows.append(Row(choice, reason=cell))
             else:
-                place = out / _CELLS / folder_name(_settings(keys, values))
+                place = out / _CELLS / folder_name(settings)
                 rows.append(_Cell(choice, cell, place, provider, export, restart, progress).row())
             if rows[-1].reason:
                 _log.info("failed: %s", rows[-1].reason)
@@ -150,8 +151,12 @@ def _prepare(
         recipes = tuple(load_recipe(path, (*overrides, f"training.seed={seed}")) for seed in seeds)
         check_outside_data(recipes[0], out)
     except RecipeError as error:
-        return "; ".join(str(error).splitlines())
+        return _in_one_line(error)
     return recipes
+
+
+def _in_one_line(error: EdgewrightError) -> str:
+    return "; ".join(str(error).splitlines())
 
 
 class _Cell:
@@ -233,7 +238,7 @@ class _Cell:
         try:
             return work()
         except EdgewrightError as error:
-            reasons.append("; ".join(str(error).splitlines()))
+            reasons.append(_in_one_line(error))
         except MemoryError:
             reasons.append("not enough memory: use a smaller training.batch_size")
         except Exception as error:  # whatever one cell dies of, the others go on
@@ -249,7 +254,7 @@ class _Stopwatch:
 
     def __init__(self, run: Path, restart: bool, progress: Progress | None) -> None:
         self._path = run.with_name(f"{run.name}.seconds.json")
-        self._marker, self._progress = run / MARKER, progress or _silent
+        self._marker, self._progress = run / MARKER, progress or silent
         self._finished = self._stamp()
         self._before = 0.0 if restart else self._read()
         self._started = self._written = time.monotonic()
@@ -287,7 +292,3 @@ class _Stopwatch:
         if self._finished is None or self._stamp() != self._finished:
             self.seconds = self._before + self._written - self._started
         write_json(self._path, self.seconds)
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    pass

@@ -26,10 +26,11 @@ from edgewright.exporters.verdict import FAIL, Budget, Ladder, Verdict, verdict_
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.data.sources import restore_splits
 from edgewright.pipeline.models.model import StepForm
+from edgewright.pipeline.progress import Progress, silent
 from edgewright.pipeline.recipe.load import load_recipe, override_export
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.recipe.training import check_variants
-from edgewright.pipeline.run_dir import Progress, finished_stage, lock_run, mark_stage, read_run_json
+from edgewright.pipeline.run_dir import finished_stage, lock_run, mark_stage, read_run_json
 from edgewright.pipeline.stages.card_facts import card_facts
 from edgewright.pipeline.stages.fit import DATA, check_outside_data, fit_run, many_processes, run_recipe
 from edgewright.pipeline.training.results import LoadedModel, load_trained
@@ -134,7 +135,7 @@ def export_run(
         ExportError: the model cannot be exported.
         MachineError: `out` holds something else, or the machine refuses to write.
     """
-    report = progress or _silent
+    report = progress or silent
     wanted = _variants(variants)
     check_target(out)
     with lock_run(_existing(run_dir)):
@@ -179,10 +180,6 @@ def verify_run(
             "keeps: name the run that it was exported from, or export it again"
         )
     return climb(reference, opened, _samples(loaded), _budget(loaded.recipe), provider)
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    pass
 
 
 def _variants(names: tuple[str, ...] | None) -> tuple[str, ...] | None:

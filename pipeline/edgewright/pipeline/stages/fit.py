@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from edgewright.pipeline.catalog import BUILTIN_PREFIX
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.data.sources import open_data
 from edgewright.pipeline.families import build_for, family_of, fit_settings
+from edgewright.pipeline.progress import Count, Progress
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.run_dir import RECIPE, RUN_FILES, Progress, lock_run, read_run_json
+from edgewright.pipeline.run_dir import RECIPE, RUN_FILES, lock_run, read_run_json
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.results import Trained
 from edgewright.runtime.bundle.files import write_json
@@ -101,7 +102,7 @@ def _tell(splits: Splits) -> None:
         _log.info("note: %s", note)
 
 
-def _scan_progress(progress: Progress | None) -> Callable[[int, int], None] | None:
+def _scan_progress(progress: Progress | None) -> Count | None:
     return None if progress is None else lambda done, total: progress("checking images", done, total)
 
 

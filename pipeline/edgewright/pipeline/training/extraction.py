@@ -10,12 +10,12 @@ from torch import nn
 
 from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.progress import Progress
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.training.backbones import choose_engine, make_extract
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.feature_cache import Extract, cached_features
-from edgewright.pipeline.training.loop import Progress
 from edgewright.pipeline.training.results import fingerprint_of
 from edgewright.pipeline.training.rows import RowSource
 from edgewright.pipeline.training.sources import ArraySource, SampleSource, Source, StepSource

@@ -12,6 +12,7 @@ from torch import nn
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.families import family_of, feature_module, head_module
 from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.progress import Progress, silent
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.base import RowsTraining, TrainingTask
 from edgewright.pipeline.tasks.registry import task_of, task_options
@@ -20,7 +21,7 @@ from edgewright.pipeline.training.checkpoint import State
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.extraction import FEATURES, extract_features
 from edgewright.pipeline.training.freeze import check_frozen, digest_tensors, moving_names, named_tensors
-from edgewright.pipeline.training.loop import Progress, run_phases
+from edgewright.pipeline.training.loop import run_phases
 from edgewright.pipeline.training.observing import Observe, gradient_observer
 from edgewright.pipeline.training.phases import plan_feature_phase, plan_phases
 from edgewright.pipeline.training.results import (
@@ -33,7 +34,7 @@ from edgewright.pipeline.training.results import (
 )
 from edgewright.pipeline.training.rows import RowSource
 from edgewright.pipeline.training.sources import SampleSource, Source
-from edgewright.pipeline.training.stepping import Job, evaluate, model_outputs
+from edgewright.pipeline.training.stepping import Job, evaluate
 from edgewright.runtime.bundle.files import sha256_of_bytes
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import TrainingError
@@ -42,10 +43,6 @@ from edgewright.runtime.tasks.base import DeviceTask
 
 _FORMAT = 1
 _CHECKPOINTS = "checkpoints"
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    pass
 
 
 def fit(
@@ -74,7 +71,7 @@ def fit(
         MachineError: the disk is full or `run_dir` cannot be written.
     """
     world = World(recipe.training.precision)
-    report = progress if progress is not None and world.leads else _silent
+    report = progress if progress is not None and world.leads else silent
     task = task_of(built, splits, recipe)
     _same_start(built.module, world)
     parts = {
@@ -230,7 +227,7 @@ class _Training:
 
     def _job(self, module: nn.Module, sources: Mapping[str, Source], observe: Observe | None) -> Job:
         train, validation, training = sources["train"], sources.get("validation"), self.recipe.training
-        return Job(module, model_outputs, self.task, train, validation, training, self.world, observe)
+        return Job(module, self.task, train, validation, training, self.world, observe)
 
     def _observer(self, source: Source) -> Observe | None:
         if not self.task.sequences or isinstance(source, RowSource):

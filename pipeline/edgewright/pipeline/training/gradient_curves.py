@@ -37,7 +37,7 @@ class LayerCurve:
 
 @dataclass(frozen=True)
 class EpochGradients:
-    """What was measured after one epoch: `samples` samples of at most `steps` steps, `aligned` at "end" or "start"."""
+    """What was measured after one epoch: `samples` samples of at most `steps` steps, `aligned` at their "end"."""
 
     phase: str
     epoch: int

@@ -86,12 +86,6 @@ def gradient_curves(
     return GradientReport(len(lengths), int(lengths.max()), "end", tuple(layers))
 
 
-def gradient_verdict(report: GradientReport) -> str:
-    """The worst verdict of the report's layers: "explodes", "vanishes" or "healthy"."""
-    verdicts = {layer.verdict for layer in report.layers}
-    return next(verdict for verdict in ("explodes", "vanishes", "healthy") if verdict in verdicts)
-
-
 def _last_layer(model: RecurrentModel) -> str:
     return f"layers.{len(model.layers) - 1}"
 

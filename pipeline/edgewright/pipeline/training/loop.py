@@ -1,7 +1,7 @@
 """The loop: phases, epochs, steps, validation, early stopping; it can stop and go on at any step."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgewright.pipeline.progress import Progress
 from edgewright.pipeline.training.batching import epoch_batches, share
 from edgewright.pipeline.training.checkpoint import Best, Checkpoint, State, load_checkpoint, save_checkpoint
 from edgewright.pipeline.training.freeze import (
@@ -33,9 +34,6 @@ from edgewright.pipeline.training.schedule import rate_factor
 from edgewright.pipeline.training.sources import Inputs
 from edgewright.pipeline.training.stepping import Job, backward, evaluate
 from edgewright.runtime.errors import TrainingError
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much is done, and how much there is."""
 
 _WORTH_SAVING = 1.0  # seconds of work; a checkpoint costs some 20 ms, more than a whole epoch of a small head
 

@@ -2,8 +2,6 @@
 
 import math
 
-SCHEDULES = ("one-cycle", "cosine", "linear", "constant")
-
 _WARM = 0.25
 _START = 1 / 25
 _END = 1e-5

@@ -1,7 +1,7 @@
 """One step: a batch forward, backward, summed over the processes, clipped."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,25 +20,17 @@ from edgewright.runtime.errors import TrainingError
 
 _TINY = 1e-30  # a batch of classes that all weigh nothing must not divide by zero
 
-Forward = Callable[[nn.Module, Inputs], tuple[torch.Tensor, Mapping[str, torch.Tensor]]]
-"""Module and inputs to outputs and the logits of auxiliary heads."""
-
-
-def model_outputs(module: nn.Module, inputs: Inputs) -> tuple[torch.Tensor, Mapping[str, torch.Tensor]]:
-    """Run a whole model, or a head on cached features."""
-    return training_outputs(module, *inputs)
-
 
 @dataclass(frozen=True)
 class Job:
     """What is trained, on what, and how: everything that stays the same throughout a training.
 
-    `observe` looks at the gradients that reach each time step and answers with plain JSON values, or with None
-    where there is nothing to see; it leaves everything as it was.
+    `module` is a whole model, or a head on cached features. `observe` looks at the gradients that reach each time
+    step and answers with plain JSON values, or with None where there is nothing to see; it leaves everything as it
+    was.
     """
 
     module: nn.Module
-    forward: Forward
     task: TrainingTask
     train: Source
     validation: Source | None
@@ -80,7 +72,7 @@ def backward(job: Job, batch: NDArray[np.int64], inputs: Inputs) -> Step:
         targets = torch.from_numpy(job.train.targets[mine])
         weights = torch.from_numpy(task.weights(job.train.targets[mine])).to(world.device)
         with world.autocast():
-            outputs, auxiliary = job.forward(job.module, _moved(inputs, world))
+            outputs, auxiliary = training_outputs(job.module, *_moved(inputs, world))
         losses = task.losses(outputs, auxiliary, targets)
         loss = (losses * weights).sum() / max(weight, _TINY)
         world.backward(loss)

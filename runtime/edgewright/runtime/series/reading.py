@@ -1,6 +1,5 @@
 """Whatever a user gives as a series to one whose columns are the trained features, in their order."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.hints import near_names
 from edgewright.runtime.series.settings import Series, SeriesSettings
 from edgewright.runtime.series.tables import read_table, write_csv
 from edgewright.runtime.series.values import check_times, numbers, time_numbers
@@ -129,7 +129,7 @@ def _places(columns: Sequence[str], settings: SeriesSettings, where: str, strict
     extra = [name for name in columns if name not in meaningful]
     missing = [name for name in settings.features if name not in columns]
     if missing:
-        near = difflib.get_close_matches(missing[0], extra, n=1)
+        near = near_names(missing[0], extra, 1)
         found = f"is {near[0]!r} meant?" if near else f"it has {_listed(list(columns))}"
         raise InputError(
             f"{where} has no column {_listed([repr(name) for name in missing])} ({found}): "

@@ -1,11 +1,11 @@
 """The tasks a device knows: one file each, found by the name that stands in the manifest."""
 
-import difflib
 import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from edgewright.runtime.errors import BundleError
+from edgewright.runtime.hints import near_names
 from edgewright.runtime.tasks.base import DeviceTask
 
 __all__ = ["TASKS", "load_task"]
@@ -33,7 +33,7 @@ def load_task(
     Raises `BundleError` for an unknown name or settings that cannot be used.
     """
     if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, n=1)
+        near = near_names(name, TASKS, 1)
         hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(TASKS)}"
         raise BundleError(
             f"this edgewright does not know the task {name!r} ({hint}): update edgewright on this machine"

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.checks import all_finite
+from edgewright.runtime.printable import one_line
 from edgewright.runtime.tasks.shapes import fits
-from edgewright.runtime.tasks.windowed import lost_note, one_line
+from edgewright.runtime.tasks.windowed import lost_note
 
 LOGITS = "logits"
 

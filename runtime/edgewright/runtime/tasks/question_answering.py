@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.printable import one_line
 from edgewright.runtime.tasks.labels import finite
-from edgewright.runtime.tasks.windowed import EncoderTask, lost_note, one_line
+from edgewright.runtime.tasks.windowed import EncoderTask, lost_note
 from edgewright.runtime.text.settings import QuestionSettings
 
 START = "start_logits"

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.printable import one_line
 from edgewright.runtime.tasks.labels import LOGITS, finite, softmax
-from edgewright.runtime.tasks.windowed import EncoderTask, lost_note, one_line
+from edgewright.runtime.tasks.windowed import EncoderTask, lost_note
 from edgewright.runtime.text.encoding import Tokens
 from edgewright.runtime.text.reading import raw_json, read_words
 from edgewright.runtime.text.words import OUTSIDE, place_words, spans_of, split_words, word_tokens

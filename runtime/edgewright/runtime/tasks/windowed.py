@@ -213,14 +213,3 @@ def weighted_mean(values: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
 def lost_note(lost: int) -> str:
     """What is said of a text that was cut."""
     return f"  ({lost} tokens were not read)" if lost else ""
-
-
-def one_line(text: str) -> str:
-    """A part of a text as it is shown: on one line, without what could steer a terminal."""
-    return "".join(map(_shown, " ".join(text.split())))
-
-
-def _shown(character: str) -> str:
-    if character.isprintable() or character in "\u200c\u200d":  # these hold letters and emoji together
-        return character
-    return character.encode("unicode_escape").decode("ascii")

@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgewright.pipeline.data.files.scan import IMAGES, FileKind, Progress, check_files
+from edgewright.pipeline.data.files.scan import IMAGES, FileKind, check_files
 from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
-from edgewright.pipeline.hints import did_you_mean
+from edgewright.pipeline.progress import Count
 from edgewright.runtime.errors import DataError, RecipeError
+from edgewright.runtime.hints import did_you_mean
 
 SPLIT_FOLDERS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -56,7 +57,7 @@ def list_files(root: Path, wanted: Sequence[str] | None, noun: Noun, suffixes: C
 def open_folder(
     root: Path,
     wanted: Sequence[str] | None = None,
-    progress: Progress | None = None,
+    progress: Count | None = None,
     kind: FileKind = IMAGES,
 ) -> Found:
     """Look through `root`, whose files are of one `kind`; `wanted` are the classes to keep, in their order.

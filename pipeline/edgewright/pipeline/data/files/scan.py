@@ -15,14 +15,12 @@ from pathlib import Path
 import PIL
 
 from edgewright.pipeline.data.samples import Noun
+from edgewright.pipeline.progress import Count
 from edgewright.runtime.bundle.files import sha256_of_bytes, sha256_of_file, write_json
 from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json
 from edgewright.runtime.errors import InputError, MachineError
 from edgewright.runtime.graphs.cache import cache_directory
 from edgewright.runtime.images.decoding import IMAGE_SUFFIXES, load_image
-
-Progress = Callable[[int, int], None]
-"""Called with the number of files done and the number of all files."""
 
 _BATCH = 256
 _SAVE_SECONDS = 30.0
@@ -62,7 +60,7 @@ class FileKind:
 
 
 def check_files(
-    root: Path, names: Sequence[str], progress: Progress | None = None, kind: FileKind | None = None
+    root: Path, names: Sequence[str], progress: Count | None = None, kind: FileKind | None = None
 ) -> dict[str, CheckedFile]:
     """Decode the files `names` (relative to `root`) in parallel; a bad file raises nothing. No kind: images."""
     kind = kind or IMAGES

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.runtime.errors import DataError, InputError
+from edgewright.runtime.hints import did_you_mean
 from edgewright.runtime.series import tables as series_files
 from edgewright.runtime.series.values import numbers, parse_number, parse_time, time_numbers
 from edgewright.runtime.series.wide import is_number, mostly_numbers

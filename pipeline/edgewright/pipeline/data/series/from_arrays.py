@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from edgewright.pipeline.data.files.tables import Table
 from edgewright.pipeline.data.series.from_tables import table_recordings
 from edgewright.pipeline.data.series.recordings import Columns, Recording, Recordings
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, InputError
+from edgewright.runtime.hints import did_you_mean
 from edgewright.runtime.series import tables as series_files
 from edgewright.runtime.series.values import time_numbers
 

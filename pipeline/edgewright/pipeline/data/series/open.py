@@ -1,6 +1,6 @@
 """From a recipe of a series task to its samples: tables, files of arrays and folders of them, checked and divided."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgewright.pipeline.data.files.table_files import SERIES_SUFFIXES, TableFile, find_tables
@@ -16,14 +16,13 @@ from edgewright.pipeline.data.series.recordings import (
     trained_step,
 )
 from edgewright.pipeline.data.series.split import SeriesSource, divide_recordings
-from edgewright.pipeline.hints import did_you_mean
+from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, RecipeError
+from edgewright.runtime.hints import did_you_mean
 
-Progress = Callable[[int, int], None]
 
-
-def open_series(recipe: Recipe, progress: Progress | None = None) -> Splits:
+def open_series(recipe: Recipe, progress: Count | None = None) -> Splits:
     """The samples of a series task, whose raw inputs are `Series`. Raises `DataError` or `RecipeError`."""
     source = Path(recipe.data.source)
     classifies = recipe.spec.classifies

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from edgewright.pipeline.hints import did_you_mean
+from edgewright.runtime.hints import did_you_mean
 from edgewright.runtime.text.words import OUTSIDE
 
 _BIO = re.compile(r"[BI]-.+")

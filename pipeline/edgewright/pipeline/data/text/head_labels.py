@@ -7,10 +7,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from edgewright.pipeline.catalog import TASKS, TEXT_ENCODER, WEIGHT_WORDS, TextEncoderTask
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import RecipeError
+from edgewright.runtime.hints import did_you_mean
 
 _SHOWN = 8
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from edgewright.pipeline.data.files.folder import list_files
-from edgewright.pipeline.data.files.scan import Progress
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
 from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
 from edgewright.pipeline.data.series.open import sort_classes
 from edgewright.pipeline.data.text.content import content_of_raw, content_of_text, content_with
 from edgewright.pipeline.data.text.head_labels import foreign_label, kept_labels
-from edgewright.pipeline.hints import did_you_mean
+from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, InputError, RecipeError
+from edgewright.runtime.hints import did_you_mean
 from edgewright.runtime.text.decoding import TEXT_SUFFIXES, load_text
 from edgewright.runtime.text.reading import TextPair
 
@@ -40,7 +40,7 @@ class _Row:
     place: str
 
 
-def open_texts(recipe: Recipe, progress: Progress | None = None) -> Found:
+def open_texts(recipe: Recipe, progress: Count | None = None) -> Found:
     """The texts of `recipe`, undivided; the raw input of each is the text itself, or a `TextPair`.
 
     Raises `DataError`, `RecipeError`, and `ModelError` for a checkpoint that cannot be opened to ask for its labels.
@@ -54,9 +54,7 @@ def open_texts(recipe: Recipe, progress: Progress | None = None) -> Found:
     return _from_tables(source, recipe, kept)
 
 
-def _from_folder(
-    source: Path, recipe: Recipe, progress: Progress | None, kept: tuple[str, ...] | None
-) -> Found:
+def _from_folder(source: Path, recipe: Recipe, progress: Count | None, kept: tuple[str, ...] | None) -> Found:
     for key, asked in (
         ("text.multi_label", recipe.text.multi_label),
         ("data.text", len(recipe.data.texts) == 2),

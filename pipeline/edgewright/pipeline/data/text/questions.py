@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from edgewright.pipeline.data.files.scan import Progress
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
 from edgewright.pipeline.data.samples import Answers, Found, Noun, Sample, Skipped
 from edgewright.pipeline.data.text.content import content_of_text, content_with
 from edgewright.pipeline.data.text.labelled import column_texts
+from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import DataError, InputError
@@ -40,7 +40,7 @@ class AskedQuestion:
     place: str
 
 
-def open_questions(recipe: Recipe, progress: Progress | None = None) -> Found:
+def open_questions(recipe: Recipe, progress: Count | None = None) -> Found:
     """The questions of `recipe`, undivided; the raw input of each is a `Question`. Raises `DataError`."""
     source = Path(recipe.data.source)
     files = find_tables(source, recipe.data.format, QUESTION_SUFFIXES, class_folders=False)

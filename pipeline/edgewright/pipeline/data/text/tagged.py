@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from edgewright.pipeline.data.files.scan import Progress
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
 from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
 from edgewright.pipeline.data.text.bio import bio_problem, is_bio, sort_tags, unknown_tag
 from edgewright.pipeline.data.text.content import content_with
 from edgewright.pipeline.data.text.head_labels import kept_labels
+from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.text.reading import Words
@@ -48,7 +48,7 @@ class TaggedSentence:
         return f"{self.file}, {self.places[min(word, len(self.places) - 1)]}"
 
 
-def open_tagged_texts(recipe: Recipe, progress: Progress | None = None) -> Found:
+def open_tagged_texts(recipe: Recipe, progress: Count | None = None) -> Found:
     """The sentences of `recipe`, undivided; the raw input of each is `Words`. Raises `DataError` or `RecipeError`."""
     kept = kept_labels(recipe)
     source = Path(recipe.data.source)

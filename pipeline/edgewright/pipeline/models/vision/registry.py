@@ -1,7 +1,6 @@
 """Which models of images there are: torchvision's classifiers, and timm's under `timm:NAME`."""
 
 import contextlib
-import difflib
 import fnmatch
 
 import torch
@@ -10,6 +9,7 @@ from edgewright.pipeline.models.entry import ModelEntry
 from edgewright.pipeline.models.vision import timm_models, torchvision_models
 from edgewright.pipeline.recipe.family import families
 from edgewright.runtime.errors import ModelError, RecipeError
+from edgewright.runtime.hints import near_names
 
 _COUNTED = 64
 """How many timm models at a time are built, without memory, to count their parameters."""
@@ -74,7 +74,7 @@ def _near(name: str) -> list[str]:
     there = {plain(known): f"timm:{known}" for known in timm_models.model_names()}
     candidates = {**there, **({} if name.startswith("timm:") else here)}
     matches = [candidates[wanted]] if wanted in candidates else []
-    matches += [candidates[near] for near in difflib.get_close_matches(wanted, candidates, n=3, cutoff=0.7)]
+    matches += [candidates[near] for near in near_names(wanted, candidates, cutoff=0.7)]
     return list(dict.fromkeys(matches))[:3]
 
 
