@@ -9,7 +9,6 @@ from edgewright.pipeline.catalog import BUILTIN_PREFIX
 from edgewright.pipeline.data.builtin import open_builtin, open_builtin_series
 from edgewright.pipeline.data.files.folder import open_folder
 from edgewright.pipeline.data.files.scan import Progress
-from edgewright.pipeline.data.free_split import divide_freely
 from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skipped, Splits
 from edgewright.pipeline.data.series.open import open_series
 from edgewright.pipeline.data.sound.files import SOUNDS, audio_kind
@@ -64,9 +63,6 @@ def _open(recipe: Recipe, progress: Progress | None) -> Splits:
         found = open_folder(Path(data.source), data.classes, progress, audio_kind(recipe.audio))
     else:
         found = open_folder(Path(data.source), data.classes, progress)
-    one_each = all(sample.label is not None for samples in found.given.values() for sample in samples)
-    if found.fixed or found.groups is not None or not one_each:
-        return divide_freely(found, data, recipe.split_seed)
     return divide(found, data, recipe.split_seed)
 
 
