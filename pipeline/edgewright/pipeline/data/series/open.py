@@ -1,9 +1,11 @@
 """From a recipe of a series task to its samples: tables, files of arrays and folders of them, checked and divided."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgewright.pipeline.catalog import TASK_RULES
+from edgewright.pipeline.data.classes import check_listed, sort_classes
+from edgewright.pipeline.data.files.scan import Progress, reported
 from edgewright.pipeline.data.files.table_files import SERIES_SUFFIXES, TableFile, find_tables
 from edgewright.pipeline.data.files.tables import read_table
 from edgewright.pipeline.data.samples import Skipped, Splits
@@ -17,11 +19,8 @@ from edgewright.pipeline.data.series.recordings import (
     trained_step,
 )
 from edgewright.pipeline.data.series.split import SeriesSource, divide_recordings
-from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.runtime.errors import DataError, RecipeError
-
-Progress = Callable[[int, int], None]
+from edgewright.runtime.errors import DataError
 
 
 def open_series(recipe: Recipe, progress: Progress | None = None) -> Splits:
@@ -30,10 +29,8 @@ def open_series(recipe: Recipe, progress: Progress | None = None) -> Splits:
     classifies = TASK_RULES[recipe.task].classifies
     files = find_tables(source, recipe.data.format, SERIES_SUFFIXES, classifies, recipe.data.classes)
     given: dict[str, list[Recordings]] = {}
-    for done, file in enumerate(files):
+    for file in reported(files, progress):
         given.setdefault(file.split, []).append(_read(file, recipe))
-        if progress is not None:
-            progress(done + 1, len(files))
     return split_recordings(given, recipe, str(source))
 
 
@@ -110,20 +107,8 @@ def _classes(train: Sequence[Recording], recipe: Recipe, where: str) -> tuple[st
             only = f"only one class ({names[0]})" if names else "no classes"
             raise DataError(f"{where} has {only}, a classifier needs two: add series of another class")
         return names
-    for name in recipe.data.classes:
-        if name not in names:
-            raise RecipeError(
-                f"data.classes: {where} has no class {name!r}{did_you_mean(name, names)}: "
-                f"it has {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}"
-            )
+    check_listed(recipe.data.classes, names, where)
     return recipe.data.classes
-
-
-def sort_classes(names: set[str]) -> tuple[str, ...]:
-    """Class names in order: as numbers where all are whole numbers, else as texts."""
-    if all(name.lstrip("-").isdigit() for name in names):
-        return tuple(sorted(names, key=int))
-    return tuple(sorted(names))
 
 
 def _used(one: Recording, classes: tuple[str, ...]) -> bool:

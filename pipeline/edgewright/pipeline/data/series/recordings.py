@@ -4,7 +4,8 @@ A recording is checked as the device will check it: times rise, steps are regula
 value is infinite, and nothing is missing unless the policy says what to do.
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,6 +69,15 @@ class Recordings:
     series: tuple[Recording, ...]
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def as_data_error(where: str = "") -> Iterator[None]:
+    """What the device would refuse inside is a `DataError` of the table or file `where`."""
+    try:
+        yield
+    except InputError as error:
+        raise DataError(f"{where}: {error}" if where else str(error)) from None
 
 
 def trained_step(series: Iterable[Recording], wanted: float | None) -> float | None:
