@@ -1,90 +1,23 @@
-"""Dividing: shares, disjointness, limits, and what happens to copies."""
-
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+"""Dividing: disjointness, given splits, copies and conflicts, and data that cannot be divided."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from edgewright.pipeline.data.samples import SPLITS, Found, Sample, Splits
-from edgewright.pipeline.data.split import allot, divide
-from edgewright.pipeline.recipe.data import Data
+from edgewright.pipeline.data.samples import SPLITS, Found, Sample
+from edgewright.pipeline.data.text.content import content_of_raw
+from edgewright.pipeline.data.text.labelled import TEXTS
 from edgewright.runtime.errors import DataError
-
-Row = tuple[str, int, str]  # id, target, content
-
-
-def rows(counts: Sequence[int], prefix: str = "") -> list[Row]:
-    return [
-        (f"{prefix}{target}/{index:04d}", target, f"{prefix}{target}-{index}")
-        for target, count in enumerate(counts)
-        for index in range(count)
-    ]
-
-
-def found(given_rows: Mapping[str, Sequence[Row]], classes: int) -> Found:
-    samples = {
-        split: tuple(Sample(name, Path(name), target, content) for name, target, content in split_rows)
-        for split, split_rows in given_rows.items()
-    }
-    files = sum(len(split_rows) for split_rows in given_rows.values())
-    return Found(tuple(f"class{index}" for index in range(classes)), samples, (), "here", files)
-
-
-def split(given_rows: Mapping[str, Sequence[Row]], classes: int, seed: int = 0, **settings_: Any) -> Splits:
-    return divide(found(given_rows, classes), Data(source="x", **settings_), seed)
-
-
-def contents(splits: Splits, name: str) -> set[str]:
-    return {sample.content for sample in splits.split(name)}
-
-
-@given(st.lists(st.integers(0, 50), min_size=1, max_size=8), st.integers(0, 300))
-@settings(max_examples=200, deadline=None)
-def test_allot_gives_the_total_in_proportion(counts: list[int], total: int) -> None:
-    parts = allot(counts, total)
-    assert sum(parts) == min(total, sum(counts))
-    for part, count in zip(parts, counts, strict=True):
-        assert 0 <= part <= count
-        if sum(counts):
-            assert abs(part - count * min(total, sum(counts)) / sum(counts)) < 1
-
-
-@given(
-    st.lists(st.integers(3, 60), min_size=2, max_size=6),
-    st.floats(0.01, 0.4),
-    st.floats(0.01, 0.4),
-    st.integers(0, 5),
+from tests.pipeline.data.small_found import (
+    LABELS,
+    Row,
+    contents,
+    divided,
+    found_of,
+    labelled,
+    rows,
+    several,
+    split,
 )
-@settings(max_examples=100, deadline=None)
-def test_drawn_splits_are_disjoint_complete_and_hold_every_class(
-    counts: list[int], evaluation: float, validation: float, seed: int
-) -> None:
-    splits = split(
-        {"train": rows(counts)},
-        len(counts),
-        seed,
-        evaluation=evaluation,
-        validation=validation,
-        calibration=0,
-    )
-    parts = [contents(splits, name) for name in SPLITS]
-    assert sum(map(len, parts)) == len(set().union(*parts)) == sum(counts)
-    for name in ("train", "validation", "evaluation"):
-        assert min(splits.counts()[name]) >= 1
-
-
-def test_shares_are_kept_class_by_class() -> None:
-    splits = split({"train": rows([100, 200, 40])}, 3)
-    assert splits.counts() == {
-        "train": (60, 120, 24),
-        "validation": (10, 20, 4),
-        "calibration": (10, 20, 4),
-        "evaluation": (20, 40, 8),
-    }
 
 
 def test_the_same_seed_gives_the_same_splits_whatever_the_order_and_the_names() -> None:
@@ -97,23 +30,6 @@ def test_the_same_seed_gives_the_same_splits_whatever_the_order_and_the_names() 
     assert all(contents(renamed, name) == contents(forward, name) for name in SPLITS)
     assert renamed.digest() != forward.digest()
     assert split({"train": rows([30, 30])}, 2, seed=1).digest() != forward.digest()
-
-
-def test_one_more_image_moves_few_others() -> None:
-    before, after = split({"train": rows([200, 200])}, 2), split({"train": rows([201, 200])}, 2)
-    for name in ("train", "validation", "evaluation"):
-        assert len(contents(before, name) - contents(after, name)) <= 2
-
-
-def test_calibration_stops_at_its_limit_and_the_rest_trains() -> None:
-    splits = split({"train": rows([500, 500])}, 2, calibration=0.3, calibration_limit=20)
-    assert splits.counts()["calibration"] == (10, 10) and splits.counts()["train"] == (340, 340)
-
-
-def test_few_images_still_reach_every_split() -> None:
-    splits = split({"train": rows([4, 3])}, 2)
-    assert splits.counts()["evaluation"] == (1, 1) and splits.counts()["validation"] == (1, 1)
-    assert sum(splits.counts()["calibration"]) == 1 and min(splits.counts()["train"]) == 1
 
 
 def test_train_per_class_shrinks_only_the_training_split() -> None:
@@ -200,23 +116,50 @@ def test_counts_are_plain_numbers() -> None:
     assert all(type(count) is int for row in counts.values() for count in row)
 
 
-def test_without_classes_everything_is_divided_as_one() -> None:
-    source = found({"train": rows([40])}, 0)
-    splits = divide(source, Data(source="x", calibration=0.0), 0)
-    assert splits.counts() == {
-        "train": (28,),
-        "validation": (4,),
-        "calibration": (0,),
-        "evaluation": (8,),
-    }
-    with pytest.raises(
-        DataError, match=r"the data has 2 different images to divide, one each for train.*: add images"
-    ):
-        divide(found({"train": rows([2])}, 0), Data(source="x", calibration=0.0), 0)
-
-
 def test_samples_are_equal_by_what_they_are() -> None:
     one = Sample("a", None, np.array([1.0, np.nan]), "c")
     assert one == Sample("a", "other", np.array([2.0]), "c") and hash(one) == hash(Sample("a", None, 3, "c"))
     assert one != Sample("a", None, 0, "c") and one != Sample("a", None, np.zeros(1), "d") and one != "a"
     assert one.label is None and Sample("a", None, 4, "c").label == 4
+
+
+def test_given_splits_share_nothing() -> None:
+    given = {
+        "train": labelled(40),
+        "evaluation": (several(3, 0), *(several(n, 0, 1, 2) for n in range(50, 60))),
+    }
+    splits = divided(Found(LABELS, given, (), "x", 51, TEXTS))
+    assert "003" not in {sample.id for sample in splits.evaluation}, (
+        "the same text with other labels is the same"
+    )
+    assert any(note.startswith("003: left out of evaluation: another split holds") for note in splits.notes)
+    with pytest.raises(DataError, match="every evaluation text is also in another split"):
+        divided(Found(LABELS, {"train": labelled(40), "evaluation": labelled(4)}, (), "x", 44, TEXTS))
+
+
+def test_a_copy_of_what_is_judged_is_in_no_split() -> None:
+    copies = tuple(Sample(f"copy {one.id}", one.raw, one.target, one.content) for one in labelled(100))
+    splits = divided(found_of((*labelled(100), *copies)))
+    assert len(splits.train) == 2 * len(contents(splits, "train")) == 120
+    (note,) = splits.notes
+    assert note.endswith("an exact copy of another text and left out, so that none is judged twice")
+
+
+def test_a_label_that_nothing_teaches() -> None:
+    given = {"train": tuple(several(n, 0, 1) for n in range(20)), "evaluation": (several(30, 2),)}
+    with pytest.raises(DataError, match="no training text has the label 'c': add texts with it, or leave it"):
+        divided(Found(LABELS, given, (), "x", 21, TEXTS))
+    assert divided(Found(LABELS, given, (), "x", 21, TEXTS, fixed=True)).notes == (
+        "no evaluation text has the label a, b: nothing is measured of it",
+    )
+
+
+def test_one_class_each_of_a_model_may_lack_classes() -> None:
+    samples = tuple(
+        Sample(f"{n:02d}", f"text {n % 38}", n % 2, content_of_raw(f"text {n % 38}")) for n in range(40)
+    )
+    splits = divided(found_of(samples, fixed=True))
+    assert splits.counts()["evaluation"][2] == 0 and splits.skipped == ()
+    torn = (*samples, Sample("99", "text 1", 2, content_of_raw("text 1")))
+    with pytest.raises(DataError, match="99 the same text lies in b and c: keep the right one"):
+        divided(found_of(torn, fixed=True))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.pipeline.catalog import BUILTIN_PREFIX, TASKS, load
-from edgewright.pipeline.data.free_split import divide_freely
 from edgewright.pipeline.data.readers import reader_of
 from edgewright.pipeline.data.samples import SPLITS, Noun, Sample, Skipped, Splits
 from edgewright.pipeline.data.split import divide
@@ -48,9 +47,6 @@ def _open(recipe: Recipe, progress: Count | None) -> Splits:
         found = reader.open(recipe, progress)
     if isinstance(found, Splits):
         return found
-    one_each = all(sample.label is not None for samples in found.given.values() for sample in samples)
-    if found.fixed or found.groups is not None or not one_each:
-        return divide_freely(found, data, recipe.split_seed)
     return divide(found, data, recipe.split_seed)
 
 

@@ -1,4 +1,4 @@
-"""Dividing samples into train, validation, calibration and evaluation: stratified, seeded, disjoint.
+"""Dividing samples into train, validation, calibration and evaluation: seeded, disjoint.
 
 Samples are drawn in the order of a hash of the seed and their content. The outcome therefore does not depend
 on file names, the file system or a library's random numbers, and adding a file moves few others.
@@ -7,90 +7,159 @@ on file names, the file system or a library's random numbers, and adding a file 
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from edgewright.pipeline.catalog import BUILTIN_PREFIX
-from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skipped, Splits
+from edgewright.pipeline.data.drawing import Drawn, draw_by_class, draw_by_group, label_of, labels_of
+from edgewright.pipeline.data.samples import SPLITS, Found, Sample, Skipped, Splits
+from edgewright.pipeline.data.text.content import content_of_raw
 from edgewright.pipeline.recipe.data import Data
 from edgewright.runtime.errors import DataError
 
 
-def allot(counts: Sequence[int], total: int) -> list[int]:
-    """Share `total` among classes in proportion to `counts`, by largest remainder, within what each has."""
-    everything = sum(counts)
-    total = min(total, everything)
-    if not everything:
-        return [0 for _ in counts]
-    shares = [divmod(count * total, everything) for count in counts]
-    result = [whole for whole, _ in shares]
-    by_remainder = sorted(range(len(counts)), key=lambda index: (-shares[index][1], index))
-    for index in by_remainder[: total - sum(result)]:
-        result[index] += 1
-    return result
-
-
 def divide(found: Found, data: Data, seed: int) -> Splits:
-    """Fill the splits that `found` does not give, by drawing from its "train": class by class where it has classes.
+    """Fill the splits that `found` does not give, by drawing from its "train".
 
-    Raises `DataError`.
+    Where each sample has one class, or there are none, class by class: every split holds each class. Entities, answers,
+    several labels and the classes of a model are drawn by groups: what belongs together, such as the questions on one
+    text, stays in one split, and every label that can be learnt is in the training part. Raises `DataError`.
     """
-    noun = found.noun
-    given, conflicts = without_conflicts(found)
-    skipped = (*found.skipped, *conflicts)
-    check_share(skipped, found.files, data.max_bad, noun.files)
-    _check_classes(found.classes, given, noun)
-    given, notes = _without_repeats(given, noun)
-    originals, copies = _originals(ordered(given["train"], seed))
-    drawn = _draw(originals, found.classes, data, frozenset(given), noun)
-    result = {name: list(given.get(name, drawn[name])) if name != "train" else drawn[name] for name in SPLITS}
-    if data.train_per_class is not None:
-        result["train"] = first_of_each(result["train"], data.train_per_class)
-    else:
-        kept = {sample.content for sample in result["train"]}
-        result["train"] += [copy for copy in copies if copy.content in kept]
-        left_out = [copy for copy in copies if copy.content not in kept]
-        notes += note_of(
-            left_out, f"an exact copy of another {noun.exact} and left out, so that no split sees it twice"
+    grouped = _is_grouped(found)
+    found = _without_conflicts(found)
+    check_share(found.skipped, found.files, data.max_bad, found.noun.files)
+    if not grouped:
+        _check_classes(found)
+    elif not any(found.given.values()):
+        raise DataError(f"{found.source} holds no usable {found.noun.one}: add {found.noun.many}")
+    given, notes = _without_repeats(found, grouped)
+    result, copies = _fill(found, given, data, seed, grouped)
+    twice = "none is judged twice" if grouped else "no split sees it twice"
+    notes += _note_of(copies, f"an exact copy of another {found.noun.exact} and left out, so that {twice}")
+    _check_calibration(found, result, data)
+    return as_splits(found, result, [*notes, *_check_labels(found, result, grouped)])
+
+
+def _is_grouped(found: Found) -> bool:
+    """Whether samples belong together, or have not one each of the classes that there are, or may lack some."""
+    one_each = all(sample.label is not None for samples in found.given.values() for sample in samples)
+    return found.fixed or found.groups is not None or bool(found.classes and not one_each)
+
+
+def _without_conflicts(found: Found) -> Found:
+    """Skip raw inputs that lie under two classes: which one is right cannot be known."""
+    every = [sample for samples in found.given.values() for sample in samples]
+    targets: dict[str, set[int]] = defaultdict(set)
+    for sample in every:
+        targets[sample.content].add(label_of(sample))
+    torn = {
+        content: " and ".join(found.classes[target] for target in sorted(labels))
+        for content, labels in targets.items()
+        if len(labels) > 1
+    }
+    skipped = [
+        Skipped(one.id, f"the same {found.noun.exact} lies in {torn[one.content]}: keep the right one")
+        for one in every
+        if one.content in torn
+    ]
+    given = {
+        name: tuple(one for one in samples if one.content not in torn)
+        for name, samples in found.given.items()
+    }
+    return replace(found, given=given, skipped=(*found.skipped, *skipped))
+
+
+def check_share(skipped: Sequence[Skipped], files: int, max_bad: float, many: str = "files") -> None:
+    """Raise `DataError` when more than the share `max_bad` of all `files` was skipped; `many` is what they are."""
+    if files and len(skipped) > max_bad * files:
+        first = "; ".join(f"{item.path} {item.reason}" for item in skipped[:3])
+        raise DataError(
+            f"{len(skipped)} of {files} {many} cannot be used, more than data.max_bad allows ({max_bad:g}): "
+            f"mend or remove them, or raise data.max_bad. First: {first}"
         )
+
+
+def _check_classes(found: Found) -> None:
+    """Raise `DataError` unless there are two classes, and every split that is given has samples of each."""
+    classes, noun = found.classes, found.noun
+    count = len({sample.content for samples in found.given.values() for sample in samples})
+    if not classes:
+        return
+    if len(classes) < 2:
+        only = f"only one class ({classes[0]})"
+        raise DataError(f"the data has {only}, a classifier needs two: add {noun.many} of each class")
+    if count < len(classes):
+        raise DataError(
+            f"the data has {len(classes)} classes and only {count} usable {noun.many}: "
+            f"add {noun.many} of every class"
+        )
+    for split, samples in found.given.items():
+        present = {label_of(sample) for sample in samples}
+        empty = [name for target, name in enumerate(classes) if target not in present]
+        if empty:
+            place = "" if len(found.given) == 1 else f" in {split}"
+            raise DataError(
+                f"no usable {noun.one} of class {', '.join(map(repr, empty[:5]))}{place}: "
+                f"add {noun.many}, or leave the class out with data.classes"
+            )
+
+
+def _without_repeats(found: Found, grouped: bool) -> tuple[dict[str, tuple[Sample, ...]], list[str]]:
+    """Between splits that are given, a raw input stays in the first of `SPLITS` that has it; notes on the others.
+
+    Drawn by groups, the same raw input with other labels is the same.
+    """
+    seen: set[str] = set()
+    given: dict[str, tuple[Sample, ...]] = {"train": ()}
+    notes: list[str] = []
+    for name in SPLITS:
+        if name not in found.given:
+            continue
+        keyed = [(content_of_raw(one.raw) if grouped else one.content, one) for one in found.given[name]]
+        given[name] = tuple(sample for key, sample in keyed if key not in seen)
+        repeated = [sample for key, sample in keyed if key in seen]
+        notes += _note_of(repeated, f"left out of {name}: another split holds the same {found.noun.exact}")
+        seen.update(key for key, _ in keyed)
+    return given, notes
+
+
+def _note_of(samples: Sequence[Sample], text: str) -> list[str]:
+    """A sentence for the user about some samples, in a list; no samples, no sentence."""
+    if not samples:
+        return []
+    names = ", ".join(sample.id for sample in samples[:3])
+    more = f" and {len(samples) - 3} more" if len(samples) > 3 else ""
+    return [f"{names}{more}: {text}"]
+
+
+def _fill(
+    found: Found, given: Mapping[str, tuple[Sample, ...]], data: Data, seed: int, grouped: bool
+) -> tuple[Drawn, list[Sample]]:
+    """The samples of every split, and the copies of samples that do not train: these are in no split."""
+    originals, copies = _originals(ordered(given["train"], seed))
+    if grouped:
+        result = draw_by_group(originals, found, data, given, seed)
+    else:
+        result = draw_by_class(originals, found, data, given)
+    result |= {name: list(samples) for name, samples in given.items() if name != "train"}
     if "calibration" in given:
         result["calibration"] = ordered(result["calibration"], seed)[: data.calibration_limit]
-    check_calibration(found, result, data, noun)
-    _check_evaluation(found.classes, result, found)
-    return as_splits(found, result, skipped, notes)
+    if data.train_per_class is not None:
+        result["train"] = first_of_each(result["train"], data.train_per_class)
+        return result, []
+    learnt = {sample.content for sample in result["train"]}
+    result["train"] += [copy for copy in copies if copy.content in learnt]
+    return result, [copy for copy in copies if copy.content not in learnt]
 
 
-def check_calibration(found: Found, result: Mapping[str, Sequence[Sample]], data: Data, noun: Noun) -> None:
-    """Raise `DataError` where the recipe wants samples for calibration and none are left."""
-    if data.calibration > 0 and not result["calibration"]:
-        raise DataError(
-            f"{found.source}: too few {noun.many} to keep some for calibration: "
-            f"add {noun.many}, or set data.calibration to 0 and leave int8-static out of variants"
-        )
-
-
-def as_splits(
-    found: Found, result: Mapping[str, Sequence[Sample]], skipped: tuple[Skipped, ...], notes: Sequence[str]
-) -> Splits:
-    """The samples of each split in the order of their ids, with all that is to be said of them."""
-    train, validation, calibration, evaluation = (
-        tuple(sorted(result[name], key=lambda sample: sample.id)) for name in SPLITS
-    )
-    return Splits(
-        found.classes,
-        train,
-        validation,
-        calibration,
-        evaluation,
-        skipped,
-        found.source,
-        (*found.notes, *notes),
-        found.files,
-        unit=found.noun.many if found.source.startswith(BUILTIN_PREFIX) else found.noun.files,
-    )
-
-
-def label_of(sample: Sample) -> int:
-    """The index of the class of a sample; 0 where there are no classes, so that all are divided as one."""
-    return sample.label or 0
+def _originals(samples: Iterable[Sample]) -> tuple[list[Sample], list[Sample]]:
+    """The first sample of each content, and the copies."""
+    seen: set[str] = set()
+    originals: list[Sample] = []
+    copies: list[Sample] = []
+    for sample in samples:
+        (copies if sample.content in seen else originals).append(sample)
+        seen.add(sample.content)
+    return originals, copies
 
 
 def ordered(samples: Iterable[Sample], seed: int) -> list[Sample]:
@@ -100,13 +169,6 @@ def ordered(samples: Iterable[Sample], seed: int) -> list[Sample]:
         return hashlib.sha256(f"{seed}:{sample.content}".encode()).digest(), sample.id
 
     return sorted(samples, key=key)
-
-
-def _by_class(samples: Iterable[Sample], classes: int) -> list[list[Sample]]:
-    result: list[list[Sample]] = [[] for _ in range(classes)]
-    for sample in samples:
-        result[label_of(sample)].append(sample)
-    return result
 
 
 def first_of_each(samples: Iterable[Sample], count: int) -> list[Sample]:
@@ -121,134 +183,58 @@ def first_of_each(samples: Iterable[Sample], count: int) -> list[Sample]:
     return result
 
 
-def _originals(samples: Iterable[Sample]) -> tuple[list[Sample], list[Sample]]:
-    """The first sample of each content, and the copies."""
-    seen: set[str] = set()
-    originals: list[Sample] = []
-    copies: list[Sample] = []
-    for sample in samples:
-        (copies if sample.content in seen else originals).append(sample)
-        seen.add(sample.content)
-    return originals, copies
+def _check_calibration(found: Found, result: Mapping[str, Sequence[Sample]], data: Data) -> None:
+    """Raise `DataError` where the recipe wants samples for calibration and none are left."""
+    many = found.noun.many
+    if data.calibration > 0 and not result["calibration"]:
+        raise DataError(
+            f"{found.source}: too few {many} to keep some for calibration: "
+            f"add {many}, or set data.calibration to 0 and leave int8-static out of variants"
+        )
 
 
-def without_conflicts(found: Found) -> tuple[dict[str, tuple[Sample, ...]], list[Skipped]]:
-    """Leave out pictures that lie under two classes: which one is right cannot be known."""
-    targets: dict[str, set[int]] = defaultdict(set)
-    for samples in found.given.values():
-        for sample in samples:
-            targets[sample.content].add(label_of(sample))
-    skipped = []
-    given = {}
-    for name, samples in found.given.items():
-        given[name] = tuple(sample for sample in samples if len(targets[sample.content]) == 1)
-        for sample in samples:
-            if len(targets[sample.content]) > 1:
-                names = " and ".join(found.classes[target] for target in sorted(targets[sample.content]))
-                skipped.append(
-                    Skipped(sample.id, f"the same {found.noun.exact} lies in {names}: keep the right one")
-                )
-    return given, skipped
-
-
-def _without_repeats(
-    given: dict[str, tuple[Sample, ...]], noun: Noun
-) -> tuple[dict[str, tuple[Sample, ...]], list[str]]:
-    """Between splits given as folders, a raw input stays in the first of `SPLITS` that has it."""
-    seen: set[str] = set()
-    result, notes = {}, []
-    for name in SPLITS:
-        if name in given:
-            result[name] = tuple(sample for sample in given[name] if sample.content not in seen)
-            repeated = [sample for sample in given[name] if sample.content in seen]
-            notes += note_of(repeated, f"left out of {name}: another split holds the same {noun.exact}")
-            seen.update(sample.content for sample in given[name])
-    return result, notes
-
-
-def note_of(samples: Sequence[Sample], text: str) -> list[str]:
-    """A sentence for the user about some samples, in a list; no samples, no sentence."""
-    if not samples:
+def _check_labels(found: Found, result: Mapping[str, Sequence[Sample]], grouped: bool) -> list[str]:
+    """A note on labels that nothing is measured of. Raises `DataError` for one that must be learnt or judged."""
+    noun = found.noun
+    elsewhere = f"is also in another split: give {noun.many} that training does not see"
+    if grouped and not result["evaluation"]:
+        raise DataError(f"{found.source}: every evaluation {noun.one} {elsewhere}")
+    if not found.classes:
         return []
-    names = ", ".join(sample.id for sample in samples[:3])
-    more = f" and {len(samples) - 3} more" if len(samples) > 3 else ""
-    return [f"{names}{more}: {text}"]
-
-
-def _draw(
-    samples: Sequence[Sample], classes: Sequence[str], data: Data, given: frozenset[str], noun: Noun
-) -> dict[str, list[Sample]]:
-    shares = {"evaluation": data.evaluation, "validation": data.validation}
-    wanted = {name: share for name, share in shares.items() if share > 0 and name not in given}
-    by_class = _by_class(samples, len(classes) or 1)
-    for name, members in zip(classes or (None,), by_class, strict=True):
-        if len(members) < 1 + len(wanted):
-            needed = " and ".join(("train", *sorted(wanted)))
-            count = f"{len(members)} different {noun.one if len(members) == 1 else noun.many}"
-            what = "the data" if name is None else f"class {name!r}"
-            way_out = (
-                f"add {noun.many}"
-                if name is None
-                else f"add {noun.many} or leave the class out with data.classes"
-            )
-            raise DataError(f"{what} has {count} to divide, one each for {needed} is the least: {way_out}")
-    counts = [len(members) for members in by_class]
-    sizes = {name: allot(counts, round(share * len(samples))) for name, share in wanted.items()}
-    limit = min(round(data.calibration * len(samples)), data.calibration_limit)
-    calibration = allot(counts, 0 if "calibration" in given or data.calibration == 0 else max(limit, 1))
-    result: dict[str, list[Sample]] = {name: [] for name in SPLITS}
-    for index, members in enumerate(by_class):
-        room = len(members) - 1 - len(wanted)  # after one for train and one for each split that must have one
-        start = 0
-        for name in wanted:
-            take = 1 + min(max(sizes[name][index] - 1, 0), room)
-            room -= take - 1
-            result[name] += members[start : start + take]
-            start += take
-        take = min(calibration[index], room)
-        result["calibration"] += members[start : start + take]
-        result["train"] += members[start + take :]
-    return result
-
-
-def check_share(skipped: Sequence[Skipped], files: int, max_bad: float, many: str = "files") -> None:
-    """Raise `DataError` when more than the share `max_bad` of all `files` was skipped; `many` is what they are."""
-    if files and len(skipped) > max_bad * files:
-        first = "; ".join(f"{item.path} {item.reason}" for item in skipped[:3])
-        raise DataError(
-            f"{len(skipped)} of {files} {many} cannot be used, more than data.max_bad allows ({max_bad:g}): "
-            f"mend or remove them, or raise data.max_bad. First: {first}"
-        )
-
-
-def _check_classes(classes: Sequence[str], given: dict[str, tuple[Sample, ...]], noun: Noun) -> None:
-    count = len({sample.content for samples in given.values() for sample in samples})
-    if not classes:
-        return
-    if len(classes) < 2:
-        only = f"only one class ({classes[0]})"
-        raise DataError(f"the data has {only}, a classifier needs two: add {noun.many} of each class")
-    if count < len(classes):
-        raise DataError(
-            f"the data has {len(classes)} classes and only {count} usable {noun.many}: "
-            f"add {noun.many} of every class"
-        )
-    for split, samples in given.items():
-        present = {label_of(sample) for sample in samples}
-        empty = [name for target, name in enumerate(classes) if target not in present]
-        if empty:
-            place = "" if len(given) == 1 else f" in {split}"
+    learnt, judged = labels_of(result["train"]), labels_of(result["evaluation"])
+    for label, name in enumerate(found.classes):
+        if not grouped and label not in judged:
+            raise DataError(f"{found.source}: every evaluation {noun.one} of class {name!r} {elsewhere}")
+        if grouped and not found.fixed and label not in learnt:
             raise DataError(
-                f"no usable {noun.one} of class {', '.join(map(repr, empty[:5]))}{place}: "
-                f"add {noun.many}, or leave the class out with data.classes"
+                f"no training {noun.one} has the label {name!r}: "
+                f"add {noun.many} with it, or leave it out of data.classes"
             )
+    missing = [name for label, name in enumerate(found.classes) if label not in judged]
+    if not missing:
+        return []
+    shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    return [f"no evaluation {noun.one} has the label {shown}: nothing is measured of it"]
 
 
-def _check_evaluation(classes: Sequence[str], result: dict[str, list[Sample]], found: Found) -> None:
-    present = {label_of(sample) for sample in result["evaluation"]}
-    for target, name in enumerate(classes):
-        if target not in present:
-            raise DataError(
-                f"{found.source}: every evaluation {found.noun.one} of class {name!r} is also in another split: "
-                f"give {found.noun.many} that training does not see"
-            )
+def as_splits(
+    found: Found,
+    result: Mapping[str, Sequence[Sample]],
+    notes: Sequence[str],
+    features: tuple[str, ...] = (),
+    targets: tuple[str, ...] = (),
+) -> Splits:
+    """The samples of each split in the order of their ids, with all that is to be said of them."""
+    parts = {name: tuple(sorted(result[name], key=lambda sample: sample.id)) for name in SPLITS}
+    unit = found.noun.many if found.source.startswith(BUILTIN_PREFIX) else found.noun.files
+    return Splits(
+        classes=found.classes,
+        **parts,
+        skipped=found.skipped,
+        source=found.source,
+        notes=(*found.notes, *notes),
+        files=found.files,
+        features=features,
+        targets=targets,
+        unit=unit,
+    )

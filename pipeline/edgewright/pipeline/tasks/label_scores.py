@@ -21,7 +21,13 @@ def micro_f1(chosen: NDArray[np.bool_], targets: NDArray[Any]) -> float:
 def macro_f1(chosen: NDArray[np.bool_], targets: NDArray[Any]) -> float:
     """The mean F1 of the labels that were chosen or hold somewhere."""
     holds = targets > 0.5
-    hits, either = (chosen & holds).sum(axis=0), chosen.sum(axis=0) + holds.sum(axis=0)
+    return mean_f1((chosen & holds).sum(axis=0), chosen.sum(axis=0) + holds.sum(axis=0))
+
+
+def mean_f1(hits: NDArray[np.int64], either: NDArray[np.int64]) -> float:
+    """The mean F1 of the labels that occur, from how often each was chosen rightly, and was chosen or holds; both are
+    [labels]. 1 where none occurs.
+    """
     occurs = either > 0
     return float(np.mean(2.0 * hits[occurs] / either[occurs])) if occurs.any() else 1.0
 

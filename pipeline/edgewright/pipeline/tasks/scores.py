@@ -5,6 +5,8 @@ seconds.
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.pipeline.tasks.label_scores import mean_auroc, mean_f1
+
 Logits = NDArray[np.floating]
 Targets = NDArray[np.integer]
 
@@ -32,9 +34,7 @@ def confusion_matrix(logits: Logits, targets: Targets) -> NDArray[np.int64]:
 def macro_f1(logits: Logits, targets: Targets) -> float:
     """The mean F1 of the classes that occur among the targets or the predictions."""
     counts = confusion_matrix(logits, targets)
-    hits, either = np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1)
-    occurs = either > 0
-    return float(np.mean(2 * hits[occurs] / either[occurs]))
+    return mean_f1(np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1))
 
 
 def auroc(logits: Logits, targets: Targets) -> float:
@@ -42,14 +42,4 @@ def auroc(logits: Logits, targets: Targets) -> float:
 
     0.5 when there is no such class.
     """
-    from scipy.stats import rankdata
-
-    probabilities = softmax(logits)
-    areas = []
-    for column in range(probabilities.shape[1]):
-        positive = targets == column
-        count, rest = int(positive.sum()), int((~positive).sum())
-        if count and rest:
-            ranks = rankdata(probabilities[:, column])  # ties share their mean rank
-            areas.append((ranks[positive].sum() - count * (count + 1) / 2) / (count * rest))
-    return float(np.mean(areas)) if areas else 0.5
+    return mean_auroc(softmax(logits), targets[:, np.newaxis] == np.arange(logits.shape[1]))

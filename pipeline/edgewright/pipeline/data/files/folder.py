@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgewright.pipeline.data.classes import check_listed
 from edgewright.pipeline.data.files.scan import IMAGES, FileKind, check_files
 from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
 from edgewright.pipeline.progress import Count
-from edgewright.runtime.errors import DataError, RecipeError
+from edgewright.runtime.errors import DataError
 from edgewright.runtime.hints import did_you_mean
 
 SPLIT_FOLDERS: Mapping[str, tuple[str, ...]] = {
@@ -175,12 +176,9 @@ def _choose(
     train = classes_of["train"]
     classes = tuple(train if wanted is None else wanted)
     for split, names in classes_of.items():
+        if split == "train":
+            check_listed(classes, names, root)
         missing = [name for name in classes if name not in names]
-        if missing and split == "train":
-            raise RecipeError(
-                f"data.classes: {root} has no class {missing[0]!r}{did_you_mean(missing[0], names)}: "
-                f"it has {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}"
-            )
         extra = [name for name in names if name not in classes] if wanted is None else []
         if missing or extra:
             what = (

@@ -7,10 +7,11 @@ Results are kept in the user's cache folder by size and modification time, so th
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import PIL
 
@@ -22,8 +23,18 @@ from edgewright.runtime.errors import InputError, MachineError
 from edgewright.runtime.graphs.cache import cache_directory
 from edgewright.runtime.images.decoding import IMAGE_SUFFIXES, load_image
 
+_Item = TypeVar("_Item")
+
 _BATCH = 256
 _SAVE_SECONDS = 30.0
+
+
+def reported(items: Sequence[_Item], progress: Count | None) -> Iterator[_Item]:
+    """Items one by one; `progress` hears of each when the work on it is done."""
+    for done, item in enumerate(items, 1):
+        yield item
+        if progress is not None:
+            progress(done, len(items))
 
 
 @dataclass(frozen=True)
@@ -115,20 +126,30 @@ def _check_or_recall(path: Path, known: CheckedFile | None, kind: FileKind) -> C
 
 def _check(path: Path, kind: FileKind) -> tuple[str, str | None]:
     """Digest and reason of one file."""
-    if path.suffix.lower() not in kind.suffixes:
-        one, article = kind.noun.one, "an" if kind.noun.one[0] in "aeiou" else "a"
-        return (
-            "",
-            f"does not end like {article} {one} ({', '.join(sorted(kind.suffixes))}): rename, convert or remove it",
-        )
+    reason = suffix_reason(path, kind.noun, kind.suffixes)
+    if reason is not None:
+        return "", reason
     try:
         kind.load(path)
         reason = kind.mismatch(path)
         return ("", reason) if reason else (sha256_of_file(path), None)
     except InputError as error:
-        return "", str(error).removeprefix(str(path)).strip(" :,")
+        return "", error_reason(path, error)
     except OSError as error:
         return "", f"cannot be read ({error.strerror or error})"
+
+
+def suffix_reason(path: Path, noun: Noun, suffixes: Collection[str]) -> str | None:
+    """Why a file cannot be used whose name ends in none of `suffixes`; None where it does."""
+    if path.suffix.lower() in suffixes:
+        return None
+    article = "an" if noun.one[0] in "aeiou" else "a"
+    return f"does not end like {article} {noun.one} ({', '.join(sorted(suffixes))}): rename, convert or remove it"
+
+
+def error_reason(path: Path, error: InputError) -> str:
+    """What an error says of a file, without the path."""
+    return str(error).removeprefix(str(path)).strip(" :,")
 
 
 def _image_mismatch(path: Path) -> str | None:

@@ -14,22 +14,21 @@ from numpy.typing import NDArray
 
 from edgewright.pipeline.data.files.tables import Table
 from edgewright.pipeline.data.series.from_tables import table_recordings
-from edgewright.pipeline.data.series.recordings import Columns, Recording, Recordings
+from edgewright.pipeline.data.series.recordings import Columns, Recording, Recordings, as_data_error
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.runtime.errors import DataError, InputError
+from edgewright.runtime.errors import DataError
 from edgewright.runtime.hints import did_you_mean
 from edgewright.runtime.series import tables as series_files
 from edgewright.runtime.series.values import time_numbers
+from edgewright.runtime.series.wide import row_names
 
 _KNOWN = ("values", "target", "lengths", "times", "series", "features", "targets")
 
 
 def array_recordings(path: Path, recipe: Recipe, name: str, label: str | None = None) -> Recordings:
     """The series of the .npz file at `path`. Nothing in it is unpickled. Raises `DataError`."""
-    try:
+    with as_data_error():
         arrays = series_files.read_table(path, ".npz").columns
-    except InputError as error:
-        raise DataError(str(error)) from None
     return arrays_to_recordings(arrays, recipe, path.name, name, label)
 
 
@@ -77,9 +76,7 @@ def _whole(arrays: Mapping[str, NDArray[Any]], recipe: Recipe, where: str, label
         raise DataError(f"{where}: values is {shape}: give series x steps x features, or series x steps")
     count, steps, width = values.shape
     features = _names(arrays, "features", width, where) or _default_features(width)
-    names = _names(arrays, "series", count, where) or tuple(
-        f"{row:0{len(str(count - 1))}d}" for row in range(count)
-    )
+    names = _names(arrays, "series", count, where) or row_names(count)
     lengths = _lengths(arrays, count, steps, where)
     times = _times(arrays, count, steps, where)
     targets, target_names, labels = _targets(arrays, recipe, (count, steps), features, where, label)
@@ -146,10 +143,8 @@ def _times(
     array = arrays["times"]
     if array.shape not in ((steps,), (count, steps)):
         raise DataError(f"{where}: times must be [steps] or [series, steps], {steps} or {count}x{steps}")
-    try:
+    with as_data_error():
         flat = time_numbers(array.ravel(), f"{where}: times")
-    except InputError as error:
-        raise DataError(str(error)) from None
     return np.broadcast_to(flat.reshape(array.shape), (count, steps))
 
 

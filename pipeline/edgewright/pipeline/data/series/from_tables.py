@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgewright.pipeline.data.files.tables import Table
 from edgewright.pipeline.data.samples import Skipped
-from edgewright.pipeline.data.series.recordings import Columns, Recording, Recordings
+from edgewright.pipeline.data.series.recordings import Columns, Recording, Recordings, as_data_error
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.series.values import numbers, time_numbers
@@ -226,10 +226,8 @@ def _wide_rows(table: Table, recipe: Recipe, label: str | None) -> Recordings:
             raise DataError(
                 f"{table.name} has no numeric column to learn from: name what they begin with in data.features"
             )
-        try:
+        with as_data_error(table.name):
             check_order(steps, "sort them, or set data.features: [{name}]")
-        except InputError as error:
-            raise DataError(f"{table.name}: {error}") from None
         columns = Columns((_VALUE,), (), roles.label)
         blocks = _blocks(
             table, [np.column_stack([table.numbers(column) for column in steps])], columns.features
@@ -268,28 +266,25 @@ _Rows = NDArray[np.float64] | list[NDArray[np.float64]]
 def _rows_of(table: Table, name: str, key: str) -> _Rows:
     """The values of the feature or target `name`: a column of lists, or its numbered columns in their order."""
     if name in table.cells and any(isinstance(cell, list) for cell in table.cells[name]):
-        result = []
-        for row, cell in enumerate(table.cells[name]):
-            values = [] if cell is None else cell
-            if not isinstance(values, list):
-                raise DataError(
-                    f"{table.name}, {table.place(row)}: {name!r} must be a list of numbers here too"
-                )
-            try:
-                result.append(numbers(values, f"{table.place(row)}: {name!r}"))
-            except InputError as error:
-                raise DataError(f"{table.name}: {error}") from None
-        return result
-    try:
+        with as_data_error(table.name):
+            return [_listed(table, row, name) for row in range(table.rows)]
+    with as_data_error(table.name):
         found = numbered_columns(table.columns, name)
-    except InputError as error:
-        raise DataError(f"{table.name}: {error}") from None
     if not found:
         raise DataError(
             f"{key}: {table.name} has no columns {name}_0, {name}_1, ... and no column of lists called {name!r}: "
             f"it has {', '.join(table.columns[:20])}"
         )
     return np.column_stack([table.numbers(column) for column in found])
+
+
+def _listed(table: Table, row: int, name: str) -> NDArray[np.float64]:
+    """The numbers of a cell that holds a list of them, or nothing."""
+    cell = table.cells[name][row]
+    values = [] if cell is None else cell
+    if not isinstance(values, list):
+        raise DataError(f"{table.name}, {table.place(row)}: {name!r} must be a list of numbers here too")
+    return numbers(values, f"{table.place(row)}: {name!r}")
 
 
 def _blocks(table: Table, values: Sequence[_Rows], names: Sequence[str]) -> list[NDArray[np.float64]]:

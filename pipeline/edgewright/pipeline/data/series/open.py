@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgewright.pipeline.data.classes import check_listed, sort_classes
+from edgewright.pipeline.data.files.scan import reported
 from edgewright.pipeline.data.files.table_files import SERIES_SUFFIXES, TableFile, find_tables
 from edgewright.pipeline.data.files.tables import read_table
 from edgewright.pipeline.data.samples import Skipped, Splits
@@ -18,8 +20,7 @@ from edgewright.pipeline.data.series.recordings import (
 from edgewright.pipeline.data.series.split import SeriesSource, divide_recordings
 from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.runtime.errors import DataError, RecipeError
-from edgewright.runtime.hints import did_you_mean
+from edgewright.runtime.errors import DataError
 
 
 def open_series(recipe: Recipe, progress: Count | None = None) -> Splits:
@@ -28,10 +29,8 @@ def open_series(recipe: Recipe, progress: Count | None = None) -> Splits:
     classifies = recipe.spec.classifies
     files = find_tables(source, recipe.data.format, SERIES_SUFFIXES, classifies, recipe.data.classes)
     given: dict[str, list[Recordings]] = {}
-    for done, file in enumerate(files):
+    for file in reported(files, progress):
         given.setdefault(file.split, []).append(_read(file, recipe))
-        if progress is not None:
-            progress(done + 1, len(files))
     return split_recordings(given, recipe, str(source))
 
 
@@ -108,20 +107,8 @@ def _classes(train: Sequence[Recording], recipe: Recipe, where: str) -> tuple[st
             only = f"only one class ({names[0]})" if names else "no classes"
             raise DataError(f"{where} has {only}, a classifier needs two: add series of another class")
         return names
-    for name in recipe.data.classes:
-        if name not in names:
-            raise RecipeError(
-                f"data.classes: {where} has no class {name!r}{did_you_mean(name, names)}: "
-                f"it has {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}"
-            )
+    check_listed(recipe.data.classes, names, where)
     return recipe.data.classes
-
-
-def sort_classes(names: set[str]) -> tuple[str, ...]:
-    """Class names in order: as numbers where all are whole numbers, else as texts."""
-    if all(name.lstrip("-").isdigit() for name in names):
-        return tuple(sorted(names, key=int))
-    return tuple(sorted(names))
 
 
 def _used(one: Recording, classes: tuple[str, ...]) -> bool:

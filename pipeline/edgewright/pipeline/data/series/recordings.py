@@ -4,7 +4,8 @@ A recording is checked as the device will check it: times rise, steps are regula
 value is infinite, and nothing is missing unless the policy says what to do.
 """
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,10 +50,15 @@ class Recording:
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether each step has a class of its own."""
+        return self.labels is not None and len(self.labels) > 1
+
     def label_at(self, step: int) -> str:
         """The class at a step of a recording that has classes."""
         assert self.labels, f"{self.name} has no classes"
-        return self.labels[step if len(self.labels) > 1 else 0]
+        return self.labels[step if self.is_mixed else 0]
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,15 @@ class Recordings:
     series: tuple[Recording, ...]
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+@contextlib.contextmanager
+def as_data_error(where: str = "") -> Iterator[None]:
+    """What the device would refuse inside is a `DataError` of the table or file `where`."""
+    try:
+        yield
+    except InputError as error:
+        raise DataError(f"{where}: {error}" if where else str(error)) from None
 
 
 def trained_step(series: Iterable[Recording], wanted: float | None) -> float | None:
@@ -94,7 +109,7 @@ def check_recordings(
         _check_finite(one, found.columns, where)
         if len(one) < data.min_length:
             skipped.append(
-                Skipped(one.name, f"has {_steps(len(one))}, data.min_length asks for {data.min_length}")
+                Skipped(one.name, f"has {in_steps(len(one))}, data.min_length asks for {data.min_length}")
             )
         else:
             kept.append(one)
@@ -114,9 +129,9 @@ def _checked_times(one: Recording, data: Data, step: float | None, where: str, r
         times, values = resample(before, one.values, step)
         if one.targets is not None:
             one = replace(one, targets=resample(before, one.targets, step)[1])
-        if one.labels is not None and len(one.labels) > 1:
+        if one.is_mixed:
             nearest = np.searchsorted(before, times - 1e-6 * step)
-            one = replace(one, labels=tuple(one.labels[min(int(row), len(one) - 1)] for row in nearest))
+            one = replace(one, labels=tuple(one.label_at(min(int(row), len(one) - 1)) for row in nearest))
         return replace(one, times=times, values=values)
     except InputError as error:
         text = str(error)
@@ -165,7 +180,8 @@ def _called(one: Recording, where: str) -> str:
     return where if same or not one.name else f"{where}, series {one.name!r}"
 
 
-def _steps(count: int) -> str:
+def in_steps(count: int) -> str:
+    """A length as a message says it, such as "1 step"."""
     return _count(count, "step", "steps")
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skipped, Splits, content_of
-from edgewright.pipeline.data.series.recordings import Columns, Recording
+from edgewright.pipeline.data.series.recordings import Columns, Recording, in_steps
 from edgewright.pipeline.data.series.windows import Span, forecast_samples, parts_in_time, window_samples
-from edgewright.pipeline.data.split import check_share, divide, first_of_each, ordered
+from edgewright.pipeline.data.split import as_splits, check_share, divide, first_of_each, ordered
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError
 
@@ -76,8 +76,7 @@ class _Division:
         train = self.found.given["train"]
         if len(train) >= _ENOUGH_SERIES or "evaluation" in self.found.given:
             return "series"
-        mixed = any(one.labels is not None and len(one.labels) > 1 for one in train)
-        return "time" if mixed or not self.found.classes else "series"
+        return "time" if _mixed(train) or not self.found.classes else "series"
 
     def _count_windows(self) -> None:
         steps = sum(len(one) for series in self.found.given.values() for one in series)
@@ -102,7 +101,7 @@ class _Division:
         kept = []
         for one in recordings:
             if len(one) < self._least:
-                self.skipped.append(Skipped(one.name, f"has {_steps(len(one))}, {self._needs()}"))
+                self.skipped.append(Skipped(one.name, f"has {in_steps(len(one))}, {self._needs()}"))
             else:
                 kept.append(one)
         return kept
@@ -117,7 +116,7 @@ class _Division:
         return f"a window takes {self._least}: lower data.window, or leave it out"
 
     def _in_time(self) -> dict[str, list[Sample]]:
-        if self.found.classes and self.data.window is None and not self._mixed():
+        if self.found.classes and self.data.window is None and not _mixed(self.found.given["train"]):
             raise DataError(
                 "data.split: time cuts a series into parts, and each would be one sample of the same class: "
                 "set data.window, or use split: series"
@@ -134,7 +133,7 @@ class _Division:
             if parts is None:
                 parted = ", ".join(("train", *(name for name, share in shares.items() if share > 0)))
                 self.skipped.append(
-                    Skipped(one.name, f"has {_steps(len(one))}, too few for a window in each of {parted}")
+                    Skipped(one.name, f"has {in_steps(len(one))}, too few for a window in each of {parted}")
                 )
                 continue
             for name, part in parts.items():
@@ -143,13 +142,10 @@ class _Division:
         if not result["train"]:
             total = least + later * sum(share > 0 for share in shares.values())
             raise DataError(
-                f"{self.found.source}: the longest series has {_steps(longest)}, at least {total} are needed to keep "
+                f"{self.found.source}: the longest series has {in_steps(longest)}, at least {total} are needed to keep "
                 f"the splits apart in time: {self._needs()}, or give more data"
             )
         return result
-
-    def _mixed(self) -> bool:
-        return any(one.labels is not None and len(one.labels) > 1 for one in self.found.given["train"])
 
     def _add_given(self, result: dict[str, list[Sample]]) -> None:
         for name, recordings in self.found.given.items():
@@ -159,10 +155,7 @@ class _Division:
     def _by_series(self) -> dict[str, list[Sample]]:
         given = {name: self._long_enough(series) for name, series in self.found.given.items()}
         self._refuse_none(given["train"])
-        mixed = any(
-            one.labels is not None and len(one.labels) > 1 for series in given.values() for one in series
-        )
-        classes = () if mixed else self.found.classes
+        classes = () if any(map(_mixed, given.values())) else self.found.classes
         units = {
             name: tuple(self._unit(one, name, bool(classes)) for one in series)
             for name, series in given.items()
@@ -217,30 +210,11 @@ class _Division:
         calibration = ordered(samples["calibration"], seed)[: data.calibration_limit]
         chosen = {**samples, "train": train, "calibration": calibration}
         self._check(chosen)
-        several = len(found.given) > 1
-        tuples = {
-            name: tuple(
-                sorted(
-                    (replace(one, id=f"{name}/{one.id}") if several else one for one in chosen[name]),
-                    key=lambda sample: sample.id,
-                )
-            )
-            for name in SPLITS
-        }
-        return Splits(
-            found.classes,
-            tuples["train"],
-            tuples["validation"],
-            tuples["calibration"],
-            tuples["evaluation"],
-            tuple(self.skipped),
-            found.source,
-            (*found.notes, *self._left_out(), *self._long(chosen["train"])),
-            found.files,
-            found.columns.features,
-            found.columns.targets,
-            "series",
-        )
+        if len(found.given) > 1:
+            chosen = {name: [replace(one, id=f"{name}/{one.id}") for one in chosen[name]] for name in SPLITS}
+        told = (*self._left_out(), *self._long(chosen["train"]))
+        whole = Found(found.classes, {}, tuple(self.skipped), found.source, found.files, _NOUN, found.notes)
+        return as_splits(whole, chosen, told, found.columns.features, found.columns.targets)
 
     def _left_out(self) -> tuple[str, ...]:
         count = self.left_out
@@ -279,5 +253,6 @@ class _Division:
                 )
 
 
-def _steps(count: int) -> str:
-    return f"{count} step{'' if count == 1 else 's'}"
+def _mixed(series: Sequence[Recording]) -> bool:
+    """Whether the class changes within any of some series."""
+    return any(one.is_mixed for one in series)

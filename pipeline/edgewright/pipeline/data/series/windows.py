@@ -64,10 +64,10 @@ def forecast_spans(part: Span, forecast: Forecast, stride: int | None) -> list[S
 def _of_one_class(recording: Recording, part: Span) -> Iterator[Span]:
     """The stretches of a part in which the class does not change."""
     start, stop = part
-    if recording.labels is None or len(recording.labels) == 1:
+    if not recording.is_mixed:
         yield part
         return
-    for _, group in itertools.groupby(range(start, stop), key=recording.labels.__getitem__):
+    for _, group in itertools.groupby(range(start, stop), key=recording.label_at):
         steps = list(group)
         yield steps[0], steps[-1] + 1
 

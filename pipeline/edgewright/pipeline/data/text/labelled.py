@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from edgewright.pipeline.data.classes import check_listed, sort_classes
 from edgewright.pipeline.data.files.folder import list_files
+from edgewright.pipeline.data.files.scan import error_reason, reported, suffix_reason
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
 from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
-from edgewright.pipeline.data.series.open import sort_classes
 from edgewright.pipeline.data.text.content import content_of_raw, content_of_text, content_with
 from edgewright.pipeline.data.text.head_labels import foreign_label, kept_labels
+from edgewright.pipeline.data.text.tables import LISTS, column_texts, is_missing, sample_names
 from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.runtime.errors import DataError, InputError, RecipeError
+from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.hints import did_you_mean
 from edgewright.runtime.text.decoding import TEXT_SUFFIXES, load_text
 from edgewright.runtime.text.reading import TextPair
@@ -70,15 +72,13 @@ def _from_folder(source: Path, recipe: Recipe, progress: Count | None, kept: tup
             raise DataError(foreign_label(str(source / name), name, tuple(index)))
     given: dict[str, list[Sample]] = {split: [] for split in listing.splits}
     skipped = []
-    for done, (split, name, target) in enumerate(listing.files):
+    for split, name, target in reported(listing.files, progress):
         text, reason = _read(source / name)
         if reason is not None:
             skipped.append(Skipped(name.encode(errors="backslashreplace").decode(), reason))
         else:
             label = index[listing.classes[target]]
             given[split].append(Sample(name, text, label, content_of_text(text)))
-        if progress is not None:
-            progress(done + 1, len(listing.files))
     samples = {split: tuple(found) for split, found in given.items()}
     count = len(listing.files)
     return Found(tuple(index), samples, tuple(skipped), str(source), count, TEXTS, fixed=kept is not None)
@@ -86,15 +86,13 @@ def _from_folder(source: Path, recipe: Recipe, progress: Count | None, kept: tup
 
 def _read(path: Path) -> tuple[str, str | None]:
     """The text of a file, and why it cannot be used."""
-    if path.suffix.lower() not in TEXT_SUFFIXES:
-        return (
-            "",
-            f"does not end like a text ({', '.join(sorted(TEXT_SUFFIXES))}): rename, convert or remove it",
-        )
+    reason = suffix_reason(path, TEXTS, TEXT_SUFFIXES)
+    if reason is not None:
+        return "", reason
     try:
         text = load_text(path)
     except InputError as error:
-        return "", str(error).removeprefix(str(path)).strip(" :,")
+        return "", error_reason(path, error)
     return text, None if text.strip() else "is empty: remove it"
 
 
@@ -156,10 +154,7 @@ def _read_rows(
     table = read_table(file.path, file.form, (*data.texts, data.label))
     columns = [column_texts(table, table.need(name, "data.text")) for name in data.texts]
     labels = _labels(table, recipe)
-    width = len(str(table.rows - 1))
-    prefix = f"{file.name}/" if several else ""
-    for row in range(table.rows):
-        name = f"{prefix}{row:0{width}d}"
+    for row, name in enumerate(sample_names(file, table.rows, several)):
         texts = [column[row] for column in columns]
         empty = next(
             (key for key, text in zip(data.texts, texts, strict=True) if not (text or "").strip()), None
@@ -177,18 +172,6 @@ def _read_rows(
     return table.rows
 
 
-def column_texts(table: Table, column: str) -> list[str | None]:
-    """The texts of a column, None for an empty cell. Raises `DataError` for a cell that is a list or an object."""
-    cells = table.cells[column]
-    for row, cell in enumerate(cells if isinstance(cells, list) else ()):
-        if isinstance(cell, (list, dict)):
-            what = "a list" if isinstance(cell, list) else "an object"
-            raise DataError(
-                f"{table.name}, {table.place(row)}: the column {column!r} holds {what} where a text is needed"
-            )
-    return table.texts(column)
-
-
 def _labels(table: Table, recipe: Recipe) -> list[tuple[str, ...] | None]:
     """The labels of each row, None where they are not known."""
     column = table.need(recipe.data.label, "data.label")
@@ -198,27 +181,24 @@ def _labels(table: Table, recipe: Recipe) -> list[tuple[str, ...] | None]:
             for row, cell in enumerate(table.cells[column])
         ]
     for row, cell in enumerate(table.cells[column]):
-        if isinstance(cell, (list, tuple, dict, np.ndarray)):
+        if isinstance(cell, (*LISTS, dict)):
             raise DataError(
                 f"{table.name}, {table.place(row)}: the column {column!r} holds several labels: give each text one"
                 + (", or set text.multi_label: true" if _may_hold_several(recipe) else "")
             )
-    return [(label.strip(),) if (label or "").strip() else None for label in _named(table, column)]
+    names = [(label or "").strip() for label in table.texts(column)]
+    return [(name,) if name else None for name in names]
 
 
 def _may_hold_several(recipe: Recipe) -> bool:
     return any("multi_label" in own.text for own in recipe.spec.families.values())
 
 
-def _named(table: Table, column: str) -> list[str]:
-    return [label or "" for label in table.texts(column)]
-
-
 def _several(cell: Any, separator: str | None, where: str) -> tuple[str, ...] | None:
     """The labels of a cell, each once; nothing at all is not known, an empty text or list is no label."""
-    if cell is None or (isinstance(cell, float) and np.isnan(cell)):
+    if is_missing(cell):
         return None
-    if isinstance(cell, (list, tuple, np.ndarray)):
+    if isinstance(cell, LISTS):
         parts = list(cell)
     elif isinstance(cell, str):
         parts = (
@@ -250,10 +230,5 @@ def _classes(rows: Sequence[_Row], recipe: Recipe, where: str) -> tuple[str, ...
         if not names and rows:
             raise DataError(f"data.label: no text of {where} has a label: name the column that holds them")
         return names
-    for name in recipe.data.classes:
-        if name not in counts:
-            raise RecipeError(
-                f"data.classes: {where} has no class {name!r}{did_you_mean(name, names)}: "
-                f"it has {', '.join(names[:20])}{' ...' if len(names) > 20 else ''}"
-            )
+    check_listed(recipe.data.classes, names, where)
     return recipe.data.classes

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from edgewright.pipeline.data.files.scan import reported
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
 from edgewright.pipeline.data.samples import Answers, Found, Noun, Sample, Skipped
 from edgewright.pipeline.data.text.content import content_of_text, content_with
-from edgewright.pipeline.data.text.labelled import column_texts
+from edgewright.pipeline.data.text.tables import LISTS, column_texts, is_missing, sample_names
 from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.bundle.structure import StructureError, parse_json
@@ -25,7 +26,6 @@ QUESTION_SUFFIXES = {**TABLE_SUFFIXES, ".json": "squad"}
 """Suffix of a file to its format."""
 
 _NAMED = 3
-_LISTS = (list, tuple, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,10 @@ def open_questions(recipe: Recipe, progress: Count | None = None) -> Found:
     source = Path(recipe.data.source)
     files = find_tables(source, recipe.data.format, QUESTION_SUFFIXES, class_folders=False)
     asked: list[AskedQuestion] = []
-    for done, file in enumerate(files):
+    for file in reported(files, progress):
         read = list(_read_squad(file.path) if file.form == "squad" else _read_table(file, recipe))
-        width = len(str(max(len(read) - 1, 0)))
-        prefix = f"{file.name}/" if len(files) > 1 else ""
-        asked += [
-            AskedQuestion(file.split, f"{prefix}{number:0{width}d}", *parts)
-            for number, parts in enumerate(read)
-        ]
-        if progress is not None:
-            progress(done + 1, len(files))
+        names = sample_names(file, len(read), len(files) > 1)
+        asked += [AskedQuestion(file.split, name, *parts) for name, parts in zip(names, read, strict=True)]
     splits = tuple(dict.fromkeys(file.split for file in files))
     return found_questions(asked, recipe, str(source), splits)
 
@@ -177,7 +171,7 @@ def _string(entry: Any, key: str, where: str) -> str:
 
 def _answers(cell: Any, where: str) -> tuple[tuple[str, int | None], ...]:
     """The answers of a cell: objects with text and answer_start, lists of both, texts, or one text."""
-    if cell is None or (isinstance(cell, float) and np.isnan(cell)):
+    if is_missing(cell):
         return ()
     if isinstance(cell, str):
         return ((cell, None),) if cell.strip() else ()
@@ -185,16 +179,16 @@ def _answers(cell: Any, where: str) -> tuple[tuple[str, int | None], ...]:
         texts, starts = cell["text"], cell.get("answer_start")
         if isinstance(texts, str):
             texts, starts = [texts], [starts]
-        if isinstance(texts, _LISTS) and starts is None:
+        if isinstance(texts, LISTS) and starts is None:
             starts = [None] * len(texts)
-        if not isinstance(texts, _LISTS) or not isinstance(starts, _LISTS):
+        if not isinstance(texts, LISTS) or not isinstance(starts, LISTS):
             raise DataError(
                 f"{where}: text and answer_start are no lists: give each answer its text and start"
             )
         if len(texts) != len(starts):
             raise DataError(f"{where} has {len(texts)} answers and {len(starts)} starts: give each one")
         cell = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
-    if not isinstance(cell, _LISTS):
+    if not isinstance(cell, LISTS):
         raise DataError(f'{where}: the answers are no list: write [{{"text": ..., "answer_start": ...}}]')
     found: list[tuple[str, int | None]] = []
     for one in cell:

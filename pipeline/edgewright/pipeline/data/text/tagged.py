@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from edgewright.pipeline.data.files.scan import reported
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
 from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
 from edgewright.pipeline.data.text.bio import bio_problem, is_bio, sort_tags, unknown_tag
 from edgewright.pipeline.data.text.content import content_with
 from edgewright.pipeline.data.text.head_labels import kept_labels
+from edgewright.pipeline.data.text.tables import LISTS, sample_names
 from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError
@@ -54,10 +56,8 @@ def open_tagged_texts(recipe: Recipe, progress: Count | None = None) -> Found:
     source = Path(recipe.data.source)
     files = find_tables(source, recipe.data.format, TAGGED_SUFFIXES, class_folders=False)
     sentences: list[TaggedSentence] = []
-    for done, file in enumerate(files):
-        sentences += _read_file(file, recipe, kept, f"{file.name}/" if len(files) > 1 else "")
-        if progress is not None:
-            progress(done + 1, len(files))
+    for file in reported(files, progress):
+        sentences += _read_file(file, recipe, kept, len(files) > 1)
     splits = tuple(dict.fromkeys(file.split for file in files))
     return found_sentences(sentences, recipe, str(source), splits, kept)
 
@@ -126,20 +126,19 @@ def _check(one: TaggedSentence, bio: bool, index: dict[str, int], owner: str) ->
 
 
 def _read_file(
-    file: TableFile, recipe: Recipe, kept: tuple[str, ...] | None, prefix: str
+    file: TableFile, recipe: Recipe, kept: tuple[str, ...] | None, several: bool
 ) -> list[TaggedSentence]:
     if file.form == "conll":
         read = list(_read_conll(file.path))
     elif file.form == "npz":
         raise DataError(f"{file.path.name}: sentences come as conll, jsonl, parquet or csv: convert it")
     else:
-        data = recipe.data
-        table = read_table(file.path, file.form, (data.words, data.tags))
+        table = read_table(file.path, file.form, (recipe.data.words, recipe.data.tags))
         read = list(_read_table(table, recipe, kept))
-    width = len(str(max(len(read) - 1, 0)))
+    names = sample_names(file, len(read), several)
     return [
-        TaggedSentence(file.split, f"{prefix}{number:0{width}d}", words, tags, file.path.name, places)
-        for number, (words, tags, places) in enumerate(read)
+        TaggedSentence(file.split, name, words, tags, file.path.name, places)
+        for name, (words, tags, places) in zip(names, read, strict=True)
     ]
 
 
@@ -207,14 +206,14 @@ def _listed(cell: Any, place: str, column: str) -> list[Any]:
         return []
     if isinstance(cell, str):
         return cell.split()
-    if not isinstance(cell, (list, tuple, np.ndarray)):
+    if not isinstance(cell, LISTS):
         raise DataError(f"{place}: the column {column!r} holds {cell!r}: give a list, or text with spaces")
     return list(cell)
 
 
 def _word(word: Any, place: str) -> str:
     """A word as text, nothing at all as an empty one."""
-    if isinstance(word, (list, tuple, dict, np.ndarray)):
+    if isinstance(word, (*LISTS, dict)):
         raise DataError(f"{place}: {word!r} is not a word: give a text for each")
     return "" if word is None else str(word)
 
