@@ -277,7 +277,7 @@ def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], repo
         licence=model.built.licence,
         seed=recipe.training.seed,
         failures=failures,
-        facts=card_facts(recipe, loaded.splits, model.built),
+        facts=card_facts(recipe, loaded.splits, loaded.device_task),
         config=model.built.build.get("config"),
     )
 
