@@ -224,7 +224,6 @@ def _reference(loaded: _Loaded) -> Reference:
     return Reference(
         module=built.module,
         task=loaded.device_task,
-        encode=loaded.device_task.encode,
         metric=task.metric(),
         metric_name=task.metric_name,
         per_sample=task.per_sample(),
