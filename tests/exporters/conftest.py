@@ -31,7 +31,7 @@ def trained(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Train
     evaluation = Samples(
         tuple(f"digits/{row}" for row in range(1200, 1500)), list(images[1200:1500]), targets[1200:1500]
     )
-    encoded = [reference.encode(image)["image"] for image in images[1000:1064]]
+    encoded = [reference.task.encode(image)["image"] for image in images[1000:1064]]
     calibration = [{"image": np.stack(encoded[start : start + 8])} for start in range(0, 64, 8)]
     folder = tmp_path_factory.mktemp("trained")
     graph = export_graph(module, (torch.zeros(2, 3, 32, 32),), folder / "model.onnx")

@@ -168,7 +168,6 @@ def make(
     reference = Reference(
         module=module,
         task=kind.task,
-        encode=kind.task.encode,
         metric=kind.metric,
         metric_name=kind.metric_name,
         per_sample=None if kind.output == "prediction" else _correct,

@@ -52,9 +52,10 @@ def reference_of(module: nn.Module, settings: ImageSettings = SETTINGS) -> Refer
     return Reference(
         module=module,
         task=task,
-        encode=task.encode,
         metric=accuracy,
         metric_name="accuracy",
+        input_names=("image",),
+        output_names=("logits",),
         per_sample=correct,
     )
 
@@ -82,7 +83,7 @@ def train(images: NDArray[np.uint8], targets: NDArray[np.int64], epochs: int = 2
     """A resnet18 with about 95 % accuracy, in some ten seconds."""
     torch.manual_seed(0)
     module: ResNet = torchvision.models.resnet18(weights=None, num_classes=10)
-    encode = reference_of(module).encode
+    encode = reference_of(module).task.encode
     pixels = torch.from_numpy(np.stack([encode(image)["image"] for image in images]))
     wanted = torch.from_numpy(targets)
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)

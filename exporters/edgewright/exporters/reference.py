@@ -74,7 +74,7 @@ class Summed:
 class Reference:
     """The torch original that every variant is measured against.
 
-    `encode` and `task` are the training side's own: the ladder compares them with what stands in the bundle.
+    `task` is the training side's own: the ladder compares it with what stands in the bundle.
     `metric` takes outputs and targets and is better when higher; where it is the mean of a 0/1 value per
     sample (accuracy), `per_sample` gives those values, and the interval of a difference is exact instead of
     resampled; `summed` is the metric in two steps, so that what is resampled is read once.
@@ -84,13 +84,12 @@ class Reference:
 
     module: nn.Module
     task: DeviceTask
-    encode: Callable[[Any], Feeds]
     metric: Callable[[Feeds, NDArray[Any]], float]
     metric_name: str
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
     per_sample: Callable[[Feeds, NDArray[Any]], NDArray[Any]] | None = None
     summed: Summed | None = None
-    input_names: tuple[str, ...] = ("image",)
-    output_names: tuple[str, ...] = ("logits",)
     step: Callable[[Feeds], Feeds] | None = None
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Feeds:

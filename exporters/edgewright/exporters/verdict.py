@@ -12,7 +12,6 @@ from edgewright.runtime.errors import ExportError
 PASS = "PASS"
 FAIL = "FAIL"
 REJECTED = "REJECTED"
-RUNGS = ("encode", "export", "fusion", "precision", "provider", "decode", "stream")
 FP32_RELATIVE = 1e-4
 """How far fp32 may lie from torch, relative to the largest output."""
 FP16_RELATIVE = 0.05

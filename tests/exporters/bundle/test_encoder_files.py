@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from edgewright.exporters.bundle.card import CARD_TEXTS, model_card
+from edgewright.exporters.bundle.card import model_card
 from edgewright.exporters.bundle.hub import hub_files
 from edgewright.runtime.bundle.manifest import Manifest
 from edgewright.runtime.bundle.opening import open_bundle
+from edgewright.runtime.tasks.description import Description, ModelFacts
 from tests.runtime.encoder_bundle import CASES, case, make_encoder_bundle, tokenizer_json
 
 TEXT = "the film was very good [SEP] Ada"
@@ -18,6 +19,24 @@ TEXT = "the film was very good [SEP] Ada"
 def manifest_of(name: str, folder: Path) -> Manifest:
     """The manifest of one of the small examples."""
     return open_bundle(make_encoder_bundle(folder / "bundle", case(name))).manifest
+
+
+def description_of(name: str, manifest: Manifest, config: dict[str, Any] | None = None) -> Description:
+    """What one of the small examples says of itself."""
+    found: Description = case(name).device_task().describe(ModelFacts(manifest.outputs, config))
+    return found
+
+
+def card_of(name: str, folder: Path) -> str:
+    """The card of one of the small examples."""
+    manifest = manifest_of(name, folder)
+    return model_card(manifest, description_of(name, manifest), None, {})
+
+
+def files_of(name: str, folder: Path, config: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What other tools read of one of the small examples."""
+    manifest = manifest_of(name, folder)
+    return dict(hub_files(description_of(name, manifest, config), manifest.model, config))
 
 
 def bert_config() -> dict[str, Any]:
@@ -36,10 +55,10 @@ def bert_config() -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_card_says_what_the_model_answers_and_how_it_is_called(name: str, tmp_path: Path) -> None:
-    manifest = manifest_of(name, tmp_path)
-    card = model_card(manifest, None, {})
-    assert f"pipeline_tag: {CARD_TEXTS[manifest.task].tag}" in card
-    assert f"Reads up to {manifest.processor['max_tokens']} tokens" in card
+    card = card_of(name, tmp_path)
+    tag = "sentence-similarity" if name == "vectors" else case(name).task
+    assert f"pipeline_tag: {tag}" in card
+    assert f"Reads up to {case(name).settings.max_tokens} tokens" in card
     (call,) = [line for line in card.splitlines() if line.startswith("answer = engine(")]
     compile(call, "card", "exec")
 
@@ -61,7 +80,7 @@ def test_a_card_says_what_the_model_answers_and_how_it_is_called(name: str, tmp_
     ],
 )
 def test_what_a_card_says_of_each_task(name: str, words: str, tmp_path: Path) -> None:
-    assert words in model_card(manifest_of(name, tmp_path), None, {})
+    assert words in card_of(name, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -78,17 +97,16 @@ def test_what_a_card_says_of_each_task(name: str, words: str, tmp_path: Path) ->
 def test_transformers_reads_the_config(name: str, architecture: str, tmp_path: Path) -> None:
     from transformers import AutoConfig
 
-    manifest = manifest_of(name, tmp_path)
-    folder = tmp_path / "files"
+    example, folder = case(name), tmp_path / "files"
     folder.mkdir()
-    for file, content in hub_files(manifest, bert_config(), tokenizer_json()).items():
+    for file, content in files_of(name, tmp_path, bert_config()).items():
         (folder / file).write_text(json.dumps(content), encoding="utf-8")
     assert "someone" not in (folder / "config.json").read_text(encoding="utf-8")
     config = AutoConfig.from_pretrained(folder)
     assert (config.model_type, config.hidden_size) == ("bert", 8)
     assert config.architectures == [architecture]
-    if manifest.task in ("text-classification", "token-classification"):
-        assert [config.id2label[index] for index in range(len(manifest.labels))] == list(manifest.labels)
+    if example.task in ("text-classification", "token-classification"):
+        assert [config.id2label[index] for index in range(len(example.labels))] == list(example.labels)
     else:  # the labels of zero-shot are no places of the logits
         assert "music" not in config.id2label.values()
 
@@ -107,7 +125,7 @@ def test_other_tools_find_entailment_where_the_head_has_it(
     own: tuple[str, ...], expected: list[str], tmp_path: Path
 ) -> None:
     config = bert_config() | {"id2label": {str(place): name for place, name in enumerate(own)}}
-    told = hub_files(manifest_of("nli", tmp_path), config, tokenizer_json())["config.json"]
+    told = files_of("nli", tmp_path, config)["config.json"]
     assert [told["id2label"][str(place)] for place in range(len(told["id2label"]))] == expected
     if tuple(expected) != own:
         assert told["label2id"] == {name: place for place, name in enumerate(expected)}
@@ -120,9 +138,7 @@ def test_transformers_reads_the_tokenizer_as_the_device_does(tmp_path: Path) -> 
     folder = tmp_path / "files"
     folder.mkdir()
     (folder / "tokenizer.json").write_bytes(tokenizer_json())
-    for file, content in hub_files(
-        manifest_of("one label", tmp_path), bert_config(), tokenizer_json()
-    ).items():
+    for file, content in files_of("one label", tmp_path, bert_config()).items():
         (folder / file).write_text(json.dumps(content), encoding="utf-8")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     found = tokenizer(["the film was good", "bad"], padding=True, truncation=True)
@@ -134,6 +150,6 @@ def test_transformers_reads_the_tokenizer_as_the_device_does(tmp_path: Path) -> 
 
 
 def test_without_a_config_the_files_still_name_the_model(tmp_path: Path) -> None:
-    files = hub_files(manifest_of("vectors", tmp_path))
+    files = files_of("vectors", tmp_path)
     assert files["config.json"] == {"model_type": "table"}
-    assert "pad_token" not in files["tokenizer_config.json"]
+    assert files["tokenizer_config.json"]["pad_token"] == "[PAD]"

@@ -47,7 +47,7 @@ def test_the_engine_gives_the_answers_of_torch(bundle: Path, trained: Trained) -
     engine = Engine(bundle, variant="fp32", provider="cpu", cache=False)
     raws = list(trained.evaluation.raws[:20])
     outputs = trained.reference.run(
-        trained.reference.task.collate([trained.reference.encode(raw) for raw in raws])
+        trained.reference.task.collate([trained.reference.task.encode(raw) for raw in raws])
     )
     wanted = [answer.label for answer in trained.reference.task.decode(outputs)]
     assert [answer.label for answer in engine(raws)] == wanted

@@ -41,7 +41,9 @@ def run(path: Path, **feeds: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("batch", [1, 3, 7])
 def test_torch_and_the_graph_agree_at_every_batch(trained: Trained, batch: int) -> None:
-    images = np.stack([trained.reference.encode(raw)["image"] for raw in trained.evaluation.raws[:batch]])
+    images = np.stack(
+        [trained.reference.task.encode(raw)["image"] for raw in trained.evaluation.raws[:batch]]
+    )
     wanted = trained.reference.run({"image": images})["logits"]
     found = run(trained.graph.path, image=images)
     assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()

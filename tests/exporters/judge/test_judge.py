@@ -58,7 +58,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Small, Graph]:
 def test_every_number_of_a_row(trained: Trained, candidate: Candidate, verdict: Verdict) -> None:
     assert [row.name for row in verdict.rows] == ["fp32", "fp16", "int8-dynamic", "int8-static"]
     fp32 = verdict.row("fp32")
-    encoded = np.stack([trained.reference.encode(raw)["image"] for raw in trained.evaluation.raws])
+    encoded = np.stack([trained.reference.task.encode(raw)["image"] for raw in trained.evaluation.raws])
     outputs = trained.reference.run({"image": encoded})
     assert fp32.metric_torch == accuracy(outputs, trained.evaluation.targets)
     assert number(fp32.metric_torch) > 0.85

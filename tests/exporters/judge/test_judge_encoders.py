@@ -43,7 +43,6 @@ def reference_of(name: str, **changes: Any) -> Reference:
         **{
             "module": TableModule(name),
             "task": device,
-            "encode": device.encode,
             "metric": task.metric(),
             "metric_name": task.metric_name,
             "per_sample": task.per_sample(),
@@ -95,7 +94,7 @@ def test_every_task_is_judged_by_what_it_decides(name: str, tmp_path: Path) -> N
         fp32.reason
     )
     assert other.relative is not None and other.relative > 0.1 and other.worst_sample in samples(name).ids
-    device, encoded = reference.task, [reference.encode(raw) for raw in samples(name).raws]
+    device, encoded = reference.task, [reference.task.encode(raw) for raw in samples(name).raws]
     nets = (case(name).net, dataclasses.replace(case(name).net, seed=1))
     ours, theirs = (decision_of(device)(run_samples(device, encoded, net.run), encoded) for net in nets)
     assert other.agreement == np.mean([one == two for one, two in zip(ours, theirs, strict=True)])

@@ -106,7 +106,7 @@ def test_golden_outputs_are_as_long_as_the_longest_chosen(regression: Recurrent,
 def test_engine_stream_and_torch_agree(bundle: Path, regression: Recurrent) -> None:
     with Engine(bundle, variant="fp32", provider="cpu", cache=False) as engine:
         for raw in regression.samples.raws[:6]:
-            sample = regression.reference.encode(raw)
+            sample = regression.reference.task.encode(raw)
             outputs = regression.reference.run(regression.reference.task.collate([sample]))
             wanted = regression.reference.task.decode(outputs, [sample])[0].values
             assert np.abs(engine(raw).values - wanted).max() < 1e-5
@@ -243,7 +243,7 @@ def test_text_brings_its_tokenizer_and_does_not_stream(tmp_path: Path) -> None:
     assert manifest.assets == {"tokenizer": "tokenizer.json"} and manifest.streaming is None
     assert verdict.row("fp32").step_p50_us is None and "stream.push" not in (bundle / "README.md").read_text()
     text = found.samples.raws[3]
-    ours = found.reference.encode(text)["tokens"].tolist()
+    ours = found.reference.task.encode(text)["tokens"].tolist()
     assert AutoTokenizer.from_pretrained(bundle)(text)["input_ids"] == ours
 
 

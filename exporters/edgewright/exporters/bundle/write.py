@@ -35,6 +35,7 @@ from edgewright.runtime.bundle.manifest import (
 from edgewright.runtime.contracts import Feeds, Streaming, TensorSpec
 from edgewright.runtime.errors import ExportError, MachineError
 from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.description import ModelFacts
 
 _LIBRARIES = (
     "edgewright",
@@ -193,10 +194,11 @@ def write_candidate(
         )
         for name, content in candidate.device_task.assets.values():
             (folder / name).write_bytes(content)
-        tokenizer = candidate.device_task.assets.get("tokenizer", ("", None))[1]
-        for name, document in hub_files(manifest, candidate.config, tokenizer).items():
+        description = candidate.device_task.describe(ModelFacts(manifest.outputs, candidate.config))
+        for name, document in hub_files(description, manifest.model, candidate.config).items():
             (folder / name).write_text(canonical_json(document), encoding="utf-8")
-        (folder / "README.md").write_text(model_card(manifest, verdict, candidate.facts), encoding="utf-8")
+        card = model_card(manifest, description, verdict, candidate.facts)
+        (folder / "README.md").write_text(card, encoding="utf-8")
         files = tuple(
             FileEntry(file.relative_to(folder).as_posix(), sha256_of_file(file), file.stat().st_size)
             for file in sorted(folder.rglob("*"))

@@ -20,10 +20,8 @@ class GraphEdit:
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self._names = set(self._weights)
         self._first: list[onnx.NodeProto] = []
-        self._read = {value.name for value in model.graph.output}
         for node in model.graph.node:
             self._names.update((*node.input, *node.output))
-            self._read.update(_reads(node))
 
     def weight(self, name: str) -> NDArray[np.float32] | None:
         """The float32 weight called `name`; None where that is computed, absent or of another type."""
@@ -36,10 +34,6 @@ class GraphEdit:
     def is_constant(self, name: str) -> bool:
         """Whether `name` is a float32 weight, or was one and is computed from constants by now."""
         return self.weight(name) is not None or any(name in node.output for node in self._first)
-
-    def is_read(self, name: str) -> bool:
-        """Whether a node of the graph as it was given, or an output of it, takes `name`."""
-        return name in self._read
 
     def add_weight(self, hint: str, value: NDArray[Any]) -> str:
         """Keep `value` in the graph; returns the name it got, which begins with `hint`."""

@@ -21,6 +21,7 @@ from edgewright.exporters.graph.transformers import convert_encoder, run_encoder
 from edgewright.runtime.bundle.files import explain_os_error, write_atomically
 from edgewright.runtime.contracts import TensorSpec
 from edgewright.runtime.errors import ExportError, MachineError
+from edgewright.runtime.tasks.labels import LOGITS
 
 ROUTES = ("torch.export", "torchscript", "transformers")
 """Ways from torch to ONNX: torch's own, and that of transformers for what it has made."""
@@ -60,7 +61,7 @@ def export_graph(
     example: Mapping[str, torch.Tensor] | Sequence[torch.Tensor],
     path: Path,
     input_names: Sequence[str] = ("image",),
-    output_names: Sequence[str] = ("logits",),
+    output_names: Sequence[str] = (LOGITS,),
     dynamic_axes: Axes | None = None,
     route: str = "auto",
     limits: Mapping[str, int] | None = None,

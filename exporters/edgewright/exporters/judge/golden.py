@@ -16,7 +16,7 @@ from edgewright.runtime.bundle.manifest import Tolerance
 from edgewright.runtime.bundle.opening import Bundle
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.running.windows import run_samples
+from edgewright.runtime.running.windows import encode_all, run_samples
 from edgewright.runtime.selftest import golden_outputs
 from edgewright.runtime.tasks.base import DeviceTask
 
@@ -88,7 +88,7 @@ def apart_from_origin(reference: Reference, bundle: Bundle) -> float:
     if not golden.samples:
         return 0.0
     try:
-        encoded = [reference.encode(bundle.path(sample.file)) for sample in golden.samples]
+        encoded = encode_all(reference.task, [bundle.path(sample.file) for sample in golden.samples])
         found = stack([run_samples(reference.task, [sample], reference.run) for sample in encoded])
     except InputError:
         return math.inf

@@ -14,7 +14,7 @@ import numpy as np
 from edgewright.exporters.distance import distance
 from edgewright.exporters.judge.agreement import clear_rows, decision_of
 from edgewright.exporters.judge.golden import widened
-from edgewright.exporters.judge.measure import Measured, Opener, encode_all, measure, run_each
+from edgewright.exporters.judge.measure import Measured, Opener, measure, run_each
 from edgewright.exporters.judge.nodes import first_apart_from_graph, first_apart_from_torch
 from edgewright.exporters.judge.steps import open_step, stream_apart
 from edgewright.exporters.reference import Reference, Samples
@@ -25,6 +25,7 @@ from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import EdgewrightError, ProviderError
 from edgewright.runtime.graphs.session import open_session
+from edgewright.runtime.running.windows import encode_all
 from edgewright.runtime.tasks import load_task
 
 _SAME_ANSWER = 1e-4  # of numbers inside an answer, where the same graph ran twice
@@ -70,7 +71,7 @@ def climb(
         threads,
         opener,
         measured,
-        encode_all(reference, few),
+        encode_all(reference.task, few.raws),
     )
     return Ladder(tuple(climber.rungs()), len(samples))
 
@@ -216,7 +217,7 @@ class _Climber:
         )
         if not reasons:
             return rung
-        feeds = self.reference.task.collate([self.reference.encode(self.samples.raw(worst))])
+        feeds = self.reference.task.collate([self.reference.task.encode(self.samples.raw(worst))])
         good = self.bundle.path(self.bundle.manifest.variant("fp32").graphs["model"])
         bad = self.bundle.path(variant.graphs["model"])
         return dataclasses.replace(rung, node=first_apart_from_graph(good, bad, feeds))

@@ -23,7 +23,7 @@ def typical_sample(reference: Reference, samples: Samples, measured: Measured) -
     row = 0
     if measured.lengths is not None:
         row = int(np.argsort(measured.lengths, kind="stable")[len(samples) // 2])
-    return reference.encode(samples.raws[row])
+    return reference.task.encode(samples.raws[row])
 
 
 def whole_latencies(

@@ -12,7 +12,8 @@ from edgewright.exporters.reference import Reference, Samples
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import EdgewrightError
 from edgewright.runtime.graphs.session import Session
-from edgewright.runtime.running.windows import as_rows_task, most_tokens, run_fixed, run_samples
+from edgewright.runtime.running.windows import as_rows_task, encode_all, most_tokens, run_fixed, run_samples
+from edgewright.runtime.tasks.series import LENGTHS
 
 Opener = Callable[..., Session]
 """Called as `edgewright.runtime.graphs.session.open_session` is."""
@@ -60,8 +61,8 @@ def measure(
     parts: dict[str, list[Feeds]] = {name: [] for name in sessions}
     lengths: list[int] = []
     for start in range(0, len(samples), _BATCH):
-        feeds = [reference.encode(raw) for raw in samples.raws[start : start + _BATCH]]
-        lengths += [int(sample["lengths"]) for sample in feeds if "lengths" in sample]
+        feeds = encode_all(reference.task, samples.raws[start : start + _BATCH])
+        lengths += [int(sample[LENGTHS]) for sample in feeds if LENGTHS in sample]
         if measured.samples is not None:
             measured.samples += feeds
         torch_parts.append(run_samples(reference.task, feeds, reference.run, fixed=fixed))
@@ -87,8 +88,3 @@ def run_each(reference: Reference, session: Session, feeds: list[Feeds]) -> Feed
     return stack(
         [run_samples(reference.task, [sample], session.run, fixed=fixed, limit=limit) for sample in feeds]
     )
-
-
-def encode_all(reference: Reference, samples: Samples) -> list[Feeds]:
-    """Every sample, encoded by the training side."""
-    return [reference.encode(raw) for raw in samples.raws]

@@ -11,9 +11,7 @@ from edgewright.exporters.judge.measure import Opener
 from edgewright.exporters.judge.timing import Latency, measure_latency
 from edgewright.runtime.contracts import Feeds, Streaming, TensorSpec
 from edgewright.runtime.streams.runner import StepRunner, check_step_graph
-
-VALUES = "values"
-"""The input of a step graph that time runs along; all others belong to the whole sequence."""
+from edgewright.runtime.tasks.series import VALUES
 
 _MOST_STEPS = 20_000
 """Steps that are compared in all; the samples behind are left out."""
@@ -45,7 +43,7 @@ def step_through(runner: StepRunner, sample: Feeds) -> Iterator[Feeds]:
     """
     runner.reset()
     for name, buffer in runner.feeds.items():
-        if name != VALUES:
+        if name != VALUES:  # time runs along it; all others belong to the whole sequence
             buffer[...] = sample[name]
     for value in sample[VALUES]:
         runner.feeds[VALUES][...] = value

@@ -221,7 +221,6 @@ def _reference(loaded: _Loaded) -> Reference:
     return Reference(
         module=built.module,
         task=loaded.device_task,
-        encode=loaded.device_task.encode,
         metric=task.metric(),
         metric_name=task.metric_name,
         per_sample=task.per_sample(),
@@ -274,7 +273,7 @@ def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], repo
         licence=model.built.licence,
         seed=recipe.training.seed,
         failures=failures,
-        facts=card_facts(recipe, loaded.splits, model.built),
+        facts=card_facts(recipe, loaded.splits, loaded.device_task),
         config=model.built.build.get("config"),
     )
 

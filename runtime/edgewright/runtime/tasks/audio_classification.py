@@ -16,6 +16,7 @@ from edgewright.runtime.series.values import normalise
 from edgewright.runtime.sound.decoding import audio_files, load_audio, write_wav
 from edgewright.runtime.sound.mel import audio_settings, frame_count, log_mel
 from edgewright.runtime.sound.stream import AudioFront
+from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
 from edgewright.runtime.tasks.labels import LOGITS, Classification, Classifier
 from edgewright.runtime.tasks.series import LENGTHS, VALUES
 from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
@@ -56,6 +57,19 @@ class AudioClassification(Classifier):
     def assets(self) -> Mapping[str, tuple[str, bytes]]:
         """None."""
         return {}
+
+    def describe(self, model: ModelFacts) -> Description:
+        """Its labels and how it hears."""
+        rate, mels = self.settings.sample_rate, self.settings.mels
+        own = classifier_config("AudioClassification", self.labels)
+        return Description(
+            tag=self.name,
+            reads=f"{mels} log-mel bands of sound at {rate} Hz",
+            answers=f"Hears sound of {rate} Hz. {label_sentence(self.labels)}",
+            example='"sound.wav"',
+            config={**own, "sampling_rate": rate, "num_mel_bins": mels},
+            piece=("chunk", "microphone"),
+        )
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` unless the graph takes log-mel frames and answers with one logit per label."""

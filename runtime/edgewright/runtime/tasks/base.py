@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edgewright.runtime.contracts import Feeds, StreamFront, Streaming, TensorSpec
+from edgewright.runtime.tasks.description import Description, ModelFacts
 
 
 class DeviceTask(Protocol):
@@ -36,6 +37,9 @@ class DeviceTask(Protocol):
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` when a graph with these inputs and outputs cannot serve this task."""
+
+    def describe(self, model: ModelFacts) -> Description:
+        """What is said of `model`, one of this task, to people and to other tools."""
 
     def files(self, directory: Path) -> list[Path]:
         """The raw inputs that a directory stands for. Raises `InputError` when there is none."""

@@ -13,6 +13,7 @@ from edgewright.runtime.series.reading import label_of
 from edgewright.runtime.series.settings import Series
 from edgewright.runtime.series.stream import SeriesFront, anchors
 from edgewright.runtime.series.values import normalise
+from edgewright.runtime.tasks.description import Description, ModelFacts, shortened
 from edgewright.runtime.tasks.series import (
     PREDICTION,
     VALUES,
@@ -76,6 +77,25 @@ class Forecasting(SeriesTask):
     def labels(self) -> tuple[str, ...]:
         """None."""
         return ()
+
+    def describe(self, model: ModelFacts) -> Description:
+        """Its columns, its targets, how far it looks back and ahead."""
+        forecast, targets = self.forecast, self.settings.targets
+        known = f" It has to be told {shortened(forecast.known)} of these steps." if forecast.known else ""
+        own = {
+            "architectures": ["TimeSeriesForecasting"],
+            "targets": list(targets),
+            "prediction_length": forecast.horizon,
+            "context_length": forecast.context,
+        }
+        return self.described(
+            "time-series-forecasting",
+            f"Answers with the next {forecast.horizon} steps of {shortened(targets)}, "
+            f"from the last {forecast.context}.{known}",
+            own,
+            f"the last {forecast.context} steps of {', '.join(self.settings.features)}; "
+            f"it answers the next {forecast.horizon}",
+        )
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` unless the graph takes these series and gives every target at every step to come."""

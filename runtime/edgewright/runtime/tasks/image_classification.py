@@ -13,8 +13,9 @@ from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.images.decoding import image_files, load_image
-from edgewright.runtime.images.encoding import encode_image, image_settings
+from edgewright.runtime.images.encoding import INTERPOLATIONS, encode_image, image_settings
 from edgewright.runtime.inputs import file_inputs
+from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
 from edgewright.runtime.tasks.labels import LOGITS, Classifier
 from edgewright.runtime.tasks.shapes import fits
 
@@ -58,6 +59,40 @@ class ImageClassification(Classifier):
                 "get a fresh copy of the bundle"
             )
         self.check_logits(outputs)
+
+    def describe(self, model: ModelFacts) -> Description:
+        """Its labels, and the preprocessing in the words of transformers."""
+        height, width = self.settings.crop
+        return Description(
+            tag=self.name,
+            reads=f"{height} x {width} pixels",
+            answers=label_sentence(self.labels),
+            example='"photo.jpg"',
+            config=classifier_config("ImageClassification", self.labels),
+            files={"preprocessor_config.json": self._image_processor()},
+        )
+
+    def _image_processor(self) -> dict[str, Any]:
+        settings, (height, width) = self.settings, self.settings.crop
+        size: dict[str, int] = {"height": height, "width": width}
+        if isinstance(settings.resize, int):
+            size = {"shortest_edge": settings.resize}
+        elif settings.resize is not None:
+            size = {"height": settings.resize[0], "width": settings.resize[1]}
+        return {
+            "image_processor_type": "CLIPImageProcessor",  # its steps are these: resize, crop, scale, normalise
+            "do_convert_rgb": True,
+            "do_resize": settings.resize is not None,
+            "size": size,
+            "resample": int(INTERPOLATIONS[settings.interpolation]),
+            "do_center_crop": True,
+            "crop_size": {"height": height, "width": width},
+            "do_rescale": True,
+            "rescale_factor": 1 / 255,
+            "do_normalize": True,
+            "image_mean": list(settings.mean),
+            "image_std": list(settings.std),
+        }
 
     def files(self, directory: Path) -> list[Path]:
         """The image files below `directory`, sorted."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.printable import one_line
+from edgewright.runtime.tasks.description import Description, ModelFacts
 from edgewright.runtime.tasks.labels import finite
 from edgewright.runtime.tasks.windowed import EncoderTask, lost_note
 from edgewright.runtime.text.settings import QuestionSettings
@@ -80,6 +81,13 @@ class QuestionAnswering(EncoderTask):
             raise BundleError(
                 "question answering cuts the end of a text (truncation_side: right): get a fresh bundle"
             )
+
+    def describe(self, model: ModelFacts) -> Description:
+        """Whether a question may have no answer."""
+        none = ", or says that there is no answer" if self._question.no_answer else ""
+        said = f"Answers a question with a part of the context{none}."
+        example = '{"question": "Where did she live?", "context": "Ada Lovelace lived in London."}'
+        return self.described(self.name, said, example, "ForQuestionAnswering")
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` unless the graph takes tokens and scores each as the start and end of an answer."""

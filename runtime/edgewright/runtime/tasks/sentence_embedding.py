@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.tasks.description import Description, ModelFacts
 from edgewright.runtime.tasks.labels import finite, lost_of
 from edgewright.runtime.tasks.windowed import EncoderTask, lost_note
 
@@ -57,6 +58,13 @@ class SentenceEmbedding(EncoderTask):
     def labels(self) -> tuple[str, ...]:
         """None."""
         return ()
+
+    def describe(self, model: ModelFacts) -> Description:
+        """How large the vector is."""
+        size = "".join(f" of {spec.shape[-1]} numbers" for spec in model.outputs)
+        length = " of length 1" if self.settings.normalise else ""
+        said = f"Answers with a vector{size}{length}."
+        return self.described("sentence-similarity", said, '"A sentence to be compared."', "Model")
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` unless the graph takes tokens and gives a vector."""

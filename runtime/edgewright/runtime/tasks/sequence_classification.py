@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from edgewright.runtime.contracts import Streaming, TensorSpec
 from edgewright.runtime.series.late import LateAnswer, late
 from edgewright.runtime.series.stream import SeriesFront
+from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
 from edgewright.runtime.tasks.labels import LOGITS, Classification, Classifier
 from edgewright.runtime.tasks.series import SeriesTask
 from edgewright.runtime.tasks.shapes import check_tensors
@@ -26,6 +27,11 @@ class SequenceClassification(Classifier, SeriesTask):
     ) -> None:
         SeriesTask.__init__(self, processor)
         Classifier.__init__(self, labels)
+
+    def describe(self, model: ModelFacts) -> Description:
+        """Its columns and labels."""
+        own = classifier_config("SequenceClassification", self.labels)
+        return self.described("tabular-classification", label_sentence(self.labels), own)
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` unless the graph takes these series and answers with one logit per label."""

@@ -13,6 +13,7 @@ from edgewright.runtime.contracts import Answer, Feeds, Streaming, TensorSpec
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.series.late import LateAnswer, late
 from edgewright.runtime.series.stream import SeriesFront
+from edgewright.runtime.tasks.description import Description, ModelFacts, shortened
 from edgewright.runtime.tasks.series import (
     LENGTHS,
     PREDICTION,
@@ -94,6 +95,16 @@ class SequenceRegression(SeriesTask):
     def labels(self) -> tuple[str, ...]:
         """None."""
         return ()
+
+    def describe(self, model: ModelFacts) -> Description:
+        """Its columns and targets."""
+        targets = self.settings.targets
+        own = {
+            "architectures": ["SequenceRegression"],
+            "targets": list(targets),
+            "problem_type": "regression",
+        }
+        return self.described("tabular-regression", f"Answers every step with {shortened(targets)}.", own)
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` unless the graph takes these series and gives every target at every step."""

@@ -18,6 +18,7 @@ from edgewright.runtime.series.settings import Series, series_settings
 from edgewright.runtime.series.stream import SeriesFront
 from edgewright.runtime.series.tables import TABLE_SUFFIXES, table_files
 from edgewright.runtime.series.values import check_times, fill_missing, normalise, resample
+from edgewright.runtime.tasks.description import Description, shortened
 from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
 
 VALUES = "values"
@@ -49,6 +50,18 @@ class SeriesTask:
     def assets(self) -> Mapping[str, tuple[str, bytes]]:
         """None."""
         return {}
+
+    def described(self, tag: str, answers: str, config: Mapping[str, Any], reads: str = "") -> Description:
+        """The description of a model of a task on series; `answers` and `config` are what only this task says."""
+        features = self.settings.features
+        return Description(
+            tag=tag,
+            reads=reads or f"steps of {', '.join(features)}",
+            answers=f"Reads the columns {shortened(features)}. {answers}",
+            example='"series.csv"',
+            config={"input_size": len(features), "features": list(features), **config},
+            piece=("row", "sensor"),
+        )
 
     def files(self, directory: Path) -> list[Path]:
         """The tables below `directory`, sorted."""

@@ -11,6 +11,14 @@ from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.description import (
+    Description,
+    ModelFacts,
+    classifier_config,
+    label_places,
+    label_sentence,
+    tokenizer_config,
+)
 from edgewright.runtime.tasks.labels import (
     LOGITS,
     Classifier,
@@ -34,6 +42,7 @@ LENGTHS = "lengths"
 
 _ROLE = "tokenizer"
 _PARTS = ("text",)
+_EXAMPLE = '"A sentence to be told apart."'
 _TENSORS = (TensorSpec(TOKENS, "int64", ("batch", "time")), TensorSpec(LENGTHS, "int32", ("batch",)))
 
 
@@ -69,6 +78,19 @@ class TextClassification(Classifier):
     def assets(self) -> Mapping[str, tuple[str, bytes]]:
         """The tokenizer."""
         return {_ROLE: ("tokenizer.json", self._content)}
+
+    def describe(self, model: ModelFacts) -> Description:
+        """Its labels and how it reads."""
+        longest = self.settings.max_tokens
+        own = classifier_config("TextClassification", self.labels)
+        return Description(
+            tag=self.name,
+            reads=f"text of up to {longest} tokens",
+            answers=label_sentence(self.labels),
+            example=_EXAMPLE,
+            config={**own, "max_position_embeddings": longest},
+            files={"tokenizer_config.json": tokenizer_config(longest)},
+        )
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` unless the graph takes tokens and answers with one logit per label."""
@@ -135,6 +157,17 @@ class EncoderTextClassification(EncoderTask):
         """A pair has two texts."""
         if self.settings.pair:
             self.parts = ("text", "text_pair")
+
+    def describe(self, model: ModelFacts) -> Description:
+        """Its labels, how many of them hold, and what a pair is called."""
+        several, example = self.settings.multi_label, _EXAMPLE
+        if self.settings.pair:
+            first, second = self.settings.columns or ("first", "second")
+            example = f'{{"{first}": "It rains.", "{second}": "The street is wet."}}'
+        problem = "multi_label_classification" if several else "single_label_classification"
+        own = {**label_places(self.labels), "problem_type": problem}
+        said = label_sentence(self.labels, "any" if several else "one")
+        return self.described(self.name, said, example, "ForSequenceClassification", own)
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` unless the graph takes tokens and answers with one logit per label."""

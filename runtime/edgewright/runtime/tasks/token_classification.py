@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.printable import one_line
+from edgewright.runtime.tasks.description import Description, ModelFacts, label_places, shortened
 from edgewright.runtime.tasks.labels import LOGITS, finite, softmax
 from edgewright.runtime.tasks.windowed import EncoderTask, lost_note
 from edgewright.runtime.text.encoding import Tokens
@@ -76,6 +77,13 @@ class TokenClassification(EncoderTask):
         """One text at a time, with one label for each word."""
         if self.settings.pair or self.settings.multi_label:
             raise BundleError("token classification reads one text and gives one label: get a fresh bundle")
+
+    def describe(self, model: ModelFacts) -> Description:
+        """What the spans are."""
+        kinds = sorted({label.partition("-")[2] for label in self.labels if "-" in label})
+        said = f"Answers with the spans of a text that are {shortened(kinds)}."
+        example = '"Ada Lovelace lived in London."'
+        return self.described(self.name, said, example, "ForTokenClassification", label_places(self.labels))
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` unless the graph takes tokens and gives a logit per label for each."""

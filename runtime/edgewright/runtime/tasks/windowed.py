@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.tasks.description import Description, tokenizer_config
 from edgewright.runtime.tasks.shapes import check_tensors, fits
 from edgewright.runtime.text.encoding import EncoderTokenizer, Tokens, shown
 from edgewright.runtime.text.reading import named_inputs, raw_json, read_parts, single_files
@@ -98,6 +99,37 @@ class EncoderTask:
                 f"the graph must give an output {name!r} of {' x '.join(map(str, shape))}: "
                 "get a fresh copy of the bundle"
             )
+
+    def described(
+        self, tag: str, answers: str, example: str, head: str, config: Mapping[str, Any] | None = None
+    ) -> Description:
+        """The description of a model of a task of encoders; `answers` and `config` are what only this task says."""
+        settings = self.settings
+        padding = self.tokenizer.name(settings.pad_id)
+        reading = tokenizer_config(
+            settings.max_tokens,
+            model_input_names=list(settings.inputs),
+            truncation_side=settings.truncation_side,
+            **({} if padding is None else {"pad_token": padding}),
+        )
+        return Description(
+            tag=tag,
+            reads=f"text of up to {settings.max_tokens} tokens",
+            answers=f"{answers} {self._reading()}",
+            example=example,
+            config=config or {},
+            head=head,
+            files={"tokenizer_config.json": reading},
+        )
+
+    def _reading(self) -> str:
+        """How much of a text the model reads."""
+        longer = {
+            "truncate": "longer texts are cut, and the answer says by how much",
+            "stride": f"longer texts are read in windows that share {self.settings.stride}",
+            "refuse": "longer texts are refused",
+        }
+        return f"Reads up to {self.settings.max_tokens} tokens; {longer[self.settings.policy]}."
 
     def files(self, directory: Path) -> list[Path]:
         """The files below `directory` that hold one input each, sorted."""

@@ -1,6 +1,7 @@
 """Zero-shot classification on the device: a text and labels in, the label that fits best out."""
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.tasks.description import Description, ModelFacts, label_places, shortened
 from edgewright.runtime.tasks.labels import (
     LOGITS,
     LabelledText,
@@ -90,6 +92,17 @@ class ZeroShotClassification(EncoderTask):
         if self.settings.zero_shot is None:
             raise BundleError("zero-shot classification needs the settings zero_shot: get a fresh bundle")
         self._way: ZeroShotSettings = self.settings.zero_shot
+
+    def describe(self, model: ModelFacts) -> Description:
+        """By what it scores labels, and which these are where none are given."""
+        nli = self._way.by == "nli"
+        known = f"; without any it uses {shortened(self.labels)}" if self.labels else ""
+        way = "the NLI model" if nli else "embeddings"
+        said = f"Answers with one of the labels that are given with the text, by {way}{known}."
+        example = '"The team won.", labels=["sport", "music"]'
+        names = _class_names(self._way, model.config or {}) if nli else ()
+        head = "ForSequenceClassification" if nli else "Model"
+        return self.described(self.name, said, example, head, label_places(names) if names else {})
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` unless the graph takes tokens and gives logits, or a vector."""
@@ -214,6 +227,22 @@ class ZeroShotClassification(EncoderTask):
                 fixed += rows
             self._fixed = fixed
         self._labels = names
+
+
+def _class_names(way: ZeroShotSettings, config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names for the outputs of an NLI model where those of its config.json are not in the order of the head, which a
+    run may have left; nothing where they are.
+    """
+    own = {int(place): str(name).lower() for place, name in (config.get("id2label") or {}).items()}
+    said = own.get(way.entailment, "")
+    if "entail" in said and re.search(r"(^|[^a-z])(not|non|no)[^a-z]*entail", said) is None:
+        return ()
+    places = {way.entailment: "entailment"}
+    if way.contradiction is not None:
+        places[way.contradiction] = "contradiction"
+    count = max(len(own), max(places) + 1)
+    rest = "neutral" if count - len(places) == 1 else "LABEL_{}"
+    return tuple(places.get(index, rest.format(index)) for index in range(count))
 
 
 def _checked(labels: Any, most: int) -> tuple[str, ...]:

@@ -86,6 +86,11 @@ class EncoderTokenizer:
                 f"stride of {settings.stride}: raise max_tokens"
             )
 
+    def name(self, token: int) -> str | None:
+        """The token of this number as it is written; None where there is none."""
+        name: str | None = self._tokenizer.id_to_token(token)
+        return name
+
     def tokens(self, texts: Sequence[str], offsets: bool = False) -> list[Tokens]:
         """The tokens of each text, in parallel; offsets take longer."""
         if len(texts) == 1:

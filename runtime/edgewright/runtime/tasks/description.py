@@ -1,0 +1,84 @@
+"""What a task says of its models to people and to other tools. Exporters write it down; a device never asks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgewright.runtime.contracts import TensorSpec
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a task does not know of a model by itself, as far as somebody knows it.
+
+    `outputs` are those of its graph, `config` is the config.json of the checkpoint that it came from.
+    """
+
+    outputs: Sequence[TensorSpec] = ()
+    config: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """All that a bundle's card, and the files beside it that other tools read, say of a model of some task.
+
+    Args:
+        tag: The hubs' name of the task.
+        reads: What the model is given, in a few words.
+        answers: What it answers, in whole sentences.
+        example: What stands between the brackets of `engine(...)`, in Python.
+        config: What config.json says beside the kind of model.
+        head: What follows the name of the architecture in transformers' class for the task ("ForTokenClassification");
+            empty for models that are not transformers'.
+        files: Other files by name, such as preprocessor_config.json.
+        piece: What a piece is called and where pieces come from, of tasks whose raw inputs can arrive in pieces.
+    """
+
+    tag: str
+    reads: str
+    answers: str
+    example: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    head: str = ""
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    piece: tuple[str, str] = ("", "")
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Names in a row; of many, the first ten."""
+    if len(names) <= 12:
+        return ", ".join(names)
+    return ", ".join(names[:10]) + f" and {len(names) - 10} more (config.json has them all)"
+
+
+def label_sentence(labels: Sequence[str], how_many: str = "one") -> str:
+    """What a classifier answers: `how_many` ("one", "any") of its labels."""
+    return f"Answers with {how_many} of {len(labels)} labels: {shortened(labels)}."
+
+
+def label_places(labels: Sequence[str]) -> dict[str, Any]:
+    """The part of config.json that says which output is which label."""
+    return {
+        "id2label": {str(index): label for index, label in enumerate(labels)},
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+
+
+def classifier_config(architecture: str, labels: Sequence[str]) -> dict[str, Any]:
+    """The part of config.json that is the same for every classifier that came from no checkpoint's config.json."""
+    return {
+        "architectures": [architecture],
+        **label_places(labels),
+        "num_labels": len(labels),
+        "problem_type": "single_label_classification",
+    }
+
+
+def tokenizer_config(longest: int, **more: Any) -> dict[str, Any]:
+    """tokenizer_config.json of a tokenizer.json and a model that reads up to `longest` tokens."""
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": longest,
+        "clean_up_tokenization_spaces": False,
+        **more,
+    }
