@@ -22,17 +22,17 @@ ALLOWED = {
 }
 FLOORS = {
     "runtime": (
-        "contracts errors inputs", "bundle", "graphs images", "series", "sound text", "tasks", "running streams",
+        "contracts hints inputs printable", "errors", "bundle", "graphs images", "series", "sound text", "tasks", "running streams",
         "engine", "selftest", "__init__",
     ),
-    "exporters": ("__init__ distance graph reference verdict", "precision", "bundle", "judge"),
+    "exporters": ("__init__ distance graph reference table verdict", "precision", "bundle", "judge"),
     "pipeline": (
-        "__init__ catalog hints run_dir", "recipe", "models", "data", "fitted", "families tasks", "training", "stages",
+        "__init__ catalog progress run_dir", "recipe", "models", "data", "fitted", "families tasks", "training", "stages",
         "cli", "__main__",
     ),
     "pipeline/models": ("__init__ entry model weights", "layers", "recurrent text_encoders vision"),
     "pipeline/data": (
-        "__init__ samples", "split", "files", "series sound", "text", "builtin", "readers", "sources",
+        "__init__ classes content samples", "drawing", "split", "files", "series sound", "text", "builtin", "readers", "sources",
     ),
 }  # fmt: skip
 """The rooms of each part of the house, folders and loose files, from the ground floor up: nobody imports from above,
@@ -165,7 +165,8 @@ def test_tasks_and_families_are_asked_for_by_name_in_their_own_files_alone() -> 
     ]  # fmt: skip
     for file in FILES:
         if not any(file.is_relative_to(place) for place in own):
-            assert not {*TASKS, *FAMILIES} & set(texts_of(file)), f"{file} names a task or a family"
+            names = {*TASKS, *FAMILIES} if file.is_relative_to(pipeline) else {*TASKS}
+            assert not names & set(texts_of(file)), f"{file} names a task or a family"
 
 
 def test_tests_mirror_the_rooms() -> None:

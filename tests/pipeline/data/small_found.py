@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from edgewright.pipeline.data.content import content_with
 from edgewright.pipeline.data.samples import Answers, Found, Sample, Splits
 from edgewright.pipeline.data.split import divide
-from edgewright.pipeline.data.text.content import content_with
 from edgewright.pipeline.data.text.labelled import TEXTS
 from edgewright.pipeline.data.text.questions import QUESTIONS
 from edgewright.pipeline.recipe.data import Data

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from edgewright.pipeline.data.content import content_of_raw
 from edgewright.pipeline.data.samples import SPLITS, Found, Sample
-from edgewright.pipeline.data.text.content import content_of_raw
 from edgewright.pipeline.data.text.labelled import TEXTS
 from edgewright.runtime.errors import DataError
 from tests.pipeline.data.small_found import (

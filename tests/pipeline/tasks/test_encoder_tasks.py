@@ -15,7 +15,7 @@ from edgewright.pipeline.tasks.base import RowsTraining
 from edgewright.pipeline.tasks.encoder_text_classification import OneLabel, SeveralLabels
 from edgewright.pipeline.tasks.question_answering import QuestionAnswering
 from edgewright.pipeline.tasks.sentence_embedding import SentenceEmbedding, contrastive_losses
-from edgewright.pipeline.tasks.text_classification import TextClassification, text_classification
+from edgewright.pipeline.tasks.text_classification import TextClassification, make
 from edgewright.pipeline.tasks.token_classification import UNKNOWN, TokenClassification
 from edgewright.pipeline.tasks.zero_shot_classification import ZeroShotClassification
 from edgewright.runtime.bundle.structure import to_plain
@@ -128,9 +128,9 @@ def _raw_outputs(task: RowsTraining, named: Feeds) -> NDArray[np.float32]:
 
 def test_the_options_decide_which_half_of_text_classification_it_is() -> None:
     plain = to_plain(case("one label").settings)
-    assert isinstance(text_classification(("a", "b")), TextClassification)
-    assert isinstance(text_classification(("a", "b"), processor=plain), OneLabel)
-    several = text_classification(("a", "b"), processor={**plain, "multi_label": True})
+    assert isinstance(make(("a", "b")), TextClassification)
+    assert isinstance(make(("a", "b"), processor=plain), OneLabel)
+    several = make(("a", "b"), processor={**plain, "multi_label": True})
     assert isinstance(several, SeveralLabels)
 
 

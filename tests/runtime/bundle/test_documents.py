@@ -239,6 +239,9 @@ def test_messages_cannot_break_a_line_or_steer_a_terminal() -> None:
 
 
 def test_every_error_is_one_of_ours() -> None:
-    assert sorted(errors.__all__) == errors.__all__
-    for name in errors.__all__:
-        assert issubclass(getattr(errors, name), EdgewrightError)
+    ours = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and kind.__module__ == errors.__name__
+    ]
+    assert len(ours) > 5 and all(issubclass(kind, EdgewrightError) for kind in ours)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.pipeline.data.content import content_of_text
 from edgewright.pipeline.data.samples import Found, Noun, Sample, Splits, content_of_array
 from edgewright.pipeline.data.series.builtin import SERIES_SETS, series_set
 from edgewright.pipeline.data.series.open import split_recordings
@@ -15,7 +16,6 @@ from edgewright.pipeline.data.sound.files import SOUNDS
 from edgewright.pipeline.data.text.builtin_entities import ENTITY_SETS
 from edgewright.pipeline.data.text.builtin_questions import QUESTION_SETS
 from edgewright.pipeline.data.text.builtin_texts import TEXT_SETS
-from edgewright.pipeline.data.text.content import content_of_text
 from edgewright.pipeline.data.text.head_labels import foreign_label, kept_labels
 from edgewright.pipeline.data.text.labelled import TEXTS
 from edgewright.pipeline.data.text.questions import AskedQuestion, found_questions

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
+from edgewright.pipeline.data.content import content_of_raw, content_of_text
 from edgewright.pipeline.data.samples import SPLITS, Found, Sample
-from edgewright.pipeline.data.text.content import content_of_raw, content_of_text
 from edgewright.pipeline.recipe.data import Data
 from edgewright.runtime.errors import DataError
 

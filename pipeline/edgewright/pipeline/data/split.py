@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from edgewright.pipeline.catalog import BUILTIN_PREFIX
+from edgewright.pipeline.data.content import content_of_raw
 from edgewright.pipeline.data.drawing import Drawn, draw_by_class, draw_by_group, label_of, labels_of
 from edgewright.pipeline.data.samples import SPLITS, Found, Sample, Skipped, Splits
-from edgewright.pipeline.data.text.content import content_of_raw
 from edgewright.pipeline.recipe.data import Data
 from edgewright.runtime.errors import DataError
 

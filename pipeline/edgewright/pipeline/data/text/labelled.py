@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from edgewright.pipeline.data.classes import check_listed, sort_classes
+from edgewright.pipeline.data.content import content_of_raw, content_of_text, content_with
 from edgewright.pipeline.data.files.folder import list_files
 from edgewright.pipeline.data.files.scan import error_reason, reported, suffix_reason
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
 from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
-from edgewright.pipeline.data.text.content import content_of_raw, content_of_text, content_with
 from edgewright.pipeline.data.text.head_labels import foreign_label, kept_labels
 from edgewright.pipeline.data.text.tables import LISTS, column_texts, is_missing, sample_names
 from edgewright.pipeline.progress import Count

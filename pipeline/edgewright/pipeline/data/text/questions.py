@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from edgewright.pipeline.data.content import content_of_text, content_with
 from edgewright.pipeline.data.files.scan import reported
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
 from edgewright.pipeline.data.samples import Answers, Found, Noun, Sample, Skipped
-from edgewright.pipeline.data.text.content import content_of_text, content_with
 from edgewright.pipeline.data.text.tables import LISTS, column_texts, is_missing, sample_names
 from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe

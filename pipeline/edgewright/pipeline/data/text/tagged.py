@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from edgewright.pipeline.data.content import content_with
 from edgewright.pipeline.data.files.scan import reported
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
 from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
 from edgewright.pipeline.data.text.bio import bio_problem, is_bio, sort_tags, unknown_tag
-from edgewright.pipeline.data.text.content import content_with
 from edgewright.pipeline.data.text.head_labels import kept_labels
 from edgewright.pipeline.data.text.tables import LISTS, sample_names
 from edgewright.pipeline.progress import Count

@@ -1,6 +1,6 @@
 """Raw inputs of encoders compare unopened: no two of them have the same digest."""
 
-from edgewright.pipeline.data.text.content import content_of_raw, content_with
+from edgewright.pipeline.data.content import content_of_raw, content_with
 from edgewright.runtime.text.reading import Question, TextPair, Words
 
 
