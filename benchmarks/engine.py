@@ -12,15 +12,9 @@ from PIL import Image
 from benchmarks.common import Claim, alternate, print_claims
 from benchmarks.subjects import Subject, make_subject, photo_crops
 from edgewright.runtime import Engine
+from edgewright.runtime.graphs.session_options import cpu_session
 
 ROUNDS = 120
-
-
-def bare_session(path: Path) -> onnxruntime.InferenceSession:
-    """ONNX Runtime as a careful person would start it: one thread, all optimisations."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def handwritten(session: onnxruntime.InferenceSession, labels: tuple[str, ...], photo: Path) -> str:
@@ -45,7 +39,7 @@ def overhead(subject: Subject, folder: Path) -> list[Claim]:
     photo = folder / "photo.jpg"
     Image.fromarray(photo_crops(1)[0]).save(photo, quality=90)
     engine = Engine(subject.bundle, "fp32", "cpu", threads=1)
-    session = bare_session(subject.bundle / "onnx" / "model.onnx")
+    session = cpu_session(subject.bundle / "onnx" / "model.onnx", threads=1)
     tensor = alternate(lambda: engine.infer(subject.feeds), lambda: session.run(None, subject.feeds), ROUNDS)
     jpeg = alternate(
         lambda: engine(photo).label, lambda: handwritten(session, engine.manifest.labels, photo), ROUNDS

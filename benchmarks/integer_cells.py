@@ -20,6 +20,7 @@ from onnx import helper, numpy_helper
 from edgewright.exporters.graph.export import load_graph, save_model
 from edgewright.exporters.judge.timing import measure_latency
 from edgewright.exporters.precision.recurrent import recurrent_int8
+from edgewright.runtime.graphs.session_options import cpu_session
 
 FEATURES = 64
 STEPS = 100
@@ -133,9 +134,7 @@ def _floats(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:
 
 
 def _session(path: Path) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 4
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return cpu_session(path, threads=1)
 
 
 def _bound(session: Any, feeds: dict[str, NDArray[Any]], repeats: int) -> Callable[[], object]:

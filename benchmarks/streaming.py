@@ -16,6 +16,7 @@ from benchmarks.common import Claim, Ratio, alternate, print_claims
 from benchmarks.recurrent_subjects import FEATURES, PlainStep, RecurrentSubject, make_sensor_subject
 from benchmarks.streaming_memory import memory_claim
 from edgewright.runtime import Engine, open_bundle
+from edgewright.runtime.graphs.session_options import cpu_session
 
 ROUNDS = 300
 BURST = 50
@@ -66,10 +67,8 @@ class BareStep:
         opened = open_bundle(bundle)
         streaming = opened.manifest.streaming
         assert streaming is not None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
         path = opened.path(opened.manifest.variant(variant).graphs["step"])
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.session = cpu_session(path, threads=1)
         values = {spec.name: _buffer(spec.shape) for spec in (*streaming.inputs, *streaming.outputs)}
         self.outputs = {spec.name: values[spec.name] for spec in streaming.outputs}
         turns = [{state.input: _buffer(state.shape) for state in streaming.states} for _ in range(2)]

@@ -15,6 +15,7 @@ from edgewright.runtime.series.settings import Series
 from edgewright.runtime.streams.group import StreamGroup
 from edgewright.runtime.streams.state import StreamState
 from edgewright.runtime.streams.stream import Stream
+from edgewright.runtime.telemetry import switch_telemetry_off
 from edgewright.runtime.text.reading import Question, TextPair, Words
 
 __all__ = [
@@ -36,3 +37,6 @@ __all__ = [
     "open_bundle",
     "selftest",
 ]
+
+# Nothing above imports onnxruntime, and no other module of the package is imported before this file has run.
+switch_telemetry_off()

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import timm
 import torch
@@ -16,6 +15,7 @@ from edgewright.exporters.graph.prepare import preprocess
 from edgewright.exporters.precision.outliers import MOST, can_divide, divide_outliers
 from edgewright.exporters.precision.registry import make_variant, wants_calibration
 from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.graphs.session_options import cpu_session
 
 WIDTH = 64
 
@@ -59,8 +59,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
 
 
 def run(model: Path | bytes, feeds: Feeds) -> Feeds:
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    return {"logits": session.run(None, feeds)[0]}
+    return {"logits": cpu_session(model).run(None, feeds)[0]}
 
 
 def decibels(wanted: Feeds, found: Feeds) -> float:

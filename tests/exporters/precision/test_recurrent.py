@@ -1,5 +1,6 @@
 """Recurrent graphs in int8, int4 and fp16: what is in them is what they are called, and they answer as fp32 does."""
 
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from edgewright.exporters.graph.export import Graph, save_model
 from edgewright.exporters.precision.recurrent import INTEGER_FROM
 from edgewright.exporters.precision.registry import make_step_variant, make_variant
 from edgewright.runtime.errors import ExportError
+from edgewright.runtime.graphs import session_options
+from edgewright.runtime.graphs.session_options import cpu_session
 from tests.exporters.recurrent_graphs import FEATURES, floats, step_graph, text_graph, whole_graph
 
 KINDS = ("LSTM", "GRU", "RNN")
@@ -22,11 +25,7 @@ APART = {"int8-dynamic": 0.05, "int4": 0.25, "fp16": 0.005}
 
 
 def run(graph: Graph, feeds: dict[str, NDArray[Any]], optimise: bool = True) -> dict[str, NDArray[Any]]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    if not optimise:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(graph.path, options, providers=["CPUExecutionProvider"])
+    session = cpu_session(graph.path, threads=1, optimise=optimise)
     names = [value.name for value in session.get_outputs()]
     return dict(zip(names, session.run(names, feeds), strict=True))
 
@@ -183,6 +182,40 @@ def test_relu_cells_and_unusual_cells(tmp_path: Path) -> None:
         made = make_variant(odd, "int8-dynamic", [], tmp_path / f"{number}8.onnx")
         assert kind in operators(made) and "its cell is not the usual one" in made.note
         assert np.abs(run(made, feeds)["steps"] - run(odd, feeds)["steps"]).max() < 0.05
+
+
+def integer_weights(graph: onnx.GraphProto) -> dict[str, int]:
+    """The weights of integer products, in loops too, and their types."""
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    found: dict[str, int] = {}
+    for node in graph.node:
+        if node.op_type.startswith("DynamicQuantize"):
+            found |= {name: types[name] for name in node.input[1:3] if "_int8" in name}
+        for attribute in node.attribute:
+            found |= integer_weights(attribute.g)
+    return found
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="only x86 has sums that saturate")
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_sums_saturate_every_weight_is_rewritten(
+    kind: str, direction: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make_variant(
+        whole_graph(tmp_path / "model.onnx", kind, LARGE, direction),
+        "int8-dynamic",
+        [],
+        tmp_path / "int8.onnx",
+    )
+    before = integer_weights(onnx.load(made.path).graph)
+    assert before and set(before.values()) == {onnx.TensorProto.INT8}
+    monkeypatch.setattr(session_options, "products_saturate", lambda: True)
+    options = session_options.session_options(threads=1)
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(made.path, options, providers=["CPUExecutionProvider"])
+    after = integer_weights(onnx.load(tmp_path / "optimised.onnx").graph)
+    assert len(after) == len(before) and set(after.values()) == {onnx.TensorProto.UINT8}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -18,6 +17,7 @@ from edgewright.exporters.precision.calibration import measure_ranges
 from edgewright.exporters.precision.registry import PRECISIONS, make_variant
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import ExportError
+from edgewright.runtime.graphs.session_options import cpu_session
 from tests.exporters.trained import Trained
 
 
@@ -26,8 +26,7 @@ def operators(graph: Graph) -> set[str]:
 
 
 def run(graph: Graph, feeds: Feeds) -> Feeds:
-    session = onnxruntime.InferenceSession(graph.path, providers=["CPUExecutionProvider"])
-    return {"logits": session.run(None, feeds)[0]}
+    return {"logits": cpu_session(graph.path).run(None, feeds)[0]}
 
 
 @pytest.mark.parametrize(
@@ -256,6 +255,6 @@ def test_an_infinite_tensor_that_stays_fp32_does_not_stop_the_calibration(tmp_pa
     graph = export_graph(Masked().eval(), example, tmp_path / "model.onnx", names, ("answer",), axes)
     feeds = {name: one.numpy() for name, one in zip(names, example, strict=True)}
     made = make_variant(graph, "int8-static", [feeds], tmp_path / "int8.onnx")
-    wanted = onnxruntime.InferenceSession(graph.path).run(None, feeds)[0]
-    found = onnxruntime.InferenceSession(made.path).run(None, feeds)[0]
+    wanted = cpu_session(graph.path).run(None, feeds)[0]
+    found = cpu_session(made.path).run(None, feeds)[0]
     assert np.abs(found - wanted).max() <= 0.02 * np.abs(wanted).max()

@@ -89,7 +89,7 @@ def test_doctor_as_json(cli: Call) -> None:
     answer = cli("doctor", "--no-hub", "--json")
     assert (answer.code, answer.err) == (0, "")
     assert answer.json.keys() == {
-        "python", "system", "cpu", "cores", "features", "versions", "providers", "hubs", "advice",
+        "python", "system", "cpu", "cores", "features", "int8_saturates", "versions", "providers", "hubs", "advice",
     }  # fmt: skip
     assert answer.json["hubs"] == {}
     assert answer.json["versions"]["torch"]

@@ -11,6 +11,7 @@ import pytest
 
 from edgewright.pipeline.stages import doctor
 from edgewright.pipeline.stages.doctor import ProviderFinding, examine, report_text
+from edgewright.runtime.graphs import cpu, session_options
 
 INTEL = (
     "processor : 0\nmodel name : Intel(R) Xeon(R) Gold 6338N CPU\nflags : fpu avx2 avx512f avx512_vnni sse2\n"
@@ -21,18 +22,12 @@ PI_5 = "processor : 0\nBogoMIPS : 108.00\nFeatures : fp asimd asimdrdm asimddp\n
 NO_DOT_PRODUCT = "int8 to be smaller but not faster"
 
 
-def on_cpu(monkeypatch: pytest.MonkeyPatch, text: str | None) -> doctor.Findings:
+def on_cpu(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str | None) -> doctor.Findings:
     """The findings on a machine whose /proc/cpuinfo holds `text`; None for one that has no such file."""
-    original = Path.read_text
-
-    def read(path: Path, *arguments: str, **options: str) -> str:
-        if str(path) != "/proc/cpuinfo":
-            return original(path, *arguments, **options)
-        if text is None:
-            raise FileNotFoundError(2, "No such file or directory", "/proc/cpuinfo")
-        return text
-
-    monkeypatch.setattr(Path, "read_text", read)
+    file = folder / "cpuinfo"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(cpu, "CPUINFO", file)
     return examine(try_hub=False)
 
 
@@ -46,9 +41,9 @@ def on_cpu(monkeypatch: pytest.MonkeyPatch, text: str | None) -> doctor.Findings
     ],
 )
 def test_features_that_decide_how_fast_int8_is(
-    monkeypatch: pytest.MonkeyPatch, text: str, has: set[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, has: set[str]
 ) -> None:
-    found = on_cpu(monkeypatch, text)
+    found = on_cpu(monkeypatch, tmp_path, text)
     assert {name for name, there in found.features.items() if there} == has
     assert any(NO_DOT_PRODUCT in line for line in found.advice) == (text == OLD)
     lines = report_text(found).splitlines()
@@ -59,11 +54,22 @@ def test_features_that_decide_how_fast_int8_is(
         assert found.cpu == "Intel(R) Xeon(R) Gold 6338N CPU"
 
 
-def test_a_system_that_does_not_tell_gets_no_false_advice(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = on_cpu(monkeypatch, None)
+def test_a_system_that_does_not_tell_gets_no_false_advice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = on_cpu(monkeypatch, tmp_path, None)
     assert found.features == {} and found.cpu
     assert not any(NO_DOT_PRODUCT in line for line in found.advice)
     assert "avx2" not in report_text(found)
+
+
+@pytest.mark.parametrize("saturates", [True, False])
+def test_how_int8_is_computed(monkeypatch: pytest.MonkeyPatch, saturates: bool) -> None:
+    monkeypatch.setattr(session_options, "products_saturate", lambda: saturates)
+    found = examine(try_hub=False)
+    assert found.int8_saturates is saturates
+    (line,) = (line for line in report_text(found).splitlines() if line.startswith("int8 "))
+    assert ("no VNNI" in line and "exact, but slower" in line) == saturates
 
 
 def test_packages_that_fight_and_those_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,8 +86,12 @@ def test_packages_that_fight_and_those_that_are_missing(monkeypatch: pytest.Monk
 
 def test_no_onnxruntime_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    (provider,) = examine(try_hub=False).providers
+    session_options.products_saturate.cache_clear()
+    found = examine(try_hub=False)
+    (provider,) = found.providers
     assert not provider.starts and "edgewright[cpu]" in provider.reason
+    assert found.int8_saturates is None
+    assert "\nint8 " not in report_text(found)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from edgewright.runtime.bundle.files import sha256_of_file
 from edgewright.runtime.contracts import TensorSpec
 from edgewright.runtime.errors import BundleError, InputError, MachineError, ProviderError
 from edgewright.runtime.graphs import cache as graph_cache
-from edgewright.runtime.graphs import providers
+from edgewright.runtime.graphs import providers, session_options
 from edgewright.runtime.graphs import session as session_module
 from edgewright.runtime.graphs.cache import cache_directory, cache_slot
+from edgewright.runtime.graphs.cpu import Cpu
 from edgewright.runtime.graphs.session import open_session
 from tests.runtime.small_bundle import reference_logits, write_graph
 
@@ -125,6 +126,27 @@ def test_a_session_that_silently_fell_back(graph: Path, driver: type[FakeSession
 def test_another_provider_is_named_as_it_is(graph: Path, driver: type[FakeSession]) -> None:
     driver.claimed = ["QNNExecutionProvider", "CPUExecutionProvider"]
     assert open_session(graph, provider="cpu").provider == "QNNExecutionProvider"
+
+
+@pytest.mark.parametrize("saturates", [True, False])
+def test_every_session_is_told_how_int8_is_right(
+    graph: Path, driver: type[FakeSession], monkeypatch: pytest.MonkeyPatch, saturates: bool
+) -> None:
+    told: list[bool] = []
+
+    def opened(path: Any, options: Any, providers: list[Any], **others: Any) -> FakeSession:
+        try:
+            told.append(options.get_session_config_entry(session_options.UNSIGNED_WEIGHTS) == "1")
+        except RuntimeError:  # there is no such entry
+            told.append(False)
+        return driver(path, options, providers, **others)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+    monkeypatch.setattr(session_options, "products_saturate", lambda: saturates)
+    open_session(graph, "cuda")
+    for how in ({"cache": False}, {}, {}, {"steps": True}, {"optimise": False}):
+        open_session(graph, "cpu", **how)
+    assert told == [saturates] * 6
 
 
 def test_a_cuda_start_says_nothing(
@@ -321,9 +343,14 @@ def test_the_key_holds_all_that_matters(
         place(graph, "d" * 64, "1.31.1", "other"),
         place(graph, None, "1.31.1", "cpu"),
     }
-    monkeypatch.setattr(graph_cache, "cpu_flags", lambda: "another cpu")
+    others.add(place(graph, "d" * 64, "1.31.1", "cpu", True))
+    monkeypatch.setattr(graph_cache, "read_cpu", lambda: Cpu("another", frozenset({"avx2"})))
     others.add(place(graph, "d" * 64, "1.31.1", "cpu"))
-    assert len(others) == 5 and base not in others
+    monkeypatch.setattr(graph_cache, "read_cpu", lambda: Cpu("another", None))
+    others.add(place(graph, "d" * 64, "1.31.1", "cpu"))
+    monkeypatch.setattr(graph_cache, "read_cpu", lambda: Cpu("a third", None))
+    others.add(place(graph, "d" * 64, "1.31.1", "cpu"))
+    assert len(others) == 8 and base not in others
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

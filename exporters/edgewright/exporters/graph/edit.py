@@ -41,6 +41,10 @@ class GraphEdit:
         self._weights[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
+    def take_weight(self, name: str) -> onnx.TensorProto:
+        """The weight called `name`, for a graph inside this one to hold: this one holds it no longer."""
+        return self._weights.pop(name)
+
     def name(self, hint: str) -> str:
         """A name that no tensor of the graph has yet."""
         name, count = hint, 1

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from torch import nn
 
@@ -21,6 +20,7 @@ from edgewright.exporters.graph.transformers import convert_encoder, run_encoder
 from edgewright.runtime.bundle.files import explain_os_error, write_atomically
 from edgewright.runtime.contracts import TensorSpec
 from edgewright.runtime.errors import ExportError, MachineError
+from edgewright.runtime.graphs.session_options import cpu_session
 from edgewright.runtime.tasks.labels import LOGITS
 
 ROUTES = ("torch.export", "torchscript", "transformers")
@@ -361,10 +361,7 @@ def _run_at_other_sizes(
         return
     labels = sorted({label for entry in axes.values() for label in entry.values()})
     other = resized(tensors, names, axes, lambda size, label: size + 1 + labels.index(label))
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(graph.path, options, providers=["CPUExecutionProvider"])
+    session = cpu_session(graph.path, optimise=False)
     found = session.run(None, {name: tensor.cpu().numpy() for name, tensor in zip(names, other, strict=True)})
     with _in_eval_mode(module):
         wanted = module(*other)

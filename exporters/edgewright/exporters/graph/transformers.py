@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from edgewright.exporters.graph.attention import simplify_attention
 from edgewright.exporters.graph.axes import Axes, bounded_dimensions, resized
 from edgewright.runtime.errors import ExportError
+from edgewright.runtime.graphs.session_options import cpu_session
 
 EXAMPLE_SIZE = (3, 17)
 """Texts and tokens of an example; a model that reads fewer tokens gets as many as it reads."""
@@ -130,10 +130,7 @@ def run_encoder_at_other_sizes(
     """
     longest = limits.get("time", 512)
     sizes = {(1, 1), (1, min(23, longest)), (2, min(longest, 512)), (7, min(29, longest))}
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = cpu_session(path, optimise=False)
     specs = session.get_outputs()
     for batch, time in sorted(sizes):
         given = encoder_batch(tensors, input_names, batch, time)

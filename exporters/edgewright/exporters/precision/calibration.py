@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from edgewright.exporters.graph.prepare import save_scratch
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import ExportError
+from edgewright.runtime.graphs.session_options import cpu_session
 
 METHODS = ("minmax", "percentile")
 """How a range is taken. ORT's entropy option is a silent no-op (bit-equal to min-max), so it is not offered.
@@ -126,11 +126,7 @@ def _session_with_tensors(model_path: Path, folder: Path, operators: Sequence[st
             model.graph.output.append(value)
     path = folder / "tensors.onnx"
     save_scratch(model, path)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return session, [*sorted(inputs), *names]
+    return cpu_session(path, optimise=False), [*sorted(inputs), *names]
 
 
 def _batches(

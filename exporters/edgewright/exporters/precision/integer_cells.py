@@ -242,7 +242,7 @@ class _Cells:
                 [self._first_state(made, index), *sequences],
                 [state, steps][: 1 + wants_steps],
                 name=f"{state}/Scan",
-                body=helper.make_graph(body, f"{self.hint}_cell", inputs, outputs),
+                body=helper.make_graph(body, f"{self.hint}_cell", inputs, outputs, self._own_weights(body)),
                 num_scan_inputs=len(sequences),
                 scan_input_directions=[int(backwards)] * len(sequences),
                 scan_output_directions=[int(backwards)] * wants_steps,
@@ -252,6 +252,14 @@ class _Cells:
             zero = self._const("zero", 0.0, np.float32)
             steps = self._add(made, "Where", [alive, steps, zero], self._name("masked"))
         return steps, state
+
+    def _own_weights(self, body: list[onnx.NodeProto]) -> list[onnx.TensorProto]:
+        """The int8 weights of the loop's products, for the loop to hold.
+
+        Where sums of products would saturate ONNX Runtime rewrites weights, but in a loop only those that it holds.
+        """
+        products = (node for node in body if node.op_type == "DynamicQuantizeMatMul")
+        return [self.edit.take_weight(node.input[1]) for node in products]
 
     def _first_state(self, made: list[onnx.NodeProto], index: int) -> str:
         """The state before the first step, [batch, size]."""

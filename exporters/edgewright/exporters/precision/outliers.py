@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import helper
 
@@ -28,6 +27,7 @@ from edgewright.exporters.graph.edit import GraphEdit
 from edgewright.exporters.graph.prepare import save_scratch
 from edgewright.exporters.precision.weight_only import int8_of
 from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.graphs.session_options import cpu_session
 
 BATCHES, ROWS = 128, 512
 """How many batches are looked at, and how many rows of each activation are kept of all of them."""
@@ -179,12 +179,10 @@ def _run(model: onnx.ModelProto, names: list[str], batches: list[Feeds]) -> Iter
     for name in wanted:
         if name not in outputs:
             probe.graph.output.append(helper.make_empty_tensor_value_info(name))
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         path = Path(folder) / "probe.onnx"
         save_scratch(probe, path)
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = cpu_session(path)
         for feeds in batches:
             given = {name: feeds[name] for name in inputs}
             yield {**given, **dict(zip(wanted, session.run(wanted, given), strict=True))}

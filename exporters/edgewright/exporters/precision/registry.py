@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
 from edgewright.exporters.distance import sqnr_db, stack
@@ -28,9 +27,11 @@ from edgewright.exporters.precision.recurrent import (
     refuse_static,
 )
 from edgewright.exporters.precision.weight_only import has_tables, tables_int8
+from edgewright.exporters.shared_weights import separate_weights
 from edgewright.runtime.bundle.files import explain_os_error
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import EdgewrightError, ExportError
+from edgewright.runtime.graphs.session_options import cpu_session
 
 _INTEGER_LEVEL = 4
 """The accuracy level of MatMulNBits at which it rounds its input to int8: one text of some words through MiniLM takes
@@ -151,10 +152,7 @@ def _make(graph: Graph, precision: str, path: Path, settings: _Settings) -> Grap
 
 def _check_in_a_child(path: Path, precision: str) -> None:
     """Open the graph in another process: a crash of onnxruntime ends that one, and becomes an error here."""
-    code = (
-        "import sys, onnxruntime as o; s = o.SessionOptions(); s.log_severity_level = 4; "
-        "o.InferenceSession(sys.argv[1], s, providers=['CPUExecutionProvider'])"
-    )
+    code = "import sys; from edgewright.runtime.graphs.session_options import cpu_session; cpu_session(sys.argv[1])"
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False
     )
@@ -168,12 +166,6 @@ def _check_in_a_child(path: Path, precision: str) -> None:
         raise ExportError(
             f"onnxruntime cannot open the {precision} variant ({reason}): leave {precision} out"
         )
-
-
-def _open(model: Path | bytes) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _to_fp32(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
@@ -216,6 +208,7 @@ def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto
             use_external_data_format=is_large(prepared),
         )
         model = onnx.load(target)
+    separate_weights(model)
     _require_quantized(model, "int8-dynamic")
     return model, "; ".join(notes)
 
@@ -299,11 +292,13 @@ def _quantize(
         op_types_to_quantize=operators,
         use_external_data_format=is_large(prepared),
     )
-    return onnx.load(target)
+    model = onnx.load(target)
+    separate_weights(model)
+    return model
 
 
 def _outputs(model: Path | onnx.ModelProto, batches: Sequence[Feeds]) -> dict[str, NDArray[Any]]:
-    session = _open(model if isinstance(model, Path) else model.SerializeToString())
+    session = cpu_session(model if isinstance(model, Path) else model.SerializeToString())
     names = [value.name for value in session.get_outputs()]
     return stack([dict(zip(names, session.run(names, feeds), strict=True)) for feeds in batches])
 

@@ -11,9 +11,9 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 from edgewright.runtime.errors import MachineError
+from edgewright.runtime.graphs.cpu import read_cpu
 
 _PACKAGES = (
     "edgewright", "numpy", "pillow", "safetensors", "soundfile", "tokenizers", "onnxruntime", "onnxruntime-gpu",
@@ -36,6 +36,11 @@ _FEATURES: dict[str, str] = {
 
 _INT8 = ("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 
+_INT8_WAYS = {
+    False: "products are exact as they are",
+    True: "no VNNI: sums of products would saturate, so they are computed with unsigned weights: exact, but slower",
+}
+
 _HUBS = {"torchvision weights": "download.pytorch.org", "Hugging Face hub": "huggingface.co"}
 
 
@@ -53,6 +58,8 @@ class Findings:
     """Everything `edgewright doctor` prints.
 
     `features` maps a CPU feature to whether this CPU has it; it is empty where the system does not tell.
+    `int8_saturates` says whether sums of integer products would overflow on this CPU, so that sessions compute them in
+    another way; None where there is no ONNX Runtime to ask.
     """
 
     python: str
@@ -60,26 +67,11 @@ class Findings:
     cpu: str
     cores: int
     features: dict[str, bool]
+    int8_saturates: bool | None
     versions: dict[str, str | None]
     providers: tuple[ProviderFinding, ...]
     hubs: dict[str, bool]
     advice: tuple[str, ...]
-
-
-def _cpu_flags() -> tuple[str, frozenset[str] | None]:
-    """The CPU's name and its flags as Linux spells them; None for those where the system does not tell."""
-    name, flags = platform.processor() or platform.machine(), frozenset[str]()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:  # not Linux: nothing is known of the CPU's features
-        return name, None
-    for line in lines:
-        key, _, value = line.partition(":")
-        if key.strip() == "model name":
-            name = value.strip()
-        if key.strip() in ("flags", "Features"):
-            return name, frozenset(value.split())
-    return name, flags
 
 
 def _version(package: str) -> str | None:
@@ -110,6 +102,15 @@ def _providers() -> tuple[ProviderFinding, ...]:
         return (ProviderFinding("onnxruntime", False, str(error)),)
 
 
+def _int8_saturates() -> bool | None:
+    from edgewright.runtime.graphs.session_options import products_saturate
+
+    try:
+        return products_saturate()
+    except MachineError:
+        return None
+
+
 def _advise(
     features: dict[str, bool], versions: dict[str, str | None], providers: tuple[ProviderFinding, ...]
 ) -> list[str]:
@@ -134,16 +135,17 @@ def _advise(
 
 def examine(try_hub: bool = True) -> Findings:
     """Look at this machine. `try_hub` asks each hub for an answer, for some 3 s at most."""
-    name, flags = _cpu_flags()
-    features = {} if flags is None else {feature: feature in flags for feature in _FEATURES}
+    cpu = read_cpu()
+    features = {} if cpu.flags is None else {feature: feature in cpu.flags for feature in _FEATURES}
     versions = {package: _version(package) for package in _PACKAGES}
     providers = _providers()
     return Findings(
         python=sys.version.split()[0],
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
-        cpu=name,
+        cpu=cpu.name,
         cores=os.cpu_count() or 1,
         features=features,
+        int8_saturates=_int8_saturates(),
         versions=versions,
         providers=providers,
         hubs={what: _reachable(host) for what, host in _HUBS.items()} if try_hub else {},
@@ -161,6 +163,8 @@ def report_text(findings: Findings) -> str:
         f"  {'yes' if there else 'no ':3}  {name:12} {_FEATURES[name]}"
         for name, there in findings.features.items()
     ]
+    if findings.int8_saturates is not None:
+        lines.append(f"int8       {_INT8_WAYS[findings.int8_saturates]}")
     lines.append("packages")
     lines += [f"  {name:16} {version or '-'}" for name, version in findings.versions.items()]
     lines.append("providers")

@@ -1,8 +1,9 @@
 """Keeps the graph that ONNX Runtime has optimised for this machine, so that the next start need not do it
 again.
 
-An optimised graph holds layouts and kernels of one ONNX Runtime on one kind of CPU, so both are part of its
-key. Nothing here may ever stop an answer: a cache that cannot be read or written is simply not used.
+An optimised graph holds layouts and kernels of one ONNX Runtime on one kind of CPU, and its weights may have been
+rewritten to unsigned ones, so all three are part of its key. Nothing here may ever stop an answer: a cache that cannot
+be read or written is simply not used.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgewright.runtime.bundle.files import sha256_of_bytes, sha256_of_file, write_text
+from edgewright.runtime.graphs.cpu import read_cpu
 
 _LARGEST_GRAPH = 1 << 30
 """Larger graphs are not kept: protobuf ends at 2 GB, and a device has better uses for its disk."""
@@ -40,16 +42,6 @@ def cache_directory() -> Path | None:
         return (Path(base) if base else Path.home() / ".cache") / "edgewright"
     except RuntimeError:  # a user without a home
         return None
-
-
-def cpu_flags() -> str:
-    """The instruction sets of this CPU as the system names them, or its name where it names none."""
-    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(errors="replace") as file:
-        for line in file:
-            key, _, value = line.partition(":")
-            if key.strip() in ("flags", "Features"):
-                return " ".join(sorted(value.split()))
-    return f"{platform.machine()} {platform.processor()}"
 
 
 @dataclass(frozen=True)
@@ -108,10 +100,13 @@ def _prune(directory: Path) -> None:
             CacheSlot(path).remove()
 
 
-def cache_slot(model: Path, digest: str | None, ort_version: str, provider: str) -> CacheSlot | None:
+def cache_slot(
+    model: Path, digest: str | None, ort_version: str, provider: str, unsigned: bool = False
+) -> CacheSlot | None:
     """The place for the optimised form of `model`, or None where it cannot or should not be kept.
 
-    `digest` is the SHA-256 of the model where the caller knows it already.
+    `digest` is the SHA-256 of the model where the caller knows it already. `unsigned` says that the session rewrites
+    int8 weights to unsigned ones.
     """
     directory = cache_directory()
     try:
@@ -120,9 +115,13 @@ def cache_slot(model: Path, digest: str | None, ort_version: str, provider: str)
         # Weights beside the graph would be written into it.
         if model.with_name(model.name + ".data").exists():
             return None
-        key = "\n".join(
-            (digest or sha256_of_file(model), ort_version, provider, platform.machine(), cpu_flags())
-        )
+        weights = "unsigned weights" if unsigned else "weights as they are"
+        key = "\n".join((digest or sha256_of_file(model), ort_version, provider, weights, *_machine()))
     except OSError:
         return None
     return CacheSlot(directory / f"{sha256_of_bytes(key.encode())}.onnx")
+
+
+def _machine() -> tuple[str, str]:
+    cpu = read_cpu()
+    return platform.machine(), " ".join(sorted(cpu.flags)) if cpu.flags else cpu.name

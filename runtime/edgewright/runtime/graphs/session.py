@@ -1,7 +1,6 @@
 """One graph, ready to run: provider, threads, cache of the optimised graph, what it really runs on."""
 
 import functools
-import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from edgewright.runtime.graphs.providers import (
     quiet_cuda_start,
     reason_of,
 )
+from edgewright.runtime.graphs.session_options import products_saturate, session_options
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -134,7 +134,7 @@ def open_session(
     if not path.is_file():
         raise BundleError(f"{path} is missing: get a fresh copy of the bundle")
     onnxruntime = load_onnxruntime()
-    options = functools.partial(_options, onnxruntime, threads, steps)
+    options = functools.partial(_options, threads, steps)
     if provider == "cuda" or (provider == "auto" and nvidia_driver_present()):
         session, reason = _open_cuda(onnxruntime, path, options, optimise)
         if session is not None:
@@ -172,7 +172,7 @@ def _open_cuda(
 def _open_cpu(
     onnxruntime: ModuleType, path: Path, options: _Options, cache: bool, optimise: bool, digest: str | None
 ) -> Session:
-    slot = cache_slot(path, digest, onnxruntime.__version__, CPU) if cache else None
+    slot = cache_slot(path, digest, onnxruntime.__version__, CPU, products_saturate()) if cache else None
     if slot is not None:
         session = _from_cache(onnxruntime, path, options, slot)
         if session is not None:
@@ -207,26 +207,11 @@ def _from_cache(onnxruntime: ModuleType, path: Path, options: _Options, slot: Ca
         return None
 
 
-def _options(onnxruntime: ModuleType, threads: int | None, steps: bool, optimise: bool) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # whatever is wrong comes as an exception; stderr belongs to the program
-    level = onnxruntime.GraphOptimizationLevel
-    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
-    count = threads if threads is not None else _cores_when_restricted()
-    if count:
-        options.intra_op_num_threads = count
+def _options(threads: int | None, steps: bool, optimise: bool) -> Any:
+    options = session_options(threads, optimise)
     if steps:
         options.enable_mem_pattern = options.enable_cpu_mem_arena = False
     return options
-
-
-def _cores_when_restricted() -> int:
-    # ONNX Runtime counts the machine's cores. A process that may use only some of them would get too many
-    # threads.
-    if not hasattr(os, "sched_getaffinity"):
-        return 0
-    allowed = len(os.sched_getaffinity(0))
-    return allowed if allowed != os.cpu_count() else 0
 
 
 def _specs(arguments: Sequence[Any]) -> tuple[TensorSpec, ...]:

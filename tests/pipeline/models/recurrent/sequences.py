@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -15,6 +14,7 @@ from edgewright.pipeline.models.model import BuiltModel, StepForm
 from edgewright.pipeline.models.recurrent.build import build_recurrent
 from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.pipeline.models.recurrent.network import Network
+from edgewright.runtime.graphs.session_options import cpu_session
 from edgewright.runtime.series.settings import ForecastSettings, SeriesSettings
 from edgewright.runtime.sound.mel import AudioSettings
 from edgewright.runtime.text.decoding import TextSettings
@@ -117,9 +117,7 @@ class Session:
     """A graph that answers tensors by position."""
 
     def __init__(self, path: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = cpu_session(path, threads=1)
         self.names = [value.name for value in self._session.get_inputs()]
 
     def __call__(self, *inputs: Tensor | NDArray[Any]) -> list[NDArray[Any]]:
