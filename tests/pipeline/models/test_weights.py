@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmarks.randomise import random_images
 from edgewright.pipeline.models.vision import timm_models
 from edgewright.pipeline.models.vision.build import build_model, rebuild
+from edgewright.pipeline.models.weights import without_wrapper
 from edgewright.runtime.errors import ModelError
 
 
@@ -98,6 +99,37 @@ def test_a_head_for_other_classes_cannot_be_kept(tmp_path: Path) -> None:
     path = save(tmp_path / "w.safetensors", build_model("resnet18", 3, "none").module.state_dict())
     with pytest.raises(ModelError, match=r"3 classes and the data has 4: set transfer\.head to new"):
         build_model("resnet18", 4, path, head="keep")
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "backbone.", "model.", "module._orig_mod.model."]
+)
+def test_what_a_wrapper_set_before_all_names_is_no_part_of_them(tmp_path: Path, prefix: str) -> None:
+    built = build_model("timm:test_vit", 5, "none", seed=3)
+    state = built.module.state_dict()
+    path = save(tmp_path / "w.safetensors", {f"{prefix}{name}": tensor for name, tensor in state.items()})
+    kept = build_model("timm:test_vit", 5, path, head="keep", seed=4).module.state_dict()
+    assert all(torch.equal(kept[name], state[name]) for name in state)
+    other = build_model("timm:test_vit", 4, path, seed=4).module.state_dict()
+    assert all(torch.equal(other[name], state[name]) for name in state if not name.startswith("head."))
+
+
+def test_position_embeddings_follow_the_input_size_behind_a_wrapper_too(tmp_path: Path) -> None:
+    state = build_model("vit_b_32", 5, "none", 128).module.state_dict()
+    path = save(tmp_path / "w.safetensors", {f"model.{name}": tensor for name, tensor in state.items()})
+    small = build_model("vit_b_32", 5, path, 64).module.state_dict()
+    assert small["encoder.pos_embedding"].shape == (1, 5, 768)
+
+
+@pytest.mark.parametrize(
+    "names", [{}, {"other": "module.conv1.weight"}, {"module.conv1.weight": "conv1.weight"}]
+)
+def test_a_prefix_of_some_names_only_is_a_part_of_them(names: dict[str, str]) -> None:
+    own = {"conv1.weight": torch.ones(1), "fc.weight": torch.ones(1)}
+    state = {name: own["fc.weight"] for pair in names.items() for name in pair}
+    assert without_wrapper(state, own) == state
+    strange = {"features.0.weight": torch.ones(1), "features.1.weight": torch.ones(1)}
+    assert without_wrapper(strange, own) == strange
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".ckpt"])

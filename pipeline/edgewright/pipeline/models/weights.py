@@ -1,6 +1,6 @@
 """Weights into a module: never from a pickle, and never a part of them in silence."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,20 @@ def read_weights_file(path: Path) -> dict[str, Tensor]:
         raise ModelError(
             f"weights: {path} cannot be read ({error.strerror or error}): check the file"
         ) from None
+
+
+def without_wrapper(state: Mapping[str, Tensor], own: Container[str]) -> dict[str, Tensor]:
+    """`state` without what a wrapper ("module.", "_orig_mod.", "backbone.", "model.") set before all of its names.
+
+    Only where none of them is one of `own`, the model's, and some are without it: else `state` as it is.
+    """
+    names = dict(state)
+    while not any(name in own for name in names):
+        prefix = f"{next(iter(names), '').partition('.')[0]}."
+        if not names or not all(name.startswith(prefix) for name in names):
+            return dict(state)
+        names = {name.removeprefix(prefix): tensor for name, tensor in names.items()}
+    return names
 
 
 def load_state(
