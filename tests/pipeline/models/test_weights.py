@@ -132,17 +132,28 @@ def test_a_prefix_of_some_names_only_is_a_part_of_them(names: dict[str, str]) ->
     assert without_wrapper(strange, own) == strange
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".ckpt"])
-def test_a_pickle_is_refused_with_the_command_that_converts_it(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"weights{suffix}"
-    torch.save({"a": torch.zeros(1)}, path)
-    with pytest.raises(ModelError, match=r"save_file.*weights_only=True.*weights\.safetensors"):
-        build_model("resnet18", 3, path)
+@pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.bin", "w.ckpt", "w.pth.tar", "w.safetensors", "w"])
+def test_a_pickle_is_refused_with_the_command_that_converts_it(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    for new in (True, False):
+        torch.save({"a": torch.zeros(1)}, path, _use_new_zipfile_serialization=new)
+        made = tmp_path / ("w.converted.safetensors" if name == "w.safetensors" else "w.safetensors")
+        with pytest.raises(ModelError) as caught:
+            build_model("resnet18", 3, path)
+        assert str(caught.value) == (
+            f"weights: {path} is a pickle, which can run code when read: convert it once with edgewright convert "
+            f"{path} and write in the recipe weights: {made}"
+        )
+
+
+def test_safetensors_under_any_name_are_read(tmp_path: Path) -> None:
+    path = save(tmp_path / "w.bin", build_model("timm:test_resnet", 3, "none").module.state_dict())
+    assert build_model("timm:test_resnet", 3, path).classes == 3
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "there is no file"), (b"", "fresh copy"), (b"\x80\x02}q\x00.", "fresh copy")],
+    [(None, "there is no file"), (b"", "fresh copy"), (b"version https://git-lfs.github.com", "fresh copy")],
 )
 def test_a_file_that_is_no_safetensors_file(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "w.safetensors"

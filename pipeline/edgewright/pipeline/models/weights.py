@@ -8,24 +8,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from edgewright.pipeline.models.pickles import is_pickle, pickle_error
 from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import ModelError
-
-_PICKLES = {".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle"}
 
 
 def read_weights_file(path: Path) -> dict[str, Tensor]:
     """All tensors of a .safetensors file, on the CPU. Raises `ModelError` naming the way out."""
-    if path.suffix.lower() in _PICKLES:
-        raise ModelError(
-            f"weights: {path} is a pickle, which can run code when read: convert it once with python -c "
-            f'"import torch, safetensors.torch as s; '
-            f"s.save_file(torch.load('{path.name}', weights_only=True), '{path.stem}.safetensors')\""
-        )
     if not path.is_file():
         raise ModelError(
             f"weights: there is no file {path}: give imagenet, none or the path of a .safetensors file"
         )
+    if is_pickle(path):
+        raise pickle_error(path)
     try:
         state: dict[str, Tensor] = load_file(path)
         return state
