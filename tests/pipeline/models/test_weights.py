@@ -13,6 +13,7 @@ from benchmarks.randomise import random_images
 from edgewright.pipeline.families import rebuild_model
 from edgewright.pipeline.models.vision import timm_models
 from edgewright.pipeline.models.vision.build import build_model
+from edgewright.pipeline.models.weights import without_wrapper
 from edgewright.runtime.errors import ModelError
 
 
@@ -101,17 +102,59 @@ def test_a_head_for_other_classes_cannot_be_kept(tmp_path: Path) -> None:
         build_model("resnet18", 4, path, head="keep")
 
 
-@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".ckpt"])
-def test_a_pickle_is_refused_with_the_command_that_converts_it(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"weights{suffix}"
-    torch.save({"a": torch.zeros(1)}, path)
-    with pytest.raises(ModelError, match=r"save_file.*weights_only=True.*weights\.safetensors"):
-        build_model("resnet18", 3, path)
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "backbone.", "model.", "module._orig_mod.model."]
+)
+def test_what_a_wrapper_set_before_all_names_is_no_part_of_them(tmp_path: Path, prefix: str) -> None:
+    built = build_model("timm:test_vit", 5, "none", seed=3)
+    state = built.module.state_dict()
+    path = save(tmp_path / "w.safetensors", {f"{prefix}{name}": tensor for name, tensor in state.items()})
+    kept = build_model("timm:test_vit", 5, path, head="keep", seed=4).module.state_dict()
+    assert all(torch.equal(kept[name], state[name]) for name in state)
+    other = build_model("timm:test_vit", 4, path, seed=4).module.state_dict()
+    assert all(torch.equal(other[name], state[name]) for name in state if not name.startswith("head."))
+
+
+def test_position_embeddings_follow_the_input_size_behind_a_wrapper_too(tmp_path: Path) -> None:
+    state = build_model("vit_b_32", 5, "none", 128).module.state_dict()
+    path = save(tmp_path / "w.safetensors", {f"model.{name}": tensor for name, tensor in state.items()})
+    small = build_model("vit_b_32", 5, path, 64).module.state_dict()
+    assert small["encoder.pos_embedding"].shape == (1, 5, 768)
+
+
+@pytest.mark.parametrize(
+    "names", [{}, {"other": "module.conv1.weight"}, {"module.conv1.weight": "conv1.weight"}]
+)
+def test_a_prefix_of_some_names_only_is_a_part_of_them(names: dict[str, str]) -> None:
+    own = {"conv1.weight": torch.ones(1), "fc.weight": torch.ones(1)}
+    state = {name: own["fc.weight"] for pair in names.items() for name in pair}
+    assert without_wrapper(state, own) == state
+    strange = {"features.0.weight": torch.ones(1), "features.1.weight": torch.ones(1)}
+    assert without_wrapper(strange, own) == strange
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.pt", "w.bin", "w.ckpt", "w.pth.tar", "w.safetensors", "w"])
+def test_a_pickle_is_refused_with_the_command_that_converts_it(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    for new in (True, False):
+        torch.save({"a": torch.zeros(1)}, path, _use_new_zipfile_serialization=new)
+        made = tmp_path / ("w.converted.safetensors" if name == "w.safetensors" else "w.safetensors")
+        with pytest.raises(ModelError) as caught:
+            build_model("resnet18", 3, path)
+        assert str(caught.value) == (
+            f"weights: {path} is a pickle, which can run code when read: convert it once with edgewright convert "
+            f"{path} and write in the recipe weights: {made}"
+        )
+
+
+def test_safetensors_under_any_name_are_read(tmp_path: Path) -> None:
+    path = save(tmp_path / "w.bin", build_model("timm:test_resnet", 3, "none").module.state_dict())
+    assert build_model("timm:test_resnet", 3, path).classes == 3
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "there is no file"), (b"", "fresh copy"), (b"\x80\x02}q\x00.", "fresh copy")],
+    [(None, "there is no file"), (b"", "fresh copy"), (b"version https://git-lfs.github.com", "fresh copy")],
 )
 def test_a_file_that_is_no_safetensors_file(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "w.safetensors"

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "gradients": "Show how far the gradient reaches back in time, layer by layer.",
     "predict": "Answer raw inputs with a bundle.",
     "bench": "Measure a bundle on this machine.",
+    "convert": "Turn a pickle of weights (.pt, .pth, .bin, .ckpt) into safetensors, running nothing in it.",
     "models": "List what can be carried.",
     "layers": "Show every layer: parameters, frozen or trainable, BatchNorm mode.",
     "doctor": "Report versions, CPU features and the providers that really start.",
@@ -177,4 +178,6 @@ def _say(error: BaseException, *lines: str) -> None:
 
         traceback.print_exception(error)
     for line in lines:
-        click.echo(f"edgewright: {' '.join(line.split())}", err=True)
+        # ours are one line already, and two spaces in them belong to a path that someone may paste
+        text = line if isinstance(error, EdgewrightError) else " ".join(line.split())
+        click.echo(f"edgewright: {text}", err=True)

@@ -1,6 +1,6 @@
 """Weights into a module: never from a pickle, and never a part of them in silence."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,24 +8,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from edgewright.pipeline.models.pickles import is_pickle, pickle_error
 from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import ModelError
-
-_PICKLES = {".pth", ".pt", ".bin", ".ckpt", ".pkl", ".pickle"}
 
 
 def read_weights_file(path: Path) -> dict[str, Tensor]:
     """All tensors of a .safetensors file, on the CPU. Raises `ModelError` naming the way out."""
-    if path.suffix.lower() in _PICKLES:
-        raise ModelError(
-            f"weights: {path} is a pickle, which can run code when read: convert it once with python -c "
-            f'"import torch, safetensors.torch as s; '
-            f"s.save_file(torch.load('{path.name}', weights_only=True), '{path.stem}.safetensors')\""
-        )
     if not path.is_file():
         raise ModelError(
             f"weights: there is no file {path}: give imagenet, none or the path of a .safetensors file"
         )
+    if is_pickle(path):
+        raise pickle_error(path)
     try:
         state: dict[str, Tensor] = load_file(path)
         return state
@@ -37,6 +32,20 @@ def read_weights_file(path: Path) -> dict[str, Tensor]:
         raise ModelError(
             f"weights: {path} cannot be read ({error.strerror or error}): check the file"
         ) from None
+
+
+def without_wrapper(state: Mapping[str, Tensor], own: Container[str]) -> dict[str, Tensor]:
+    """`state` without what a wrapper ("module.", "_orig_mod.", "backbone.", "model.") set before all of its names.
+
+    Only where none of them is one of `own`, the model's, and some are without it: else `state` as it is.
+    """
+    names = dict(state)
+    while not any(name in own for name in names):
+        prefix = f"{next(iter(names), '').partition('.')[0]}."
+        if not names or not all(name.startswith(prefix) for name in names):
+            return dict(state)
+        names = {name.removeprefix(prefix): tensor for name, tensor in names.items()}
+    return names
 
 
 def load_state(

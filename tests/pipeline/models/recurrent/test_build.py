@@ -155,6 +155,19 @@ def test_weights_of_other_inputs_are_refused(tmp_path: Path) -> None:
         build("sequence-classification", SMALL, weights=path)
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "backbone.", "model.", "net.module."])
+@pytest.mark.parametrize("head", ["keep", "new"])
+def test_what_a_wrapper_set_before_all_names_is_no_part_of_them(
+    tmp_path: Path, prefix: str, head: str
+) -> None:
+    state = build("sequence-classification", SMALL).module.state_dict()
+    path = tmp_path / "wrapped.safetensors"
+    save_file({f"{prefix}{name}": tensor for name, tensor in state.items()}, path)
+    taken = build("sequence-classification", SMALL, weights=path, head=head, seed=9).module.state_dict()
+    names = [name for name in state if head == "keep" or not name.startswith("head.")]
+    assert all(torch.equal(taken[name], state[name]) for name in names)
+
+
 def test_a_kept_head_must_answer_the_same(tmp_path: Path) -> None:
     path = save(build("sequence-regression", SMALL), tmp_path / "weights.safetensors")
     with pytest.raises(ModelError, match=r"head of 2 outputs.*this one needs 4.*transfer.head to new"):

@@ -1,10 +1,7 @@
 """Checkpoints: what they say of themselves, where they are found, and what is said of those that cannot be used."""
 
 import json
-import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ from benchmarks.small_encoders import save_small_checkpoint
 from edgewright.pipeline.models.text_encoders.checkpoint import open_checkpoint
 from edgewright.pipeline.models.text_encoders.pooling_config import read_habits
 from edgewright.runtime.errors import ModelError
+from tests.pipeline.models.saved import command_in, in_shell
 from tests.pipeline.models.text_encoders.checkpoints import LABELS, MINILM, TASKS, TEXTS, built, checkpoint
 
 
@@ -146,9 +144,8 @@ def test_a_folder_without_safetensors(folder: Path) -> None:
     state = load_file(folder / "kept")
     torch.save(state, folder / "pytorch_model.bin")
     text = error_of(folder)
-    assert "a pickle (pytorch_model.bin)" in text
-    command = shlex.split(text[text.index("python -c") :])
-    subprocess.run([sys.executable, *command[1:]], cwd=folder, check=True, timeout=120)
+    assert "a pickle (pytorch_model.bin)" in text and text.endswith("and leave the recipe as it is")
+    assert in_shell(command_in(text), folder).returncode == 0
     built(folder, "sentence-embedding")
     assert all(torch.equal(one, state[name]) for name, one in load_file(folder / "model.safetensors").items())
 
@@ -157,18 +154,18 @@ def test_pickles_in_shards_are_converted_whole(folder: Path) -> None:
     state = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "training_args.bin")
-    (folder / "$(touch gone).bin").touch()
+    (folder / "ggml.bin").touch()
     assert "has no model.safetensors" in error_of(folder), (
-        "neither what a trainer leaves, nor what a shell would run"
+        "neither what a trainer leaves, nor what is no pickle"
     )
+    torch.save({}, folder / "$(touch gone).bin")
+    assert f"edgewright convert '{folder}/$(touch gone).bin' --out" in error_of(folder)
     names = sorted(state)
     for number, members in enumerate((names[::2], names[1::2]), 1):
         part = {name: state[name] for name in members}
         torch.save(part, folder / f"pytorch_model-0000{number}-of-00002.bin")
     (folder / "pytorch_model.bin.index.json").write_text("{}")
-    text = error_of(folder)
-    command = shlex.split(text[text.index("python -c") :])
-    subprocess.run([sys.executable, *command[1:]], cwd=folder, check=True, timeout=120)
+    assert in_shell(command_in(error_of(folder)), folder).returncode == 0
     built(folder, "sentence-embedding")
     assert load_file(folder / "model.safetensors").keys() == state.keys()
 

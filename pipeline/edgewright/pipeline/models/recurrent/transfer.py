@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.pipeline.models.model import BuiltModel
-from edgewright.pipeline.models.weights import load_state, read_weights_file, read_weights_record
+from edgewright.pipeline.models.weights import (
+    load_state,
+    read_weights_file,
+    read_weights_record,
+    without_wrapper,
+)
 from edgewright.runtime.errors import ModelError
 
 _SHAPING = (
@@ -28,7 +33,7 @@ def load_weights(built: BuiltModel, path: Path, keep_head: bool) -> None:
         ModelError: the file is not readable, or was left by another cell, network, tokenizer, or other features;
             what differs is named.
     """
-    state = read_weights_file(path)
+    state = without_wrapper(read_weights_file(path), built.module.state_dict())
     source = f"weights: {path}"
     record = read_weights_record(path)
     if record is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from edgewright.pipeline.models.pickles import is_pickle
 from edgewright.pipeline.models.text_encoders.checkpoint import Checkpoint
 from edgewright.pipeline.models.text_encoders.network import published_class, without_pooler
 from edgewright.pipeline.models.text_encoders.quiet import quiet_transformers
@@ -92,9 +93,14 @@ def read_run(path: Path, library: str) -> tuple[Mapping[str, Any], dict[str, Ten
 
     Raises `ModelError` where the file is of anything else.
     """
+    source = f"weights: {path}"
+    if is_pickle(path):
+        raise ModelError(
+            f"{source} is a pickle, which no run left: name the folder of its checkpoint as model, "
+            "with weights: pretrained"
+        )
     state = read_weights_file(path)
     record = read_weights_record(path)
-    source = f"weights: {path}"
     if record is None:
         raise ModelError(
             f"{source} was not left by a run: name the folder of a checkpoint as model, with weights: pretrained"

@@ -3,13 +3,13 @@
 import re
 from pathlib import Path
 
+from edgewright.pipeline.models.pickles import conversion_command, is_pickle
 from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import ModelError
 
 _ONE, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-_PUBLISHED = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
-_PLAIN = re.compile(r"[\w.-]+")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pth.tar")
+_WHOLE, _PART = "pytorch_model.bin", re.compile(r"pytorch_model-\d+-of-\d+\.bin")
 _OF_A_TRAINER = frozenset({"training_args.bin", "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth"})
 
 
@@ -22,25 +22,25 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         return (folder / _ONE,)
     if (folder / _INDEX).is_file():
         return _sharded(folder)
-    # A name that a shell would read as a command comes into no command that is told.
-    found = {
-        path.name for pattern in _PICKLES for path in folder.glob(pattern) if _PLAIN.fullmatch(path.name)
-    }
-    found -= _OF_A_TRAINER
-    if found:
-        pickles = sorted(filter(_PUBLISHED.fullmatch, found)) or sorted(found)[:1]
-        if "pytorch_model.bin" in pickles:
-            pickles = ["pytorch_model.bin"]  # the parts beside it hold the same
+    pickles = _pickles(folder)
+    if pickles:
         raise ModelError(
-            f"model: {folder} has its weights in a pickle ({', '.join(pickles)}), which can run code when read: "
-            f'convert it once, in that folder: python -c "import torch, safetensors.torch as s; '
-            f"s.save_file({{k: v.clone() for f in {pickles} "
-            f"for k, v in torch.load(f, weights_only=True, map_location='cpu').items()}}, "
-            f"'{_ONE}', {{'format': 'pt'}})\""
+            f"model: {folder} has its weights in a pickle ({', '.join(path.name for path in pickles)}), which can "
+            f"run code when read: convert it once with {conversion_command(pickles, folder / _ONE)} "
+            "and leave the recipe as it is"
         )
     raise ModelError(
         f"model: {folder} has no {_ONE}: get the whole checkpoint, with its weights in safetensors"
     )
+
+
+def _pickles(folder: Path) -> list[Path]:
+    """The pickles that hold the weights, in order: those of their published name, else any one."""
+    if is_pickle(folder / _WHOLE):
+        return [folder / _WHOLE]  # the parts beside it hold the same
+    paths = {path for pattern in _PICKLES for path in folder.glob(pattern) if path.name not in _OF_A_TRAINER}
+    found = sorted(path for path in paths if is_pickle(path))
+    return [path for path in found if _PART.fullmatch(path.name)] or found[:1]
 
 
 def _sharded(folder: Path) -> tuple[Path, ...]:

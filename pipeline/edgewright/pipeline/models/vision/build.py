@@ -12,7 +12,7 @@ from edgewright.pipeline.models.vision.blocks import divide
 from edgewright.pipeline.models.vision.input_size import check_input_size, head_input_shape, runs_at
 from edgewright.pipeline.models.vision.library import Library, library_named, library_of
 from edgewright.pipeline.models.vision.registry import find_model
-from edgewright.pipeline.models.weights import load_state, read_weights_file
+from edgewright.pipeline.models.weights import load_state, read_weights_file, without_wrapper
 from edgewright.runtime.errors import ModelError, RecipeError
 
 
@@ -75,6 +75,7 @@ def build_model(
         state, source = library.published_state(short, size), f"the published weights of {name}"
     else:
         state, source = read_weights_file(Path(weights)), f"weights: {weights}"
+        state = without_wrapper(state, built.module.state_dict())
     dropped = [path for path in library.auxiliary_heads(short) if path not in built.auxiliary_heads]
     state = {key: tensor for key, tensor in state.items() if key.partition(".")[0] not in dropped}
     state = library.adapt_state(built.module, state)
