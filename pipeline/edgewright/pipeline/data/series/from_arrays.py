@@ -19,8 +19,8 @@ from edgewright.pipeline.data.series.recordings import Columns, Recording, Recor
 from edgewright.pipeline.hints import did_you_mean
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, InputError
-from edgewright.runtime.series import tables as series_files
 from edgewright.runtime.series.values import time_numbers
+from edgewright.runtime.tables import reading as tables
 
 _KNOWN = ("values", "target", "lengths", "times", "series", "features", "targets")
 
@@ -28,7 +28,7 @@ _KNOWN = ("values", "target", "lengths", "times", "series", "features", "targets
 def array_recordings(path: Path, recipe: Recipe, name: str, label: str | None = None) -> Recordings:
     """The series of the .npz file at `path`. Nothing in it is unpickled. Raises `DataError`."""
     try:
-        arrays = series_files.read_table(path, ".npz").columns
+        arrays = tables.read_table(path, "npz").columns
     except InputError as error:
         raise DataError(str(error)) from None
     return arrays_to_recordings(arrays, recipe, path.name, name, label)

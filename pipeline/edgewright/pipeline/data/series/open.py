@@ -1,5 +1,6 @@
 """From a recipe of a series task to its samples: tables, files of arrays and folders of them, checked and divided."""
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -40,13 +41,7 @@ def open_series(recipe: Recipe, progress: Progress | None = None) -> Splits:
 def _read(file: TableFile, recipe: Recipe) -> Recordings:
     if file.form == "npz":
         return array_recordings(file.path, recipe, file.name, file.label)
-    data = recipe.data
-    texts = [name for name in (data.series, data.time, *_label_columns(recipe)) if name is not None]
-    return table_recordings(read_table(file.path, file.form, texts), recipe, file.name, file.label)
-
-
-def _label_columns(recipe: Recipe) -> tuple[str, ...]:
-    return recipe.data.target or () if TASK_RULES[recipe.task].classifies else ()
+    return table_recordings(read_table(file.path, file.form), recipe, file.name, file.label)
 
 
 def split_recordings(given: dict[str, list[Recordings]], recipe: Recipe, source: str) -> Splits:
@@ -120,9 +115,9 @@ def _classes(train: Sequence[Recording], recipe: Recipe, where: str) -> tuple[st
 
 
 def sort_classes(names: set[str]) -> tuple[str, ...]:
-    """Class names in order: as numbers where all are whole numbers, else as texts."""
-    if all(name.lstrip("-").isdigit() for name in names):
-        return tuple(sorted(names, key=int))
+    """Class names in order: as numbers where all are whole numbers, else as texts; "01" stands before "1"."""
+    if all(re.fullmatch(r"-?\d+", name) for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
 
 
