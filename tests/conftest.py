@@ -1,6 +1,5 @@
 """What tests of several folders share: the command line in this process, and one shipped run and bundle."""
 
-import fcntl
 import json
 import logging
 import os
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.command import RECIPE, Answer, Call, Shipped, run_process
 
@@ -57,8 +57,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
     folder.mkdir(exist_ok=True)
     found = Shipped(folder / "recipe.yaml", folder / "bundle.run", folder / "bundle", {})
     report = folder / "report.json"
-    with (base / "shipped.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(base / "shipped.lock"):
         if not report.exists():
             _ship(found, report)
     own = tmp_path_factory.mktemp("shipped") / "shipped"

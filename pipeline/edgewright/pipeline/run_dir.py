@@ -1,8 +1,6 @@
 """A run directory: where one training lives, who may write to it, and which stages are finished."""
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,26 +30,28 @@ def lock_run(run_dir: Path) -> Iterator[None]:
     Raises `MachineError` when another process holds it or the folder cannot be written, `RecipeError` when it is a
     bundle, which would not open with files of a run in it.
     """
+    from filelock import FileLock, Timeout  # a device measures and predicts without it
+
     if (run_dir / MANIFEST_NAME).exists():
         raise RecipeError(f"{run_dir} is a bundle, not a run directory: name another folder")
+    # Never the soft lock, a file that outlives its process.
+    lock = FileLock(run_dir / ".lock", mode=0o644, thread_local=False, fallback_to_soft=False)
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(run_dir / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise MachineError(
+            f"another process is working in {run_dir}: wait for it, or choose another run directory"
+        ) from None
     except OSError as error:
         raise explain_os_error(error, run_dir) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise MachineError(
-                f"another process is working in {run_dir}: wait for it, or choose another run directory"
-            ) from None
         for pattern in _HALF_WRITTEN:
             for leftover in run_dir.glob(pattern):
                 leftover.unlink(missing_ok=True)
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
 def read_run_json(run_dir: Path, name: str) -> Any:

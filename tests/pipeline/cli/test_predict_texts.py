@@ -1,10 +1,13 @@
 """`edgewright predict` with bundles of encoders: words, files with many texts, labels given with the question."""
 
+import csv
 import json
 from pathlib import Path
 
+import pyarrow
 import pytest
 from click.testing import CliRunner, Result
+from pyarrow import parquet
 
 from edgewright.pipeline.cli.predict import command
 from edgewright.runtime import Engine
@@ -121,3 +124,30 @@ def test_an_empty_folder_is_no_text(tmp_path: Path) -> None:
     assert result.exit_code == 1 and "no text in" in result.stderr and result.stdout == ""
     result = predict(make_encoder_bundle(tmp_path / "bundle", case("one label")), tmp_path / "nothing")
     assert result.exit_code == 1 and "no text in" in result.stderr and result.stdout == ""
+
+
+def test_tables_of_every_dialect_answer_alike(tmp_path: Path) -> None:
+    bundle = make_encoder_bundle(tmp_path / "bundle", case("one label"))
+    rows = [("good film , very good", "glad"), ("bad ; not good", "sad"), ("the film was boring", "sad")]
+    for name, delimiter in (("a.csv", ","), ("b.csv", ";"), ("c.csv", "\t"), ("d.tsv", "\t")):
+        with (tmp_path / name).open("w", newline="", encoding="utf-8-sig") as file:
+            csv.writer(file, delimiter=delimiter).writerows([("text", "label"), *rows])
+    columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "e.parquet")
+    engine = Engine(bundle)
+    shown = [engine.task.show(engine(text)) for text, _ in rows]
+    for name in ("a.csv", "b.csv", "c.csv", "d.tsv", "e.parquet"):
+        result = predict(bundle, tmp_path / name)
+        assert result.exit_code == 0, result.output
+        first = 1 if name == "e.parquet" else 2
+        assert result.stdout.splitlines() == [
+            f"{tmp_path / name}:{number}  {one}" for number, one in enumerate(shown, first)
+        ]
+
+
+def test_a_table_that_is_not_there_is_no_text(tmp_path: Path) -> None:
+    bundle = make_encoder_bundle(tmp_path / "bundle", case("one label"))
+    for name in ("none.csv", "none.tsv", "none.parquet", "none.pq", "none.jsonl", "none.ndjson"):
+        result = predict(bundle, name)
+        assert result.exit_code == 1 and result.stdout == ""
+        assert result.stderr == f"edgewright: {name} does not exist: check the path\n"

@@ -14,7 +14,6 @@ from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.series.reading import as_series, read_series, series_csv
 from edgewright.runtime.series.settings import ForecastSettings, SeriesSettings, series_settings
-from edgewright.runtime.series.tables import read_table
 from tests.runtime.recurrent_bundle import (
     FEATURES,
     FORECAST,
@@ -293,13 +292,6 @@ def test_a_series_survives_its_file(tmp_path_factory: Any, values: Any, times: b
     assert (found.times is None) == (stamps is None)
     if found.times is not None and stamps is not None:
         assert found.times.tobytes() == stamps.tobytes()
-
-
-def test_a_table_of_another_name(tmp_path: Path) -> None:
-    path = write(tmp_path / "log.txt", "heat,load\n1,2\n")
-    assert read_table(path, ".csv").columns == {"heat": ["1"], "load": ["2"]}
-    with pytest.raises(InputError, match="is no table that a device reads"):
-        read_table(path)
 
 
 @pytest.mark.parametrize(

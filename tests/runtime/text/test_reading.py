@@ -10,7 +10,6 @@ from edgewright.runtime.errors import InputError
 from edgewright.runtime.text.reading import (
     Question,
     TextPair,
-    Unreadable,
     Words,
     named_inputs,
     raw_json,
@@ -18,6 +17,7 @@ from edgewright.runtime.text.reading import (
     read_words,
     single_files,
 )
+from edgewright.runtime.text.text_rows import Unreadable
 
 ONE = ("text",)
 TWO = ("text", "text_pair")

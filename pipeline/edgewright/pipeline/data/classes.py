@@ -1,5 +1,6 @@
 """Classes by their names: in which order they stand, and whether the data has those that the recipe lists."""
 
+import re
 from collections.abc import Collection, Sequence
 
 from edgewright.runtime.errors import RecipeError
@@ -9,9 +10,9 @@ _SHOWN = 20
 
 
 def sort_classes(names: Collection[str]) -> tuple[str, ...]:
-    """Class names in order: as numbers where all are whole numbers, else as texts."""
-    if all(name.lstrip("-").isdigit() for name in names):
-        return tuple(sorted(names, key=int))
+    """Class names in order: as numbers where all are whole numbers, else as texts; "01" stands before "1"."""
+    if all(re.fullmatch(r"-?\d+", name) for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
     return tuple(sorted(names))
 
 

@@ -3,7 +3,6 @@
 Needs no torch unless a run is given to compare with.
 """
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from edgewright.pipeline.stages.bench_row import BenchRow, Ratios
+from edgewright.pipeline.stages.memory import peak_mb
 from edgewright.runtime import Engine, open_bundle
 from edgewright.runtime.bundle.structure import from_plain, parse_json, to_plain
 from edgewright.runtime.errors import BundleError, EdgewrightError, MachineError
@@ -120,7 +120,7 @@ def measure(
         throughput=batch / _percentile(batched, 0.5),
         start_ms=start_ms,
         step_us=None if opened.manifest.streaming is None else _step_us(engine, raws, seconds / 2),
-        peak_mb=_peak_mb(),
+        peak_mb=peak_mb(),
     )
 
 
@@ -152,18 +152,6 @@ def _step_us(engine: Engine, raws: list[Any], seconds: float) -> float:
 def _as_pushed(piece: Any) -> Any:
     plain = isinstance(piece, Series) and piece.known is None and len(piece.values) == 1
     return piece.values[0] if plain else piece
-
-
-def _peak_mb() -> float:
-    import resource
-
-    # What getrusage says begins at the size of the process that started this one, which may hold torch.
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
 
 
 if __name__ == "__main__":

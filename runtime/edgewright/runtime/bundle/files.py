@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and digests of files."""
+"""Files written whole or not at all, digests of files, and which files can be opened."""
 
 import contextlib
 import errno
@@ -6,14 +6,30 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from edgewright.runtime.errors import MachineError
+from edgewright.runtime.errors import InputError, MachineError
 
 _CHUNK = 1 << 20
+
+
+def regular_file(path: Path, wanted: str) -> None:
+    """Raise `InputError` unless `path` is a file that can be opened; `wanted` says what to give instead."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist: check the path") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read ({reason}): check the path") from None
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path} is a folder: give {wanted}")
+    if not stat.S_ISREG(mode):  # opening a pipe would wait forever
+        raise InputError(f"{path} is not a regular file: give {wanted}")
 
 
 def sha256_of_bytes(content: bytes) -> str:

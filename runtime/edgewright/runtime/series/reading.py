@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.hints import near_names
 from edgewright.runtime.series.settings import Series, SeriesSettings
-from edgewright.runtime.series.tables import read_table, write_csv
 from edgewright.runtime.series.values import check_times, numbers, time_numbers
 from edgewright.runtime.series.wide import is_wide, special_columns, wide_series
+from edgewright.runtime.tables.cells import cell_text
+from edgewright.runtime.tables.delimited import write_csv
+from edgewright.runtime.tables.reading import Table, read_table
 
 
 def label_of(series: Series) -> str:
@@ -23,9 +25,9 @@ def label_of(series: Series) -> str:
 def as_series(raw: Any, settings: SeriesSettings) -> Series:
     """One raw input to a series [steps, features] in the trained order; NaN stays.
 
-    `raw` is a `Series`, the path of a .csv, .jsonl or .npz file, columns by name (a mapping or a data frame), or an
-    array [steps, features]. Raises `InputError` for missing, unknown and ragged columns, for text, and for a file of
-    several series.
+    `raw` is a `Series`, the path of a table (.csv, .jsonl, .parquet, .npz), columns by name (a mapping or a data
+    frame), or an array [steps, features]. Raises `InputError` for missing, unknown and ragged columns, for text, and
+    for a file of several series.
     """
     if isinstance(raw, Series):
         return _ordered(raw, settings)
@@ -213,14 +215,14 @@ def read_series(path: Path, settings: SeriesSettings) -> list[Series]:
     Raises `InputError` naming the file and the line.
     """
     table = read_table(path)
-    if not table.lines:
+    time_name, series_name = special_columns(settings)
+    if table.form == "npz" and not _holds_several(table, series_name):
         try:
             return [columns_series(table.columns, settings, strict=False)]
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
     if is_wide(table, settings):
         return wide_series(table, settings)
-    time_name, series_name = special_columns(settings)
     names = [name for name in table.columns if name not in (time_name, series_name)]
     _places(names, settings, str(path), strict=False)
     values = np.column_stack([table.numbers(feature) for feature in settings.features])
@@ -228,10 +230,18 @@ def read_series(path: Path, settings: SeriesSettings) -> list[Series]:
     groups: dict[str, list[int]] = {}
     if series_name is not None and series_name in table.columns:
         for row, cell in enumerate(table.columns[series_name]):
-            groups.setdefault(str(cell), []).append(row)
+            groups.setdefault(cell_text(cell) or "", []).append(row)
     else:
         groups[""] = list(range(table.rows))
     return [_cut(values[rows], times, rows, name, settings, path) for name, rows in groups.items()]
+
+
+def _holds_several(table: Table, series_name: str | None) -> bool:
+    """Whether arrays are the columns of a table, a row for each step, and one of them names several series."""
+    names = table.columns.get(series_name or "")
+    if names is None or any(array.shape != (table.rows,) for array in table.columns.values()):
+        return False
+    return len(set(names.tolist())) > 1
 
 
 def _cut(

@@ -23,17 +23,22 @@ _MISSING_CELLS = frozenset({"", "nan", "na", "n/a", "null", "none", "?"})
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
+def cell_number(cell: str) -> float | None:
+    """One cell of a table as a number; NaN for an empty cell and the usual words for a missing value, None for text."""
+    try:
+        return None if "_" in cell else float(cell)  # Python reads 1_000 as a number, tables do not
+    except ValueError:
+        return math.nan if cell.strip().lower() in _MISSING_CELLS else None
+
+
 def parse_number(cell: str, where: str) -> float:
     """One cell of a table as a number; NaN for an empty cell and the usual words for a missing value.
 
     `where` names the place in messages ("the column 'a', line 3"). Raises `InputError` for text.
     """
-    try:
-        if "_" not in cell:  # Python reads 1_000 as a number, tables do not
-            return float(cell)
-    except ValueError:
-        if cell.strip().lower() in _MISSING_CELLS:
-            return math.nan
+    value = cell_number(cell)
+    if value is not None:
+        return value
     hint = "write the decimals with a point" if "," in cell else "give numbers, or leave the cell empty"
     raise InputError(f"{where} holds text where a number is needed ({_short(cell)}): {hint}")
 

@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.series.settings import Series, SeriesSettings
-from edgewright.runtime.series.tables import Table
-from edgewright.runtime.series.values import numbers, parse_number
-
-_LOOKED_AT = 10_000
-"""Cells that say what a column holds."""
+from edgewright.runtime.series.values import numbers
+from edgewright.runtime.tables.cells import cell_text, mostly_numbers
+from edgewright.runtime.tables.reading import Table
 
 _LISTED = 20
 
@@ -34,23 +32,6 @@ def special_columns(settings: SeriesSettings) -> tuple[str | None, str | None]:
         None if time in settings.features else time,
         None if series in settings.features else series,
     )
-
-
-def is_number(cell: object) -> bool:
-    """Whether a cell is a number, or a word for a missing one."""
-    if isinstance(cell, str):
-        try:
-            parse_number(cell, "")
-        except InputError:
-            return False
-        return True
-    return isinstance(cell, (bool, int, float, np.integer, np.floating))
-
-
-def mostly_numbers(cells: Sequence[Any]) -> bool:
-    """Whether most of the filled cells are numbers: one text among numbers is a mistake, not a column of text."""
-    filled = [cell for cell in itertools.islice(cells, _LOOKED_AT) if cell is not None and cell != ""]
-    return sum(map(is_number, filled)) > len(filled) / 2 or not filled
 
 
 def numbered_columns(columns: Sequence[str], name: str) -> list[str]:
@@ -182,7 +163,7 @@ def _rows(table: Table, settings: SeriesSettings) -> list[Series]:
         try:
             block = row_block([part[row] for part in parts], names or settings.features)
         except InputError as error:
-            raise InputError(f"line {table.lines[row]}: {error}") from None
+            raise InputError(f"{table.place(row)}: {error}") from None
         series.append(Series(block, settings.features, None, called[row]))
     return series
 
@@ -193,9 +174,7 @@ _Part = NDArray[np.float64] | list[NDArray[np.float64]]
 
 def _steps(table: Table, name: str) -> _Part:
     if _lists(table.columns, name):
-        return [
-            _list(cell, f"line {table.lines[row]}: {name!r}") for row, cell in enumerate(table.columns[name])
-        ]
+        return [_list(cell, f"{table.place(row)}: {name!r}") for row, cell in enumerate(table.columns[name])]
     columns = numbered_columns(list(table.columns), name)
     if not columns:
         raise InputError(
@@ -237,11 +216,11 @@ def _names(table: Table, column: str) -> list[str]:
         return row_names(table.rows)
     names: dict[str, None] = {}
     for row, cell in enumerate(table.columns[column]):
-        name = "" if cell is None else str(cell)
+        name = cell_text(cell) or ""
         if not name or name in names:
             what = f"names {name!r} twice" if name else "is empty"
             raise InputError(
-                f"line {table.lines[row]}: the series column {column!r} {what}: give each row its own name"
+                f"{table.place(row)}: the series column {column!r} {what}: give each row its own name"
             )
         names[name] = None
     return list(names)

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.bundle.files import write_bytes
+from edgewright.runtime.bundle.files import regular_file, write_bytes
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.series.tables import regular_file
 
 _FORMAT = "edgewright-stream-1"
 _LARGEST_FILE = 1 << 30

@@ -16,8 +16,8 @@ from edgewright.runtime.series.block import block_writer
 from edgewright.runtime.series.reading import as_series, label_of, read_series, series_csv
 from edgewright.runtime.series.settings import Series, series_settings
 from edgewright.runtime.series.stream import SeriesFront
-from edgewright.runtime.series.tables import TABLE_SUFFIXES, table_files
 from edgewright.runtime.series.values import check_times, fill_missing, normalise, resample
+from edgewright.runtime.tables.reading import TABLE_SUFFIXES, table_files
 from edgewright.runtime.tasks.description import Description, shortened
 from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
 
@@ -84,9 +84,10 @@ class SeriesTask:
 
     def raw_file(self, raw: Any) -> tuple[bytes, str]:
         """A table of one series as it is, anything else as CSV that reads back to the same numbers."""
-        if isinstance(raw, (str, Path)) and Path(raw).suffix.lower() in TABLE_SUFFIXES:
+        suffix = Path(raw).suffix.lower() if isinstance(raw, (str, Path)) else ""
+        if TABLE_SUFFIXES.get(suffix, "parquet") != "parquet":  # which not every device reads
             as_series(raw, self.settings)
-            return Path(raw).read_bytes(), Path(raw).suffix.lower()
+            return Path(raw).read_bytes(), suffix
         return series_csv(as_series(raw, self.settings), self.settings), ".csv"
 
     def prepare(self, raw: Any) -> Series:

@@ -34,8 +34,9 @@ from edgewright.runtime.tasks.labels import (
 from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
 from edgewright.runtime.tasks.windowed import EncoderTask
 from edgewright.runtime.text.decoding import encode_text, load_text, load_tokenizer, text_files, text_settings
-from edgewright.runtime.text.reading import Unreadable, named_inputs, read_parts
+from edgewright.runtime.text.reading import named_inputs, read_parts
 from edgewright.runtime.text.settings import is_encoder
+from edgewright.runtime.text.text_rows import Unreadable
 
 TOKENS = "tokens"
 LENGTHS = "lengths"

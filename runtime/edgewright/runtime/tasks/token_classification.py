@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from edgewright.runtime.tasks.description import Description, ModelFacts, label_
 from edgewright.runtime.tasks.labels import LOGITS, finite, softmax
 from edgewright.runtime.tasks.windowed import EncoderTask, lost_note
 from edgewright.runtime.text.encoding import Tokens
-from edgewright.runtime.text.reading import raw_json, read_words
+from edgewright.runtime.text.reading import named_inputs, raw_json, read_words
+from edgewright.runtime.text.tagged_rows import TAGGED_READERS
 from edgewright.runtime.text.words import OUTSIDE, place_words, spans_of, split_words, word_tokens
 
 
@@ -89,6 +91,16 @@ class TokenClassification(EncoderTask):
         """Raise `BundleError` unless the graph takes tokens and gives a logit per label for each."""
         self.check_inputs(inputs)
         self.check_output(outputs, LOGITS, ("batch", "time", len(self._labels)))
+
+    def inputs(self, argument: str) -> list[tuple[str, Any]]:
+        """The text itself, a file with one input, a table or a CoNLL file with many, or all of a folder."""
+        return named_inputs(argument, self.parts, TAGGED_READERS)
+
+    def read(self, raw: Any) -> tuple[str, ...]:
+        """The text of a raw input. Raises `InputError`, for a file with many sentences too."""
+        if isinstance(raw, Path) and raw.suffix.lower() in TAGGED_READERS:
+            raise InputError(f"{raw} holds many inputs: give its lines, engine.task.inputs(path) reads them")
+        return super().read(raw)
 
     def raw_file(self, raw: Any) -> tuple[bytes, str]:
         """The text as UTF-8, words as JSON."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.bundle.files import regular_file
 from edgewright.runtime.bundle.structure import StructureError, from_plain
 from edgewright.runtime.errors import BundleError, InputError, MachineError
-from edgewright.runtime.series.tables import regular_file
 
 TEXT_SUFFIXES = frozenset({".txt"})
 """Endings of file names, lower case, that a directory of texts is searched for."""

@@ -1,9 +1,7 @@
 """What a raw text may be where an encoder reads it: the text, a pair, a question, words; files and their lines."""
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,9 @@ from typing import Any
 from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.inputs import is_directory
-from edgewright.runtime.series.tables import regular_file
 from edgewright.runtime.text.decoding import load_text
+from edgewright.runtime.text.text_rows import ROW_READERS, RowReader, Unreadable, json_input
 
-_LINES = frozenset({".jsonl", ".ndjson", ".csv"})
 _BOM = "\ufeff"
 
 
@@ -41,13 +38,6 @@ class Words:
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Unreadable:
-    """A line of a file that is no raw input; answering it raises `InputError` with `reason`."""
-
-    reason: str
-
-
 def read_parts(raw: Any, names: Sequence[str], columns: Sequence[str] = ()) -> tuple[str, ...]:
     """A raw input as its texts, one for each of `names`; `columns` are other names for them.
 
@@ -57,7 +47,7 @@ def read_parts(raw: Any, names: Sequence[str], columns: Sequence[str] = ()) -> t
         raise InputError(raw.reason)
     if isinstance(raw, Path) and raw.suffix.lower() == ".json":
         raw = _read_json(raw)
-    if isinstance(raw, Path) and raw.suffix.lower() in _LINES:
+    if isinstance(raw, Path) and raw.suffix.lower() in ROW_READERS:
         raise InputError(f"{raw} holds many inputs: give its lines, engine.task.inputs(path) reads them")
     if isinstance(raw, TextPair):
         raw = {names[0]: raw.first, names[-1]: raw.second}
@@ -124,85 +114,35 @@ def single_files(directory: Path, pair: bool) -> list[Path]:
     return found
 
 
-def named_inputs(argument: str, names: Sequence[str]) -> list[tuple[str, Any]]:
-    """What one word on the command line stands for: the text itself, a file with one text (.txt, .json) or with one on
-    each line (.jsonl, .csv), or all of a folder. Pairs may be written as JSON.
+def named_inputs(
+    argument: str, names: Sequence[str], readers: Mapping[str, RowReader] = ROW_READERS
+) -> list[tuple[str, Any]]:
+    """What one word on the command line stands for: the text itself, a file with one text (.txt, .json), a file with
+    many (a table with one in each row), or all of a folder. Pairs may be written as JSON.
+
+    `readers` maps the ending of a file with many inputs to what reads it.
     """
     pair = len(names) > 1
     if is_directory(argument):
-        wanted = _LINES | {".json"} | (frozenset() if pair else {".txt"})
+        wanted = {*readers, ".json", *(() if pair else (".txt",))}
         found: list[tuple[str, Any]] = []
         for path in sorted(Path(argument).rglob("*")):
             if path.suffix.lower() in wanted and path.is_file():
-                found += _of_file(path)
+                found += _of_file(path, readers)
         nothing = Unreadable(f"no text in {argument}: give a folder with {', '.join(sorted(wanted))} files")
         return found or [(argument, nothing)]
     path = Path(argument)
     one_word = not any(character.isspace() for character in argument)
-    if (one_word and path.suffix.lower() in _LINES | {".txt", ".json"}) or _is_file(path):
-        return _of_file(path)
+    if (one_word and path.suffix.lower() in {*readers, ".txt", ".json"}) or _is_file(path):
+        return _of_file(path, readers)
     if pair and argument.lstrip().startswith("{"):
-        return [(argument, _line(argument, "the input"))]
+        return [(argument, json_input(argument, "the input"))]
     return [(argument, argument)]
 
 
-def _of_file(path: Path) -> list[tuple[str, Any]]:
-    suffix = path.suffix.lower()
-    if suffix not in _LINES:
-        return [(str(path), path)]
-    try:
-        regular_file(path, "a file")
-        return list(_csv_rows(path) if suffix == ".csv" else _json_lines(path))
-    except InputError as error:
-        return [(str(path), Unreadable(str(error)))]
-    except OSError as error:
-        return [(str(path), Unreadable(f"{path} cannot be read ({error.strerror or error}): check the disk"))]
-
-
-def _json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    # Line by line and in bytes, so that a broken line takes none of the others with it.
-    empty = True
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            content = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            if content.strip():
-                empty = False
-                yield f"{path}:{number}", _line(content, f"{path}, line {number}")
-    if empty:
-        raise InputError(f"{path} is empty: write one input on each line")
-
-
-def _line(content: str | bytes, where: str) -> Any:
-    try:
-        value = parse_json(content)
-    except StructureError as error:
-        return Unreadable(f"{where}: {error}: write one JSON object on each line")
-    if not isinstance(value, (dict, str)):
-        return Unreadable(f"{where} is no object and no text: write {{column: text}}")
-    return value
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error.reason}): save it as UTF-8") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        if not reader.fieldnames:
-            raise InputError(f"{path} is empty: give a table whose first line names the columns")
-        empty = True
-        for row in reader:
-            empty = False
-            name = f"{path}:{reader.line_num}"
-            if None in row or None in row.values():
-                yield name, Unreadable(f"{path}, line {reader.line_num} has another number of cells: mend it")
-            else:
-                yield name, row
-        if empty:
-            raise InputError(f"{path} names columns and has no rows: write one input on each line")
-    except csv.Error as error:
-        raise InputError(f"{path}, line {reader.line_num} cannot be read ({error}): mend it") from None
+def _of_file(path: Path, readers: Mapping[str, RowReader]) -> list[tuple[str, Any]]:
+    reader = readers.get(path.suffix.lower())
+    return [(str(path), path)] if reader is None else reader(path)
 
 
 def _read_json(path: Path) -> Any:

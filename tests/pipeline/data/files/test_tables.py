@@ -52,29 +52,32 @@ def test_a_large_csv_is_read_by_another_reader_to_the_same(
 ) -> None:
     path = write_csv(tmp_path / "t.csv", {**COLUMNS, "word": ['"x ""y"" z"', "", "NA"]})
     path.write_text(path.read_text().replace(",", separator))
-    small = read_table(path, "csv", ("name", "day"))
-    monkeypatch.setattr(tables, "_ARROW_BYTES", 1)
-    monkeypatch.setattr(tables, "_read_as_the_device", None)  # calling it would fail
-    large = read_table(path, "csv", ("name", "day"))
+    small = read_table(path, "csv")
+    monkeypatch.setattr(tables, "_LARGE", 1)
+    monkeypatch.setattr(tables, "_read", None)  # calling it would fail
+    large = read_table(path, "csv")
     assert large.columns == small.columns and large.rows == 3
     for name in ("value", "count"):
         np.testing.assert_array_equal(large.numbers(name), small.numbers(name))
     np.testing.assert_array_equal(large.times("day"), small.times("day"))
-    assert large.texts("name") == small.texts("name") and large.texts("word")[0] == 'x "y" z'
+    for name in large.columns:
+        assert large.texts(name) == small.texts(name)
+    assert [large.place(row) for row in range(3)] == [small.place(row) for row in range(3)]
 
 
 def test_what_the_reader_of_large_files_stumbles_over_is_explained_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "_ARROW_BYTES", 1)
+    monkeypatch.setattr(tables, "_LARGE", 1)
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1,2\n3\n")
     assert "line 3 has 1 cells, the first line 2" in message(path)
     path.write_text("a,a\n1,2\n")
     assert "'a'" in message(path)
     path.write_text("a,b\n" + "1,2\n" * 50 + "x,2\n")
-    with pytest.raises(DataError, match=r"'a'.*text"):
+    with pytest.raises(DataError, match=r"line 52: the column 'a' holds text"):
         read_table(path, "csv").numbers("a")
+    assert "is a folder" in message(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgewright.pipeline.data.samples import SPLITS, Splits
+from edgewright.pipeline.data.series.open import sort_classes
 from edgewright.pipeline.data.sources import restore_splits
 from edgewright.runtime.errors import DataError, RecipeError
 from tests.pipeline.data.small_tables import (
@@ -37,6 +38,20 @@ def values(splits: Splits, split: str) -> set[float]:
             assert isinstance(sample.target, np.ndarray)
             found.update(sample.target.ravel().tolist())
     return found
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        ("10 9 01 1 001 -1 0", "-1 0 001 01 1 9 10"),
+        ("10 9 b", "10 9 b"),
+        ("--1 1", "--1 1"),
+        ("² 1", "1 ²"),
+        ("1.0 0.0", "0.0 1.0"),
+    ],
+)
+def test_classes_have_one_order(names: str, order: str) -> None:
+    assert sort_classes(set(names.split())) == tuple(order.split())
 
 
 @pytest.mark.parametrize("suffix", WRITERS)

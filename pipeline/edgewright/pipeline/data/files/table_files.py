@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgewright.pipeline.data.files.folder import list_files, split_of
-from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES
 from edgewright.pipeline.data.samples import Noun
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.hints import did_you_mean
+from edgewright.runtime.tables.reading import TABLE_SUFFIXES
 
-SERIES_SUFFIXES: Mapping[str, str] = {**TABLE_SUFFIXES, ".npz": "npz"}
+SERIES_SUFFIXES: Mapping[str, str] = TABLE_SUFFIXES
 """Suffix of a file that holds series, to its format."""
 
 _NOUN = Noun("table", "tables", "series")

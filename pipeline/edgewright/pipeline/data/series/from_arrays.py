@@ -18,9 +18,9 @@ from edgewright.pipeline.data.series.recordings import Columns, Recording, Recor
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.hints import did_you_mean
-from edgewright.runtime.series import tables as series_files
 from edgewright.runtime.series.values import time_numbers
 from edgewright.runtime.series.wide import row_names
+from edgewright.runtime.tables import reading as tables
 
 _KNOWN = ("values", "target", "lengths", "times", "series", "features", "targets")
 
@@ -28,7 +28,7 @@ _KNOWN = ("values", "target", "lengths", "times", "series", "features", "targets
 def array_recordings(path: Path, recipe: Recipe, name: str, label: str | None = None) -> Recordings:
     """The series of the .npz file at `path`. Nothing in it is unpickled. Raises `DataError`."""
     with as_data_error():
-        arrays = series_files.read_table(path, ".npz").columns
+        arrays = tables.read_table(path, "npz").columns
     return arrays_to_recordings(arrays, recipe, path.name, name, label)
 
 

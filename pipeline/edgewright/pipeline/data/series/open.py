@@ -37,13 +37,7 @@ def open_series(recipe: Recipe, progress: Count | None = None) -> Splits:
 def _read(file: TableFile, recipe: Recipe) -> Recordings:
     if file.form == "npz":
         return array_recordings(file.path, recipe, file.name, file.label)
-    data = recipe.data
-    texts = [name for name in (data.series, data.time, *_label_columns(recipe)) if name is not None]
-    return table_recordings(read_table(file.path, file.form, texts), recipe, file.name, file.label)
-
-
-def _label_columns(recipe: Recipe) -> tuple[str, ...]:
-    return recipe.data.target or () if recipe.spec.classifies else ()
+    return table_recordings(read_table(file.path, file.form), recipe, file.name, file.label)
 
 
 def split_recordings(given: dict[str, list[Recordings]], recipe: Recipe, source: str) -> Splits:

@@ -151,7 +151,7 @@ def _read_rows(
     data = recipe.data
     if file.form == "npz":
         raise DataError(f"{file.path.name}: texts come as csv, jsonl or parquet: convert it")
-    table = read_table(file.path, file.form, (*data.texts, data.label))
+    table = read_table(file.path, file.form)
     columns = [column_texts(table, table.need(name, "data.text")) for name in data.texts]
     labels = _labels(table, recipe)
     for row, name in enumerate(sample_names(file, table.rows, several)):

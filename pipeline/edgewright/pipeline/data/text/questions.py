@@ -138,7 +138,7 @@ def _read_table(file: TableFile, recipe: Recipe) -> Iterator[_Parts]:
     data = recipe.data
     if file.form == "npz":
         raise DataError(f"{file.path.name}: questions come as squad, jsonl, parquet or csv: convert it")
-    table = read_table(file.path, file.form, (data.question, data.context, data.answers))
+    table = read_table(file.path, file.form)
     columns = [
         _texts(table, name, key) for name, key in ((data.question, "question"), (data.context, "context"))
     ]

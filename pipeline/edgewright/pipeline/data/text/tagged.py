@@ -1,6 +1,5 @@
 """Texts whose words are labelled: files of the CoNLL form, or tables with lists of words and tags."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +17,14 @@ from edgewright.pipeline.data.text.head_labels import kept_labels
 from edgewright.pipeline.data.text.tables import LISTS, sample_names
 from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.runtime.errors import DataError
+from edgewright.runtime.errors import DataError, InputError
+from edgewright.runtime.text.conll import CONLL_SUFFIXES, conll_sentences
 from edgewright.runtime.text.reading import Words
 
 SENTENCES = Noun("sentence", "sentences", "sentence", "sentences")
 
-TAGGED_SUFFIXES = {
-    **TABLE_SUFFIXES,
-    **dict.fromkeys((".conll", ".bio", ".iob", ".txt", ".tsv"), "conll"),
-}
+TAGGED_SUFFIXES = {**TABLE_SUFFIXES, **CONLL_SUFFIXES}
 """Suffix of a file to its format; a .tsv has no header here."""
-
-_BETWEEN = re.compile(r"[ \t]+")
-_COMMENT = re.compile(r"#\s*[\w.]+\s*=")
-_DOCUMENT = "-DOCSTART-"
 
 
 @dataclass(frozen=True)
@@ -133,8 +126,7 @@ def _read_file(
     elif file.form == "npz":
         raise DataError(f"{file.path.name}: sentences come as conll, jsonl, parquet or csv: convert it")
     else:
-        table = read_table(file.path, file.form, (recipe.data.words, recipe.data.tags))
-        read = list(_read_table(table, recipe, kept))
+        read = list(_read_table(read_table(file.path, file.form), recipe, kept))
     names = sample_names(file, len(read), several)
     return [
         TaggedSentence(file.split, name, words, tags, file.path.name, places)
@@ -146,46 +138,12 @@ _Read = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 
 def _read_conll(path: Path) -> Iterator[_Read]:
-    """Words, tags and lines of each sentence: the first and the last column, sentences parted by empty lines."""
-    words: list[str] = []
-    tags: list[str] = []
-    places: list[str] = []
-    for number, line in enumerate(_lines(path), 1):
-        comment = _COMMENT.match(line) is not None
-        cells = (
-            [cell.strip(" ") for cell in line.split("\t")]
-            if "\t" in line
-            else _BETWEEN.split(line.strip(" "))
-        )
-        if comment or not line.strip() or cells[0] == _DOCUMENT:
-            if words and not comment:
-                yield tuple(words), tuple(tags), tuple(places)
-                words, tags, places = [], [], []
-            continue
-        if len(cells) < 2 or not cells[0] or not cells[-1]:
-            raise DataError(
-                f"{path.name}, line {number} has {'one column' if len(cells) < 2 else 'an empty cell'}: "
-                "write a word and its tag, with white space between them"
-            )
-        words.append(cells[0])
-        tags.append(cells[-1])
-        places.append(f"line {number}")
-    if words:
-        yield tuple(words), tuple(tags), tuple(places)
-
-
-def _lines(path: Path) -> Iterator[str]:
+    """Words, tags and lines of each sentence."""
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-                except UnicodeDecodeError as error:
-                    raise DataError(
-                        f"{path.name}, line {number} is not UTF-8 text ({error.reason}): save the file as UTF-8"
-                    ) from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}): check the file") from None
+        for one in conll_sentences(path):
+            yield one.words, one.tags, tuple(f"line {line}" for line in one.lines)
+    except InputError as error:
+        raise DataError(str(error)) from None
 
 
 def _read_table(table: Table, recipe: Recipe, kept: tuple[str, ...] | None) -> Iterator[_Read]:

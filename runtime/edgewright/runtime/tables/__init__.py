@@ -1,0 +1,1 @@
+"""Tables on disk: one reader of delimited text, JSON lines, Parquet and .npz."""

@@ -1,0 +1,64 @@
+"""Parquet, the only place where it is read. pyarrow is asked for when the first file comes: a device may do without."""
+
+from pathlib import Path
+from typing import Any
+
+from edgewright.runtime.errors import InputError, MachineError
+
+
+def read_parquet(path: Path) -> dict[str, Any]:
+    """The columns of a Parquet file by name: float64 with NaN for null, datetime64, or lists of Python values.
+
+    Raises `InputError` for a file that is none, `MachineError` where pyarrow is missing.
+    """
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MachineError(
+            f"{path} is Parquet, and pyarrow cannot be used ({error}): pip install pyarrow, or convert it to .csv"
+        ) from None
+    try:
+        with path.open("rb") as file:
+            read = parquet.ParquetFile(file).read()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a Parquet file that can be read: {_first_line(error)}") from None
+    names = read.column_names
+    twice = [name for index, name in enumerate(names) if name in names[:index]]
+    if twice:
+        raise InputError(f"{path}: the column {twice[0]!r} occurs twice: rename one")
+    return {name: _column(read.column(name), path, name) for name in names}
+
+
+def _column(column: Any, path: Path, name: str) -> Any:
+    import pyarrow
+
+    try:
+        return _cells(column)
+    except pyarrow.ArrowException as error:  # such as a time beyond the year 2262
+        raise InputError(f"{path}: the column {name!r} cannot be read: {_first_line(error)}") from None
+
+
+def _cells(column: Any) -> Any:
+    """A column of pyarrow as float64 with NaN for null, datetime64, or a list of Python values."""
+    import pyarrow as arrow
+
+    kind = column.type
+    if arrow.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if arrow.types.is_floating(kind) or (arrow.types.is_integer(kind) and column.null_count):
+        return column.cast(arrow.float64(), safe=False).to_numpy()
+    if arrow.types.is_integer(kind) or (arrow.types.is_boolean(kind) and not column.null_count):
+        return column.to_numpy()
+    if arrow.types.is_timestamp(kind) or arrow.types.is_date(kind):
+        if arrow.types.is_timestamp(kind) and kind.tz is not None:
+            column = column.cast(arrow.timestamp(kind.unit))
+        return column.cast(arrow.timestamp("ns")).to_numpy()
+    if arrow.types.is_decimal(kind):
+        return column.cast(arrow.float64()).to_numpy()
+    return column.to_pylist()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or ["no reason given"])[0]

@@ -1,0 +1,100 @@
+"""Tables by columns: every form and ending of a name, places of rows, and what is said of a file that is none."""
+
+import datetime
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from edgewright.runtime.errors import InputError, MachineError
+from edgewright.runtime.tables.reading import TABLE_SUFFIXES, read_table, table_files
+
+
+def write_parquet(path: Path, columns: dict[str, Any]) -> Path:
+    parquet.write_table(pyarrow.table(columns), path)
+    return path
+
+
+def test_every_ending_is_read(tmp_path: Path) -> None:
+    for suffix, form in TABLE_SUFFIXES.items():
+        path = tmp_path / f"t{suffix.upper()}"
+        if form == "csv":
+            path.write_text("a;b\n1;x\n2;y\n")
+        elif form == "jsonl":
+            path.write_bytes(b'\xef\xbb\xbf{"a": 1, "b": "x"}\r\n\r\n{"a": 2, "b": "y"}\r')
+        elif form == "parquet":
+            write_parquet(path, {"a": [1, 2], "b": ["x", "y"]})
+        else:
+            with path.open("wb") as file:
+                np.savez(file, a=np.array([1, 2]), b=np.array(["x", "y"]))
+        table = read_table(path)
+        assert table.form == form and table.rows == 2 and list(table.columns) == ["a", "b"]
+        assert list(table.columns["b"]) == ["x", "y"]
+        assert table.numbers("a").tolist() == [1, 2]
+        assert table.place(1) == {"csv": "line 3", "jsonl": "line 3"}.get(form, "row 2")
+    assert len(table_files(tmp_path)) == len(TABLE_SUFFIXES)
+
+
+def test_the_form_may_be_named(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text("a,b\n1,2\n")
+    assert read_table(tmp_path / "log.txt", "csv").columns == {"a": ["1"], "b": ["2"]}
+    with pytest.raises(
+        InputError, match=r"log\.txt is no table .*: convert it to .csv, .jsonl, .parquet or .npz"
+    ):
+        read_table(tmp_path / "log.txt")
+
+
+def test_messages_name_the_place(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "t.parquet", {"a": ["1", "high"], "when": ["2024-01-01", None]})
+    with pytest.raises(InputError, match=r"t\.parquet, row 2: the column 'a' holds text .*'high'"):
+        read_table(path).numbers("a")
+    with pytest.raises(InputError, match=r"t\.parquet, row 2: 'when' is no time \(''\)"):
+        read_table(path).times("when")
+
+
+def test_types_of_parquet(tmp_path: Path) -> None:
+    moment = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
+    columns = {
+        "gap": [1, None],
+        "flag": [True, False],
+        "when": [moment, moment.replace(hour=1)],
+        "word": pyarrow.array(["01", None]).dictionary_encode(),
+        "lists": [[1.0], None],
+        "half": pyarrow.array(np.array([0.5, 1.5], np.float16)),
+    }
+    table = read_table(write_parquet(tmp_path / "t.parquet", columns))
+    assert np.isnan(table.numbers("gap")).tolist() == [False, True]
+    assert table.numbers("flag").tolist() == [1, 0] and table.numbers("half").tolist() == [0.5, 1.5]
+    assert table.times("when").tolist() == [1704067200, 1704070800]
+    assert table.columns["word"] == ["01", None] and table.columns["lists"] == [[1.0], None]
+
+
+def test_parquet_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 nothing PAR1")
+    with pytest.raises(InputError, match=r"a\.parquet is not a Parquet file that can be read: \w"):
+        read_table(tmp_path / "a.parquet")
+    late = pyarrow.array([datetime.datetime(9999, 1, 1)], pyarrow.timestamp("s"))
+    with pytest.raises(InputError, match=r"b\.parquet: the column 'when' cannot be read: \w"):
+        read_table(write_parquet(tmp_path / "b.parquet", {"when": late}))
+    twice = pyarrow.Table.from_arrays([pyarrow.array([1]), pyarrow.array([2])], ["a", "a"])
+    parquet.write_table(twice, tmp_path / "c.parquet")
+    with pytest.raises(InputError, match=r"c\.parquet: the column 'a' occurs twice: rename one"):
+        read_table(tmp_path / "c.parquet")
+    with pytest.raises(InputError, match="holds no rows"):
+        read_table(write_parquet(tmp_path / "d.parquet", {"a": []}))
+
+
+def test_a_device_without_pyarrow_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_parquet(tmp_path / "t.parquet", {"a": [1]})
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(
+        MachineError, match=r"t\.parquet is Parquet, .*: pip install pyarrow, or convert"
+    ) as caught:
+        read_table(path)
+    assert "\n" not in str(caught.value)
