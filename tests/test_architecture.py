@@ -22,15 +22,18 @@ ALLOWED = {
 }
 FLOORS = {
     "runtime": (
-        "contracts hints inputs printable", "errors", "bundle", "graphs images", "series", "sound text", "tasks",
-        "running streams", "engine", "selftest", "__init__",
+        "contracts hints inputs printable telemetry", "errors", "bundle", "graphs images tables", "series text", "sound",
+        "tasks", "running streams", "engine", "selftest", "__init__",
     ),
     "exporters": ("__init__ distance graph reference table verdict", "precision", "bundle", "judge"),
     "pipeline": (
         "__init__ catalog progress run_dir", "recipe", "models", "data", "fitted", "families tasks", "training",
         "stages", "cli", "__main__",
     ),
-    "pipeline/models": ("__init__ entry model weights", "layers", "recurrent text_encoders vision"),
+    "pipeline/models": (
+        "__init__ entry model pickles saved_states", "conversion conversion_child layers weights",
+        "recurrent text_encoders vision",
+    ),
     "pipeline/data": (
         "__init__ classes content samples", "drawing", "split", "files", "series sound", "text", "builtin", "readers",
         "sources",

@@ -20,7 +20,7 @@ from benchmarks.parity_sweep import BATCHES, LIMIT, measure, photo_crops
 from benchmarks.randomise import randomise
 from edgewright.exporters.graph.export import export_graph, name_scopes
 from edgewright.pipeline.data.samples import Sample
-from edgewright.pipeline.families import list_models
+from edgewright.pipeline.families.finding import list_models
 from edgewright.pipeline.models.entry import ModelEntry
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.vision.build import build_model

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from edgewright.pipeline.data.samples import Splits
-from edgewright.pipeline.families import Family
+from edgewright.pipeline.families.base import Family
 from edgewright.pipeline.fitted.fitted import Fitted
 from edgewright.pipeline.models.model import Block, BuiltModel
 from edgewright.pipeline.recipe.recipe import Recipe

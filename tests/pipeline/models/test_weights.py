@@ -10,7 +10,7 @@ import torchvision
 from torch import Tensor
 
 from benchmarks.randomise import random_images
-from edgewright.pipeline.families import rebuild_model
+from edgewright.pipeline.families.finding import rebuild_model
 from edgewright.pipeline.models.vision import timm_models
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.models.weights import without_wrapper

@@ -144,7 +144,8 @@ def test_every_session_is_told_how_int8_is_right(
     monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
     monkeypatch.setattr(session_options, "products_saturate", lambda: saturates)
     open_session(graph, "cuda")
-    for how in ({"cache": False}, {}, {}, {"steps": True}, {"optimise": False}):
+    ways: tuple[dict[str, Any], ...] = ({"cache": False}, {}, {}, {"steps": True}, {"optimise": False})
+    for how in ways:
         open_session(graph, "cpu", **how)
     assert told == [saturates] * 6
 

@@ -16,12 +16,9 @@ from edgewright.runtime.series.values import (
     fill_forward,
     fill_missing,
     normalise,
-    numbers,
-    parse_number,
-    parse_time,
     resample,
-    time_numbers,
 )
+from edgewright.runtime.tables.numbers import numbers, parse_number, parse_time, time_numbers
 
 NAMES = ("a", "b")
 MEAN = np.array([7.0, 8.0])

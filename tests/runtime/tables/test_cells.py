@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.series.values import parse_number, parse_time
 from edgewright.runtime.tables import cells as module
 from edgewright.runtime.tables.cells import cell_text, column_numbers, column_times, is_number, mostly_numbers
+from edgewright.runtime.tables.numbers import parse_number, parse_time
 
 NUMBERS = ["1", "01", "-0.5", "+1", "1e3", " 2 ", ".5", "5.", "inf", "-Infinity", "1e999", "1e-999", "\u0663"]
 MISSING = ["", " ", "nan", "NaN", "NA", "n/a", "null", "None", "?", " na "]

@@ -27,7 +27,7 @@ from edgewright.exporters.precision.recurrent import (
     refuse_static,
 )
 from edgewright.exporters.precision.weight_only import has_tables, tables_int8
-from edgewright.exporters.shared_weights import separate_weights
+from edgewright.exporters.precision.shared_weights import separate_weights
 from edgewright.runtime.bundle.files import explain_os_error
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import EdgewrightError, ExportError

@@ -6,10 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from edgewright.pipeline.catalog import (
-    RUN_WEIGHTS,
-    WEIGHT_WORDS,
-)
+from edgewright.pipeline.catalog import RUN_WEIGHTS, WEIGHT_WORDS
 from edgewright.pipeline.recipe.checks import check_recipe
 from edgewright.pipeline.recipe.messages import parse_yaml, sentences
 from edgewright.pipeline.recipe.paths import resolve_paths

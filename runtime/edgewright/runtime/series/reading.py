@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.hints import near_names
 from edgewright.runtime.series.settings import Series, SeriesSettings
-from edgewright.runtime.series.values import check_times, numbers, time_numbers
+from edgewright.runtime.series.values import check_times
 from edgewright.runtime.series.wide import is_wide, special_columns, wide_series
 from edgewright.runtime.tables.cells import cell_text
 from edgewright.runtime.tables.delimited import write_csv
+from edgewright.runtime.tables.numbers import numbers, time_numbers
 from edgewright.runtime.tables.reading import Table, read_table
 
 

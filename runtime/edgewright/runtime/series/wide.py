@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.series.settings import Series, SeriesSettings
-from edgewright.runtime.series.values import numbers
 from edgewright.runtime.tables.cells import cell_text, mostly_numbers
+from edgewright.runtime.tables.numbers import numbers
 from edgewright.runtime.tables.reading import Table
 
 _LISTED = 20

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.errors import InputError, MachineError
 from edgewright.runtime.graphs.checks import all_finite
-from edgewright.runtime.sound.mel import (
-    AudioSettings,
-)
+from edgewright.runtime.sound.mel import AudioSettings
 from edgewright.runtime.sound.resampling import resample_audio
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"})

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.series.values import cell_number, numbers, parse_number, parse_time, time_numbers
+from edgewright.runtime.tables.numbers import cell_number, numbers, parse_number, parse_time, time_numbers
 
 _PART = 1 << 16
 """Cells that are looked at in one go: a long column is never a list as a whole where it need not be."""

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.text.decoding import load_tokenizer
-from edgewright.runtime.text.settings import (
-    EncoderTextSettings,
-)
+from edgewright.runtime.text.settings import EncoderTextSettings
 
 _Feeds = dict[str, NDArray[Any]]
 _Part = tuple[int, int]

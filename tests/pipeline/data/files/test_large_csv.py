@@ -10,7 +10,7 @@ import pytest
 from edgewright.pipeline.data.files import large_csv
 from edgewright.pipeline.data.files.large_csv import TextColumn, read_large_csv
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.series.values import cell_number
+from edgewright.runtime.tables.numbers import cell_number
 from edgewright.runtime.tables.reading import Table, read_table
 
 CELLS = [

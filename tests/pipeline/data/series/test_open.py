@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgewright.pipeline.data.classes import sort_classes
 from edgewright.pipeline.data.samples import SPLITS, Splits
-from edgewright.pipeline.data.series.open import sort_classes
 from edgewright.pipeline.data.sources import restore_splits
 from edgewright.runtime.errors import DataError, RecipeError
 from tests.pipeline.data.small_tables import (

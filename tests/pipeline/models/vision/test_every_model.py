@@ -7,7 +7,7 @@ import torch
 import torchvision
 from accelerate import init_empty_weights
 
-from edgewright.pipeline.families import feature_module, head_module, list_models
+from edgewright.pipeline.families.finding import feature_module, head_module, list_models
 from edgewright.pipeline.models.layers import layer_rows, resolve_unfreeze
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.vision.build import build_model

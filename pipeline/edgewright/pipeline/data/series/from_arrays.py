@@ -18,9 +18,9 @@ from edgewright.pipeline.data.series.recordings import Columns, Recording, Recor
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.hints import did_you_mean
-from edgewright.runtime.series.values import time_numbers
 from edgewright.runtime.series.wide import row_names
 from edgewright.runtime.tables import reading as tables
+from edgewright.runtime.tables.numbers import time_numbers
 
 _KNOWN = ("values", "target", "lengths", "times", "series", "features", "targets")
 

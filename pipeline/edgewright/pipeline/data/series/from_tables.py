@@ -16,8 +16,8 @@ from edgewright.pipeline.data.samples import Skipped
 from edgewright.pipeline.data.series.recordings import Columns, Recording, Recordings, as_data_error
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, InputError
-from edgewright.runtime.series.values import numbers, time_numbers
 from edgewright.runtime.series.wide import check_order, filled_part, numbered_columns, row_block, row_names
+from edgewright.runtime.tables.numbers import numbers, time_numbers
 
 LABEL_COLUMNS = ("label", "class", "target")
 """What the column of the classes may be called where the recipe does not name it."""
