@@ -26,8 +26,8 @@ from edgewright.exporters.precision.recurrent import (
     recurrent_int8,
     refuse_static,
 )
-from edgewright.exporters.precision.weight_only import has_tables, tables_int8
 from edgewright.exporters.precision.shared_weights import separate_weights
+from edgewright.exporters.precision.weight_only import has_tables, tables_int8
 from edgewright.runtime.bundle.files import explain_os_error
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import EdgewrightError, ExportError
