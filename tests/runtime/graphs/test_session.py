@@ -142,11 +142,13 @@ def test_every_session_is_told_how_int8_is_right(
         return driver(path, options, providers, **others)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
-    monkeypatch.setattr(session_options, "products_saturate", lambda: saturates)
+    for module in (session_options, session_module):
+        monkeypatch.setattr(module, "products_saturate", lambda: saturates)
     open_session(graph, "cuda")
-    ways: tuple[dict[str, Any], ...] = ({"cache": False}, {}, {}, {"steps": True}, {"optimise": False})
-    for how in ways:
-        open_session(graph, "cpu", **how)
+    for cache in (False, True, True):
+        open_session(graph, "cpu", cache=cache)
+    open_session(graph, "cpu", steps=True)
+    open_session(graph, "cpu", optimise=False)
     assert told == [saturates] * 6
 
 

@@ -1,9 +1,9 @@
 """Gives every integer product weights of its own where a graph shares them, as layers that are used twice do.
 
 For a CPU whose sums of products would saturate ONNX Runtime rewrites int8 weights, product by product, and does not
-open a graph in which two read the same ones ("Attempt to replace the existing tensor", 1.31). A Reshape to the shape
-that is there already gives the same weights a second name: it is computed once, when the graph is opened, and the file
-holds them once.
+open a graph in which two read the same ones ("Attempt to replace the existing tensor", 1.24 to 1.31). A Reshape to the
+shape that is there already gives the same weights a second name: it is computed once, when the graph is opened, and
+the file holds them once.
 """
 
 from collections import Counter

@@ -84,6 +84,8 @@ def mostly_numbers(cells: Any) -> bool:
         found = [cell for cell in part if cell is not None and cell != ""]
         filled += len(found)
         numeric += len(found) if _quick_numbers(found) is not None else _count_numbers(found)
+        if filled - numeric > len(cells) / 2:  # whatever the others are
+            return False
     return numeric > filled / 2 or not filled
 
 

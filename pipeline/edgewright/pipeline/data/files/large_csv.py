@@ -146,10 +146,10 @@ def _quotes(content: NDArray[np.uint8], delimiter: int, inside: bool) -> bool | 
     ends = starts + sizes
     opened = np.cumsum(np.concatenate(([inside], sizes[:-1] % 2 == 1))) % 2 == 1  # before each run
     closes = (opened & (sizes % 2 == 1)) | (~opened & (sizes % 2 == 0))
-    limits = np.array([delimiter, _LINE_FEED, _RETURN], np.uint8)
-    padded = np.concatenate(([_LINE_FEED], content, [_LINE_FEED])).astype(np.uint8)
-    good_start = opened | np.isin(padded[starts], limits)
-    good_end = ~closes | np.isin(padded[ends + 1], limits)
-    if not (good_start & good_end).all():
+    limit = np.zeros(256, bool)
+    limit[[delimiter, _LINE_FEED, _RETURN]] = True
+    begins = (starts == 0) | limit[content[starts - 1]]
+    stops = (ends == len(content)) | limit[content[np.minimum(ends, len(content) - 1)]]
+    if not ((opened | begins) & (~closes | stops)).all():
         return None
     return bool((int(inside) + int(sizes.sum())) % 2)
