@@ -13,7 +13,7 @@ from benchmarks.randomise import randomise
 from benchmarks.subjects import write_photos
 from edgewright.exporters.graph.export import export_graph
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.families.finding import feature_module, head_module
+from edgewright.pipeline.families import feature_module, head_module
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.recipe.load import recipe_from_plain

@@ -180,7 +180,7 @@ def main() -> int:
     if arguments.one:
         print(json.dumps(measure(arguments.one)))
         return 0
-    from edgewright.pipeline.families.finding import list_models
+    from edgewright.pipeline.families import list_models
 
     rows = known_rows()
     entries = {entry.name: entry.parameters or 0 for entry in list_models() if entry.input_size}

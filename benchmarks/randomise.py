@@ -9,7 +9,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.regnet import ResBottleneckBlock
 
 from edgewright.pipeline.models.model import BuiltModel
 
@@ -89,6 +88,8 @@ def _damp_residual(block: nn.Module) -> None:
 
     Otherwise a hundred layers blow a rounding error up until no two correct implementations agree.
     """
+    from torchvision.models.regnet import ResBottleneckBlock
+
     last = getattr(block, "bn3", None) or getattr(block, "bn2", None)
     if isinstance(block, ResBottleneckBlock):
         block.f.c[1].weight.mul_(_BRANCH)

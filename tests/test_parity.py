@@ -20,8 +20,6 @@ from benchmarks.parity_sweep import BATCHES, LIMIT, measure, photo_crops
 from benchmarks.randomise import randomise
 from edgewright.exporters.graph.export import export_graph, name_scopes
 from edgewright.pipeline.data.samples import Sample
-from edgewright.pipeline.families.finding import list_models
-from edgewright.pipeline.models.entry import ModelEntry
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.tasks.image_classification import ImageClassification
@@ -32,6 +30,7 @@ from edgewright.runtime.errors import EdgewrightError
 from edgewright.runtime.graphs.session import open_session
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask
+from tests.vision_models import torchvision_classifiers
 
 LABELS = ("a", "b", "c", "d", "e", "f")
 SIZES = (64, 96, 224)
@@ -49,19 +48,13 @@ def family_of(name: str) -> str:
     return found.group()
 
 
-def image_models() -> list[ModelEntry]:
-    """What the registry lists without the recurrent cells, whose parity tests/pipeline/models/recurrent has."""
-    return [entry for entry in list_models() if entry.input_size is not None]
-
-
 def smallest_of_each_family() -> dict[str, str]:
-    """Family to its model of the fewest parameters, over all that the registry lists."""
-    chosen: dict[str, ModelEntry] = {}
-    for entry in image_models():
-        family = family_of(entry.name)
-        if family not in chosen or (entry.parameters or 0) < (chosen[family].parameters or 0):
-            chosen[family] = entry
-    return {family: entry.name for family, entry in sorted(chosen.items())}
+    """Family to its model of the fewest parameters, over all that torchvision has."""
+    sizes = torchvision_classifiers()
+    chosen: dict[str, str] = {}
+    for name in sorted(sizes, key=lambda name: sizes[name]):
+        chosen.setdefault(family_of(name), name)
+    return dict(sorted(chosen.items()))
 
 
 FAMILIES = smallest_of_each_family()
@@ -173,7 +166,7 @@ def check_no_auxiliary_head(built: BuiltModel, path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("name", [entry.name for entry in image_models()])
+@pytest.mark.parametrize("name", torchvision_classifiers())
 def test_every_model_keeps_its_answers(name: str) -> None:
     row = measure(name)
     assert row["holds"], row

@@ -3,15 +3,12 @@ pixels.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torchvision
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
 from torch import nn
-from torchvision.models import ResNet
 
 from edgewright.exporters.bundle.write import Candidate
 from edgewright.exporters.graph.export import Graph
@@ -25,12 +22,15 @@ SETTINGS = ImageSettings(32, (32, 32), "bilinear", (0.3, 0.3, 0.3), (0.35, 0.35,
 LABELS = tuple(f"digit {number}" for number in range(10))
 VARIANTS = ("fp16", "int8-dynamic", "int8-static")
 
+if TYPE_CHECKING:
+    from torchvision.models import ResNet
+
 
 @dataclass(frozen=True)
 class Trained:
     """A trained module with its data, as a run would hand them over."""
 
-    module: ResNet
+    module: "ResNet"
     reference: Reference
     evaluation: Samples
     calibration: list[Feeds]
@@ -75,14 +75,18 @@ def candidate_of(reference: Reference, graphs: dict[str, Graph], **more: Any) ->
 
 def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """scikit-learn's 1797 digits as 8x8 images of 0 to 255, and what they are."""
+    from sklearn.datasets import load_digits
+
     values, targets = load_digits(return_X_y=True)
     return np.round(values.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8), targets
 
 
-def train(images: NDArray[np.uint8], targets: NDArray[np.int64], epochs: int = 2) -> ResNet:
+def train(images: NDArray[np.uint8], targets: NDArray[np.int64], epochs: int = 2) -> "ResNet":
     """A resnet18 with about 95 % accuracy, in some ten seconds."""
     torch.manual_seed(0)
-    module: ResNet = torchvision.models.resnet18(weights=None, num_classes=10)
+    from torchvision.models import resnet18
+
+    module: ResNet = resnet18(weights=None, num_classes=10)
     encode = reference_of(module).task.encode
     pixels = torch.from_numpy(np.stack([encode(image)["image"] for image in images]))
     wanted = torch.from_numpy(targets)

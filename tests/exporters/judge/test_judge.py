@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -11,7 +11,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torchvision.models import ResNet
 
 from edgewright.exporters.bundle.write import Candidate
 from edgewright.exporters.graph.export import Graph, export_graph, save_model
@@ -30,6 +29,9 @@ from edgewright.exporters.verdict import (
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import DataError, ExportError
 from tests.exporters.trained import SETTINGS, Trained, accuracy, candidate_of, reference_of
+
+if TYPE_CHECKING:
+    from torchvision.models import ResNet
 
 
 class Small(nn.Module):
@@ -249,7 +251,7 @@ def test_a_candidate_needs_fp32(small: tuple[Small, Graph]) -> None:
         candidate_of(reference_of(small[0]), {"fp16": small[1]})
 
 
-def rescaled(module: ResNet) -> ResNet:
+def rescaled(module: "ResNet") -> "ResNet":
     """The same function: every channel between the two convolutions of a block times 1 to 1000, and back."""
     twin = copy.deepcopy(module)
     generator = torch.Generator().manual_seed(0)

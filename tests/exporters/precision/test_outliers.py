@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import timm
 import torch
 from torch import nn
 
@@ -139,6 +138,8 @@ def test_who_gains_by_samples(graph: Graph, tmp_path: Path) -> None:
 
 
 def test_windows_of_pictures_are_divided_too(tmp_path: Path) -> None:
+    import timm
+
     module = timm.create_model("test_vit", num_classes=10, pretrained=False).eval()
     size = module.default_cfg["input_size"]
     with torch.no_grad():

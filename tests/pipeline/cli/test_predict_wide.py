@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.pipeline.families.finding import fit_settings
+from edgewright.pipeline.families import fit_settings
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.tasks import load_task
 from tests.command import Call

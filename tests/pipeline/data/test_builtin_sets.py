@@ -14,7 +14,7 @@ from edgewright.pipeline.data.text.bio import bio_problem, sort_tags
 from edgewright.pipeline.data.text.builtin_entities import entities
 from edgewright.pipeline.data.text.builtin_questions import asked_questions
 from edgewright.pipeline.data.text.builtin_texts import FAMILIES, stdlib_docs
-from edgewright.pipeline.families.finding import fit_settings
+from edgewright.pipeline.families import fit_settings
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.tasks import load_task

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgewright.pipeline.catalog import FAMILIES, TASKS, FamilyTask
-from edgewright.pipeline.families.finding import family_of, list_models
+from edgewright.pipeline.families import family_of, list_models
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.runtime import Engine
 from edgewright.runtime.errors import RecipeError

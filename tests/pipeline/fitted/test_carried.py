@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.families.finding import fit_settings
+from edgewright.pipeline.families import fit_settings
 from edgewright.pipeline.fitted.fitted import Fitted
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import RecipeError

@@ -11,7 +11,7 @@ import pytest
 
 from edgewright.pipeline.data.sources import open_data
 from edgewright.pipeline.data.text.vocabulary import train_tokenizer
-from edgewright.pipeline.families.finding import fit_settings
+from edgewright.pipeline.families import fit_settings
 from edgewright.pipeline.fitted.fitted import Fitted
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.text import Text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edgewright.pipeline.families.finding import list_models
+from edgewright.pipeline.families import list_models
 from edgewright.pipeline.models.vision.registry import find_model
 from edgewright.runtime.errors import RecipeError
 

@@ -6,11 +6,10 @@ from urllib.error import URLError
 import pytest
 import safetensors.torch
 import torch
-import torchvision
 from torch import Tensor
 
 from benchmarks.randomise import random_images
-from edgewright.pipeline.families.finding import rebuild_model
+from edgewright.pipeline.families import rebuild_model
 from edgewright.pipeline.models.vision import timm_models
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.models.weights import without_wrapper
@@ -168,7 +167,9 @@ def cached(hub: Path, name: str, state: dict[str, Tensor]) -> None:
     """Put weights where torch keeps downloads, so that the library's own way of loading finds them."""
     folder = hub / "hub" / "checkpoints"
     folder.mkdir(parents=True)
-    url = torchvision.models.get_model_weights(name).DEFAULT.url
+    from torchvision.models import get_model_weights
+
+    url = get_model_weights(name).DEFAULT.url
     torch.save(state, folder / url.rpartition("/")[2])
 
 

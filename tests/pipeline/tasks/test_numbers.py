@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from sklearn import metrics as reference
 
 from edgewright.pipeline.catalog import TASKS
 from edgewright.pipeline.data.samples import Sample
@@ -64,6 +63,8 @@ def test_every_task_has_metrics_and_knows_them() -> None:
 
 
 def test_errors_equal_scikit_learn_where_something_is_known() -> None:
+    from sklearn import metrics as reference
+
     random = np.random.default_rng(1)
     truth = random.normal(size=(6, 9, 3)) * [1.0, 10.0, 100.0]
     predictions = truth + random.normal(size=truth.shape)

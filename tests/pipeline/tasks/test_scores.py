@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn import metrics as reference
 
 from edgewright.pipeline.tasks import scores
 
@@ -10,6 +9,8 @@ from edgewright.pipeline.tasks import scores
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_equal_to_scikit_learn(seed: int, classes: int) -> None:
+    from sklearn import metrics as reference
+
     random = np.random.default_rng(seed)
     targets = random.integers(0, classes, 60)
     logits = np.round(random.normal(size=(60, classes)) + np.eye(classes)[targets], 1).astype(np.float32)

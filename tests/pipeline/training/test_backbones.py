@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgewright.pipeline.families.finding import feature_module
+from edgewright.pipeline.families import feature_module
 from edgewright.pipeline.training import backbones
 from edgewright.pipeline.training.backbones import choose_engine, make_extract
 from edgewright.pipeline.training.feature_cache import Extract

@@ -9,7 +9,7 @@ import pytest
 
 from edgewright.pipeline.catalog import TASKS
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.families.finding import build_for, fit_settings
+from edgewright.pipeline.families import build_for, fit_settings
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from edgewright.pipeline.data.samples import Splits
-from edgewright.pipeline.families.finding import feature_module
+from edgewright.pipeline.families import feature_module
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.tasks.registry import task_of
 from edgewright.pipeline.training.distributed import World

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
@@ -56,7 +55,9 @@ def paired_difference(torch_correct: NDArray[np.bool_], variant_correct: NDArray
 
 
 def _wilson(p: float, count: int) -> tuple[float, float]:
-    z = float(scipy.stats.norm.ppf(0.5 + CONFIDENCE / 2))
+    from scipy.stats import norm
+
+    z = float(norm.ppf(0.5 + CONFIDENCE / 2))
     centre = 2 * count * p + z * z
     spread = z * math.sqrt(z * z + 4 * count * p * (1 - p))
     scale = 2 * (count + z * z)
@@ -76,7 +77,9 @@ def bootstrap_difference(
         first, second = metric(rows)
         return first - second
 
-    found = scipy.stats.bootstrap(
+    from scipy.stats import bootstrap  # a second of imports, which most verdicts can do without
+
+    found = bootstrap(
         (np.arange(count),),
         drop,
         vectorized=False,

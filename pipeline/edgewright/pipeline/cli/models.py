@@ -8,8 +8,8 @@ from edgewright.exporters.table import Column
 from edgewright.pipeline.cli.options import json_option
 from edgewright.pipeline.cli.output import emit
 from edgewright.pipeline.cli.render import table
+from edgewright.pipeline.families import family_of_record, list_models
 from edgewright.pipeline.families.base import Family
-from edgewright.pipeline.families.finding import family_of_record, list_models
 
 if TYPE_CHECKING:  # what comes with it is heavy
     from edgewright.pipeline.models.entry import ModelEntry

@@ -11,7 +11,7 @@ from typing import Any
 from edgewright.pipeline.catalog import BUILTIN_PREFIX
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.families.finding import build_for, family_of, fit_settings
+from edgewright.pipeline.families import build_for, family_of, fit_settings
 from edgewright.pipeline.progress import Count, Progress
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe

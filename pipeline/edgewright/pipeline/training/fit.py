@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from edgewright.pipeline.data.samples import Sample, Splits
-from edgewright.pipeline.families.finding import family_of, feature_module, head_module
+from edgewright.pipeline.families import family_of, feature_module, head_module
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.progress import Progress, silent
 from edgewright.pipeline.recipe.recipe import Recipe

@@ -9,7 +9,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load
 
-from edgewright.pipeline.families.finding import rebuild_model
+from edgewright.pipeline.families import rebuild_model
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.tasks.registry import make_training_task

@@ -9,7 +9,7 @@ import pytest
 
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.data.sources import open_data, restore_splits
-from edgewright.pipeline.families.finding import fit_settings
+from edgewright.pipeline.families import fit_settings
 from edgewright.pipeline.fitted.fitted import Fitted
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe

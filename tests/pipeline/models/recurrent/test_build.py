@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from edgewright.pipeline.families.finding import list_models, rebuild_model
+from edgewright.pipeline.families import list_models, rebuild_model
 from edgewright.pipeline.models.layers import layer_rows, resolve_unfreeze
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.recurrent.network import CELLS, Network

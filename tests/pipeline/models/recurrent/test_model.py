@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from edgewright.pipeline.families.finding import feature_module, head_module
+from edgewright.pipeline.families import feature_module, head_module
 from edgewright.pipeline.models.layers import resolve_unfreeze
 from edgewright.pipeline.models.recurrent.network import CELLS, READOUTS, Network
 from edgewright.pipeline.training.freeze import set_trainable

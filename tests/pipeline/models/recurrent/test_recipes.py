@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from edgewright.pipeline.data.sources import open_data
-from edgewright.pipeline.families.finding import build_for, fit_settings, rebuild_model
+from edgewright.pipeline.families import build_for, fit_settings, rebuild_model
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.runtime.bundle.structure import to_plain

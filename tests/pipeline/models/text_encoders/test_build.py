@@ -12,7 +12,7 @@ from torch import Tensor
 
 from benchmarks.small_encoders import save_small_checkpoint
 from edgewright.exporters.graph.transformers import encoder_batch
-from edgewright.pipeline.families.finding import feature_module, head_module, rebuild_model
+from edgewright.pipeline.families import feature_module, head_module, rebuild_model
 from edgewright.pipeline.models.layers import layer_rows, resolve_unfreeze
 from edgewright.pipeline.models.model import BuiltModel, training_outputs
 from edgewright.pipeline.models.text_encoders.architectures import ARCHITECTURES

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from benchmarks.randomise import random_images
-from edgewright.pipeline.families.finding import rebuild_model
+from edgewright.pipeline.families import rebuild_model
 from edgewright.pipeline.models.model import training_outputs
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.models.vision.input_size import runs_at, smallest_size

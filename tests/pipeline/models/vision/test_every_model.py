@@ -4,31 +4,33 @@ import math
 
 import pytest
 import torch
-import torchvision
-from accelerate import init_empty_weights
 
-from edgewright.pipeline.families.finding import feature_module, head_module, list_models
+from edgewright.pipeline.families import feature_module, head_module, list_models
 from edgewright.pipeline.models.layers import layer_rows, resolve_unfreeze
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.models.vision.registry import find_model
-from edgewright.pipeline.models.vision.torchvision_models import model_names
+from tests.vision_models import torchvision_classifiers
 
 CLASSES = 7
 
 
 def build_empty(name: str, classes: int = CLASSES) -> BuiltModel:
+    from accelerate import init_empty_weights
+
     with init_empty_weights():
         return build_model(name, classes, weights="none")
 
 
 def test_the_registry_is_torchvisions_own() -> None:
+    import torchvision
+
     listed = {entry.name for entry in list_models() if entry.library == "torchvision"}
     assert listed == set(torchvision.models.list_models(module=torchvision.models))
-    assert len(listed) >= 80
+    assert len(listed) >= 80 and listed == set(torchvision_classifiers())
 
 
-@pytest.mark.parametrize("name", model_names())
+@pytest.mark.parametrize("name", torchvision_classifiers())
 def test_model(name: str) -> None:
     built = build_empty(name)
     parameters = [parameter for parameter, _ in built.module.named_parameters()]
@@ -70,7 +72,9 @@ def test_model(name: str) -> None:
     assert head.to("meta")(torch.empty((3, width), device="meta")).shape == (3, CLASSES)
 
     # settings are those of the preset that came with the weights
-    preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+    from torchvision.models import get_model_weights
+
+    preset = get_model_weights(name).DEFAULT.transforms()
     settings = built.settings
     assert (settings.resize, settings.crop) == (preset.resize_size[0], tuple(preset.crop_size * 2))
     assert (settings.mean, settings.std) == (tuple(preset.mean), tuple(preset.std))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.randomise import random_images, randomise
-from edgewright.pipeline.families.finding import feature_module, head_module
+from edgewright.pipeline.families import feature_module, head_module
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.runtime.errors import ModelError
 

@@ -1,4 +1,7 @@
-"""Which models of images there are: torchvision's classifiers, and timm's under `timm:NAME`."""
+"""Which models of images there are: torchvision's classifiers, and timm's under `timm:NAME`.
+
+The two libraries are imported where they are asked: that takes seconds, which nobody else need wait for.
+"""
 
 import contextlib
 import fnmatch
@@ -6,7 +9,6 @@ import fnmatch
 import torch
 
 from edgewright.pipeline.models.entry import ModelEntry
-from edgewright.pipeline.models.vision import timm_models, torchvision_models
 from edgewright.pipeline.recipe.family import families
 from edgewright.runtime.errors import ModelError, RecipeError
 from edgewright.runtime.hints import near_names
@@ -17,6 +19,8 @@ _COUNTED = 64
 
 def vision_models(pattern: str | None = None) -> list[ModelEntry]:
     """The models of torchvision whose name matches, and with a pattern those of timm; see `list_models`."""
+    from edgewright.pipeline.models.vision import timm_models, torchvision_models
+
     names = torchvision_models.model_names()
     if pattern is None:
         return [_torchvision_entry(name) for name in names]
@@ -34,6 +38,8 @@ def vision_models(pattern: str | None = None) -> list[ModelEntry]:
 
 def find_model(name: str) -> ModelEntry:
     """The model of images of exactly this name. Raises `RecipeError` with near matches."""
+    from edgewright.pipeline.models.vision import timm_models, torchvision_models
+
     if name in torchvision_models.model_names():
         return _torchvision_entry(name)
     prefix, separator, short = name.partition(":")
@@ -60,6 +66,8 @@ def find_model(name: str) -> ModelEntry:
 
 
 def _near(name: str) -> list[str]:
+    from edgewright.pipeline.models.vision import timm_models, torchvision_models
+
     def plain(text: str) -> str:
         return "".join(letter for letter in text.lower() if letter.isalnum())
 
@@ -79,6 +87,8 @@ def _near(name: str) -> list[str]:
 
 
 def _torchvision_entry(name: str) -> ModelEntry:
+    from edgewright.pipeline.models.vision import torchvision_models
+
     return ModelEntry(
         name=name,
         library="torchvision",
@@ -91,6 +101,8 @@ def _torchvision_entry(name: str) -> ModelEntry:
 
 def _timm_entry(name: str, count: bool) -> ModelEntry:
     """Raises `ModelError` for a model whose input devices cannot prepare."""
+    from edgewright.pipeline.models.vision import timm_models
+
     size = timm_models.default_size(name)
     timm_models.settings(name, size)
     return ModelEntry(
@@ -104,6 +116,8 @@ def _timm_entry(name: str, count: bool) -> ModelEntry:
 
 
 def _count(name: str) -> int | None:
+    from edgewright.pipeline.models.vision import timm_models
+
     try:
         with torch.device("meta"):
             module = timm_models.construct(name, 1000, timm_models.default_size(name))
