@@ -18,7 +18,7 @@ SCORE = torch.tensor(0.9)
     [
         (MODEL, "."),
         ({"state_dict": MODEL, "best": SCORE, "step": 3}, "state_dict"),
-        ({"model": {"state_dict": MODEL}, "optimizer": optimizer_of(MODEL)}, "model.state_dict"),
+        ({"model": {"state_dict": MODEL}, "optimizer": "Adam"}, "model.state_dict"),
         ({"whatever": MODEL, "queue": torch.zeros(9, 9)}, "whatever"),
         ({"one": {"a.weight": torch.zeros(2)}, "best": SCORE}, "one"),
         ({"net": MODEL, "fsdp": {"state": {"a": MODEL}, "param_groups": []}}, "net"),
@@ -27,6 +27,8 @@ SCORE = torch.tensor(0.9)
     ],
 )
 def test_the_weights_are_the_largest_mapping_of_names_to_tensors(document: Any, key: str) -> None:
+    if document.get("optimizer") == "Adam":  # not while tests are collected: the first optimizer imports for seconds
+        document = {**document, "optimizer": optimizer_of(MODEL)}
     assert choose_state(saved_states(document), None).key == key
 
 
