@@ -27,7 +27,9 @@ SCORE = torch.tensor(0.9)
     ],
 )
 def test_the_weights_are_the_largest_mapping_of_names_to_tensors(document: Any, key: str) -> None:
-    if document.get("optimizer") == "Adam":  # not while tests are collected: the first optimizer imports for seconds
+    if (
+        document.get("optimizer") == "Adam"
+    ):  # not while tests are collected: the first optimizer imports for seconds
         document = {**document, "optimizer": optimizer_of(MODEL)}
     assert choose_state(saved_states(document), None).key == key
 

@@ -12,6 +12,7 @@ from edgewright.pipeline.families import family_of_record, list_models
 from edgewright.pipeline.families.base import Family
 
 if TYPE_CHECKING:  # what comes with it is heavy
+    from edgewright.pipeline.families import Family
     from edgewright.pipeline.models.entry import ModelEntry
 
 
@@ -23,7 +24,8 @@ def _input(entry: "ModelEntry") -> str:
     return "x".join(str(side) for side in entry.input_size or ()) or _family(entry).reads
 
 
-def _family(entry: "ModelEntry") -> Family:
+def _family(entry: "ModelEntry") -> "Family":
+
     return family_of_record({"library": entry.library})
 
 
@@ -44,6 +46,7 @@ def command(pattern: str | None, as_json: bool) -> None:
     PATTERN is a part of a name or a glob: resnet, 'mobilenet_v*', 'timm:*inception*'. Without one, the recurrent
     cells, the architectures of encoders and torchvision's models are listed. Exit status 1 when nothing matches.
     """
+
     entries = list_models(pattern)
     text = table(_COLUMNS, entries)
     if pattern is None:
