@@ -25,7 +25,7 @@ from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.running.windows import encode_all
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.text.encoding import EncoderTokenizer
-from edgewright.runtime.text.reading import Question
+from edgewright.runtime.text.raw import Question
 from edgewright.runtime.text.settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
 
 __all__ = [

@@ -17,7 +17,7 @@ from edgewright.runtime.contracts import Feeds, TensorSpec
 from edgewright.runtime.running.windows import run_samples
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask
-from edgewright.runtime.text.reading import Question, TextPair, Words
+from edgewright.runtime.text.raw import Question, TextPair, Words
 from edgewright.runtime.text.settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
 from tests.runtime.small_bundle import write_manifest
 

@@ -7,7 +7,8 @@ import pytest
 from pyarrow import parquet
 
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.text.reading import Words, read_parts, read_words
+from edgewright.runtime.text.raw import Words
+from edgewright.runtime.text.reading import read_parts, read_words
 from edgewright.runtime.text.tagged_rows import TAGGED_READERS
 from edgewright.runtime.text.text_rows import ROW_READERS, table_rows
 from tests.runtime.encoder_bundle import case

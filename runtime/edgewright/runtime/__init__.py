@@ -16,7 +16,7 @@ from edgewright.runtime.streams.group import StreamGroup
 from edgewright.runtime.streams.state import StreamState
 from edgewright.runtime.streams.stream import Stream
 from edgewright.runtime.telemetry import switch_telemetry_off
-from edgewright.runtime.text.reading import Question, TextPair, Words
+from edgewright.runtime.text.raw import Question, TextPair, Words
 
 __all__ = [
     "Bundle",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgewright.exporters.judge.agreement import clear_rows, decides, decision_of, margins, neighbours_kept
 from edgewright.runtime.contracts import Feeds
-from edgewright.runtime.text.reading import Question
+from edgewright.runtime.text.raw import Question
 from edgewright.runtime.text.settings import QuestionSettings
 from tests.runtime.encoder_bundle import case
 

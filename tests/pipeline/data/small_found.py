@@ -12,7 +12,7 @@ from edgewright.pipeline.data.split import divide
 from edgewright.pipeline.data.text.labelled import TEXTS
 from edgewright.pipeline.data.text.questions import QUESTIONS
 from edgewright.pipeline.recipe.data import Data
-from edgewright.runtime.text.reading import Question
+from edgewright.runtime.text.raw import Question
 
 Row = tuple[str, int, str]  # id, target, content
 

@@ -1,7 +1,7 @@
 """Raw inputs of encoders compare unopened: no two of them have the same digest."""
 
 from edgewright.pipeline.data.content import content_of_raw, content_with
-from edgewright.runtime.text.reading import Question, TextPair, Words
+from edgewright.runtime.text.raw import Question, TextPair, Words
 
 
 def test_contents_tell_raw_inputs_apart() -> None:

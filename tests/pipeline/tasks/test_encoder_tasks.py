@@ -22,7 +22,7 @@ from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import DataError, RecipeError, TrainingError
 from edgewright.runtime.running.windows import run_samples
-from edgewright.runtime.text.reading import Question, Words
+from edgewright.runtime.text.raw import Question, Words
 from tests.runtime.encoder_bundle import CASES, case
 
 TASKS: dict[str, Any] = {

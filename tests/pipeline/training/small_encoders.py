@@ -22,7 +22,7 @@ from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.training import fit
 from edgewright.runtime.bundle.files import sha256_of_bytes
-from edgewright.runtime.text.reading import Question, TextPair, Words
+from edgewright.runtime.text.raw import Question, TextPair, Words
 from edgewright.runtime.text.settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
 from tests.runtime.encoder_bundle import INPUTS, WORDS, tokenizer_json
 

@@ -22,7 +22,7 @@ from edgewright.runtime.running.windows import (
     run_samples,
 )
 from edgewright.runtime.tasks import zero_shot_classification
-from edgewright.runtime.text.reading import TextPair
+from edgewright.runtime.text.raw import TextPair
 from tests.runtime.encoder_bundle import CASES, case, make_encoder_bundle
 
 

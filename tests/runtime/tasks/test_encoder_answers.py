@@ -11,7 +11,7 @@ from edgewright.runtime.running.windows import run_samples
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.labels import LabelledText, MultiLabelText
 from edgewright.runtime.tasks.sentence_embedding import Embedding, neighbours
-from edgewright.runtime.text.reading import Question, Words
+from edgewright.runtime.text.raw import Question, Words
 from edgewright.runtime.text.settings import QuestionSettings
 from tests.runtime.encoder_bundle import WORDS, case, tokenizer_json, word_id
 

@@ -13,7 +13,7 @@ from edgewright.runtime.running.windows import run_samples
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.text_classification import TextClassification
 from edgewright.runtime.text.encoding import EncoderTokenizer
-from edgewright.runtime.text.reading import Question, TextPair
+from edgewright.runtime.text.raw import Question, TextPair
 from edgewright.runtime.text.settings import EncoderTextSettings, ZeroShotSettings, encoder_settings
 from tests.runtime.encoder_bundle import CASES, INPUTS, WORDS, case, tokenizer_json, word_id
 from tests.runtime.recurrent_bundle import case as recurrent_case

@@ -7,16 +7,8 @@ from typing import Any
 import pytest
 
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.text.reading import (
-    Question,
-    TextPair,
-    Words,
-    named_inputs,
-    raw_json,
-    read_parts,
-    read_words,
-    single_files,
-)
+from edgewright.runtime.text.raw import Question, TextPair, Words
+from edgewright.runtime.text.reading import named_inputs, raw_json, read_parts, read_words, single_files
 from edgewright.runtime.text.text_rows import Unreadable
 
 ONE = ("text",)

@@ -11,7 +11,7 @@ from edgewright.runtime.errors import InputError
 from edgewright.runtime.running.windows import run_samples
 from edgewright.runtime.tasks.question_answering import QuestionAnswering
 from edgewright.runtime.tasks.token_classification import TokenClassification
-from edgewright.runtime.text.reading import Question
+from edgewright.runtime.text.raw import Question
 from edgewright.runtime.text.settings import EncoderTextSettings, QuestionSettings
 from tests.runtime.text.encoder_tokenizers import FAMILIES, family
 from tests.runtime.text.text_corpus import corpus

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from edgewright.runtime.bundle.files import sha256_of_bytes
-from edgewright.runtime.text.reading import Question, TextPair, Words
+from edgewright.runtime.text.raw import Question, TextPair, Words
 
 
 def content_of_text(text: str) -> str:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +9,10 @@ from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.inputs import is_directory
 from edgewright.runtime.text.decoding import load_text
+from edgewright.runtime.text.raw import Question, TextPair, Words
 from edgewright.runtime.text.text_rows import ROW_READERS, RowReader, Unreadable, json_input
 
 _BOM = "\ufeff"
-
-
-@dataclass(frozen=True)
-class TextPair:
-    """Two texts that are read together."""
-
-    first: str
-    second: str
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question and the text that may hold its answer."""
-
-    question: str
-    context: str
-
-
-@dataclass(frozen=True)
-class Words:
-    """A text that is already cut into words, as in files of the CoNLL form."""
-
-    words: tuple[str, ...]
 
 
 def read_parts(raw: Any, names: Sequence[str], columns: Sequence[str] = ()) -> tuple[str, ...]:

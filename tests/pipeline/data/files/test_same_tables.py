@@ -22,7 +22,8 @@ from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.series.reading import read_series
 from edgewright.runtime.series.settings import SeriesSettings, WideTable
 from edgewright.runtime.tables.reading import TABLE_SUFFIXES
-from edgewright.runtime.text.reading import Question, TextPair, Words, named_inputs, read_parts, read_words
+from edgewright.runtime.text.raw import Question, TextPair, Words
+from edgewright.runtime.text.reading import named_inputs, read_parts, read_words
 from tests.pipeline.data.small_tables import gestures, open_table, sensors, write_npz, write_parquet
 from tests.pipeline.data.small_tables import recipe as recurrent_recipe
 from tests.runtime.encoder_bundle import case

@@ -14,7 +14,7 @@ from edgewright.pipeline.fitted.fitted import Fitted
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, EdgewrightError, RecipeError
-from edgewright.runtime.text.reading import TextPair
+from edgewright.runtime.text.raw import TextPair
 from edgewright.runtime.text.settings import EncoderTextSettings
 from tests.pipeline.data.small_tables import every_sample, write_csv, write_jsonl, write_parquet
 

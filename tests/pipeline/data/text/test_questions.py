@@ -11,7 +11,7 @@ from edgewright.pipeline.data.sources import open_data, restore_splits
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.text.reading import Question
+from edgewright.runtime.text.raw import Question
 from tests.pipeline.data.small_tables import every_sample, write_csv, write_jsonl, write_parquet
 
 

@@ -13,7 +13,7 @@ from edgewright.pipeline.data.text.bio import bio_problem, sort_tags
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.text.reading import Words
+from edgewright.runtime.text.raw import Words
 from tests.pipeline.data.small_tables import every_sample, write_jsonl, write_parquet
 
 NAMES = ("Ada", "Bo", "Cy", "Di", "Eve", "Flo", "Gus", "Hal", "Ivo", "Jo")

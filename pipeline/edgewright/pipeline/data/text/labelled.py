@@ -22,7 +22,7 @@ from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.hints import did_you_mean
 from edgewright.runtime.text.decoding import TEXT_SUFFIXES, load_text
-from edgewright.runtime.text.reading import TextPair
+from edgewright.runtime.text.raw import TextPair
 
 TEXTS = Noun("text", "texts", "text", "texts")
 

@@ -18,7 +18,7 @@ from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.text.decoding import load_text
-from edgewright.runtime.text.reading import Question
+from edgewright.runtime.text.raw import Question
 
 QUESTIONS = Noun("question", "questions", "question", "questions")
 

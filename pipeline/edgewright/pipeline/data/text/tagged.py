@@ -19,7 +19,7 @@ from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.text.conll import CONLL_SUFFIXES, conll_sentences
-from edgewright.runtime.text.reading import Words
+from edgewright.runtime.text.raw import Words
 
 SENTENCES = Noun("sentence", "sentences", "sentence", "sentences")
 
