@@ -23,7 +23,7 @@ ALLOWED = {
 FLOORS = {
     "runtime": (
         "contracts hints inputs printable telemetry", "errors", "bundle", "graphs images tables", "series text",
-        "sound", "tasks", "running streams", "engine", "selftest", "__init__",
+        "sound", "tasks", "running streams", "engine", "self_test", "__init__",
     ),
     "exporters": ("__init__ distance graph reference table verdict", "precision", "bundle", "judge"),
     "pipeline": (

@@ -24,7 +24,8 @@ VNNI = {"avx512_vnni", "avx_vnni", "amx_int8"}
 
 SELFTEST = """
 import dataclasses, json, sys
-from edgewright.runtime import selftest, session_options
+from edgewright.runtime import selftest
+from edgewright.runtime.graphs import session_options
 
 def rows(*variants):
     found = selftest(sys.argv[1], variants, provider="cpu", threads=1)

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from edgewright.runtime.bundle.manifest import Golden, Manifest, Tolerance
 from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.errors import BundleError, MachineError
-from edgewright.runtime.selftest import relative_difference, selftest
+from edgewright.runtime.self_test import relative_difference, selftest
 from tests.runtime.small_bundle import colour_image, colour_weights, make_bundle, write_graph, write_manifest
 
 

@@ -7,16 +7,27 @@ Engine("bundle")("photo.jpg").label
 ```
 """
 
-from edgewright.runtime.bundle.opening import Bundle, open_bundle
-from edgewright.runtime.engine import Engine
-from edgewright.runtime.errors import BundleError, EdgewrightError, InputError, MachineError, ProviderError
-from edgewright.runtime.selftest import SelfTestRow, selftest
-from edgewright.runtime.series.settings import Series
-from edgewright.runtime.streams.group import StreamGroup
-from edgewright.runtime.streams.state import StreamState
-from edgewright.runtime.streams.stream import Stream
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from edgewright.runtime.telemetry import switch_telemetry_off
-from edgewright.runtime.text.raw import Question, TextPair, Words
+
+if TYPE_CHECKING:
+    from edgewright.runtime.bundle.opening import Bundle, open_bundle
+    from edgewright.runtime.engine import Engine
+    from edgewright.runtime.errors import (
+        BundleError,
+        EdgewrightError,
+        InputError,
+        MachineError,
+        ProviderError,
+    )
+    from edgewright.runtime.self_test import SelfTestRow, selftest
+    from edgewright.runtime.series.settings import Series
+    from edgewright.runtime.streams.group import StreamGroup
+    from edgewright.runtime.streams.state import StreamState
+    from edgewright.runtime.streams.stream import Stream
+    from edgewright.runtime.text.raw import Question, TextPair, Words
 
 __all__ = [
     "Bundle",
@@ -38,5 +49,37 @@ __all__ = [
     "selftest",
 ]
 
+_HOMES = {
+    "Bundle": "edgewright.runtime.bundle.opening",
+    "BundleError": "edgewright.runtime.errors",
+    "EdgewrightError": "edgewright.runtime.errors",
+    "Engine": "edgewright.runtime.engine",
+    "InputError": "edgewright.runtime.errors",
+    "MachineError": "edgewright.runtime.errors",
+    "ProviderError": "edgewright.runtime.errors",
+    "Question": "edgewright.runtime.text.raw",
+    "SelfTestRow": "edgewright.runtime.self_test",
+    "Series": "edgewright.runtime.series.settings",
+    "Stream": "edgewright.runtime.streams.stream",
+    "StreamGroup": "edgewright.runtime.streams.group",
+    "StreamState": "edgewright.runtime.streams.state",
+    "TextPair": "edgewright.runtime.text.raw",
+    "Words": "edgewright.runtime.text.raw",
+    "open_bundle": "edgewright.runtime.bundle.opening",
+    "selftest": "edgewright.runtime.self_test",
+}
+"""Public name to the module that it comes from: each is imported when it is asked for, so that a start is quick."""
+
 # Nothing above imports onnxruntime, and no other module of the package is imported before this file has run.
 switch_telemetry_off()
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -17,7 +17,7 @@ from edgewright.exporters.verdict import FAIL, Verdict, verdict_from_json, verdi
 from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import ExportError, MachineError
-from edgewright.runtime.selftest import selftest
+from edgewright.runtime.self_test import selftest
 from tests.exporters.trained import LABELS, Trained
 
 

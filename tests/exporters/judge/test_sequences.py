@@ -19,7 +19,7 @@ from edgewright.exporters.verdict import FAIL, PASS, Budget, Verdict, verdict_fr
 from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import ExportError
-from edgewright.runtime.selftest import selftest
+from edgewright.runtime.self_test import selftest
 from tests.exporters.sequences import Recurrent, make, network
 
 PRECISIONS = ("fp16", "int8-dynamic", "int4")

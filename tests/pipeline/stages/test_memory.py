@@ -7,7 +7,7 @@ import sys
 PROGRAM = """
 import json, resource, sys
 from pathlib import Path
-from edgewright.pipeline import memory
+from edgewright.pipeline.stages import memory
 before = memory.peak_mb()
 block = bytearray(100 << 20)
 for place in range(0, len(block), 4096):

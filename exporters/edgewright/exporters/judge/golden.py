@@ -17,7 +17,7 @@ from edgewright.runtime.bundle.opening import Bundle
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.running.windows import encode_all, run_samples
-from edgewright.runtime.selftest import golden_outputs
+from edgewright.runtime.self_test import golden_outputs
 from edgewright.runtime.tasks.base import DeviceTask
 
 GOLDEN_SAMPLES = 8

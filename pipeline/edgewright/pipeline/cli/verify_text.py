@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from edgewright.exporters.table import Column, figure
 from edgewright.exporters.verdict import Ladder, Rung
 from edgewright.pipeline.cli.render import table
-from edgewright.runtime.selftest import SelfTestRow
+from edgewright.runtime.self_test import SelfTestRow
 
 _SELFTEST: tuple[Column[SelfTestRow], ...] = (
     Column("variant", lambda row: row.variant),

@@ -228,8 +228,10 @@ def test_what_a_task_needs_is_asked_for() -> None:
 
 def test_the_registry_lists_the_cells() -> None:
     assert [entry.name for entry in list_models()][:3] == list(CELLS)
-    entry = find_model("gru")
+    (entry,) = (entry for entry in list_models("gru") if entry.name == "gru")
     assert (entry.library, entry.parameters, entry.input_size, entry.weights) == ("recurrent", None, None, ())
     assert next(entry.name for entry in list_models("lstm")) == "lstm"
     with pytest.raises(RecipeError, match="did you mean lstm"):
         find_model("LSTM")
+    with pytest.raises(RecipeError, match="gru reads sequences, not images"):
+        find_model("gru")
