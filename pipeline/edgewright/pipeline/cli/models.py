@@ -8,8 +8,6 @@ from edgewright.exporters.table import Column
 from edgewright.pipeline.cli.options import json_option
 from edgewright.pipeline.cli.output import emit
 from edgewright.pipeline.cli.render import table
-from edgewright.pipeline.families import family_of_record, list_models
-from edgewright.pipeline.families.base import Family
 
 if TYPE_CHECKING:  # what comes with it is heavy
     from edgewright.pipeline.families import Family
@@ -25,6 +23,7 @@ def _input(entry: "ModelEntry") -> str:
 
 
 def _family(entry: "ModelEntry") -> "Family":
+    from edgewright.pipeline.families import family_of_record
 
     return family_of_record({"library": entry.library})
 
