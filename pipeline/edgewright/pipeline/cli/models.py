@@ -46,6 +46,8 @@ def command(pattern: str | None, as_json: bool) -> None:
     cells, the architectures of encoders and torchvision's models are listed. Exit status 1 when nothing matches.
     """
 
+    from edgewright.pipeline.families import list_models
+
     entries = list_models(pattern)
     text = table(_COLUMNS, entries)
     if pattern is None:

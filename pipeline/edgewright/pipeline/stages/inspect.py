@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from edgewright.pipeline.catalog import FALLBACK
-from edgewright.pipeline.families import family_of
-from edgewright.pipeline.families.base import Family
+from edgewright.pipeline.families import Family, family_of
 from edgewright.pipeline.models.layers import LayerRow, layer_rows, resolve_unfreeze
 from edgewright.pipeline.recipe.family import families, family_named
 from edgewright.pipeline.recipe.load import recipe_from_plain
