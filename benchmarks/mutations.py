@@ -179,7 +179,7 @@ def no_longer_caught(path: Path, keys: Sequence[Key], outcomes: Sequence[Outcome
     return [key for key in keys if key in before - now]
 
 
-def main() -> int:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -200,22 +200,21 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=20, help="how many test files at most")
     parser.add_argument("--limit", type=float, default=360, help="seconds of tests for each fault")
     parser.add_argument("--whole", action="store_true", help="the quick suite too where these notice nothing")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = _arguments()
     checkout = arguments.checkout.resolve()
     keys, mutants = planned(checkout, arguments)
-    if arguments.list or arguments.write_plan is not None:
-        print(
-            "\n".join(
-                f"{one.room:28}{one}" if one else f"{LOST:28}{key}"
-                for key, one in zip(keys, mutants, strict=True)
-            )
-        )
-        if arguments.write_plan is not None:
-            said = [_row(key, fault=str(one)) for key, one in zip(keys, mutants, strict=True)]
-            _write(arguments.write_plan, said)
-        return 0
-    outcomes = try_all(checkout, mutants, arguments)
-    return report(keys, mutants, outcomes, arguments)
+    if not arguments.list and arguments.write_plan is None:
+        return report(keys, mutants, try_all(checkout, mutants, arguments), arguments)
+    for key, mutant in zip(keys, mutants, strict=True):
+        print(f"{LOST:28}{key[0]}: {key[1]}" if mutant is None else f"{mutant.room:28}{mutant}")
+    if arguments.write_plan is not None:
+        rows = zip(keys, mutants, strict=True)
+        _write(arguments.write_plan, [_row(key, fault=str(mutant)) for key, mutant in rows])
+    return 0
 
 
 def report(

@@ -61,7 +61,7 @@ class _Absent:
 def _same(one: Any, two: Any) -> bool:
     numbers = [type(value) in (int, float) for value in (one, two)]
     if all(numbers):
-        return math.isclose(one, two, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+        return math.isclose(one, two, rel_tol=TOLERANCE, abs_tol=TOLERANCE) or (one != one and two != two)
     return type(one) is type(two) and bool(one == two)
 
 
@@ -242,6 +242,6 @@ def _card(path: Path) -> list[str]:
             timed = {place for place, cell in enumerate(cells) if cell in _TIMED_COLUMNS}
         if len(cells) > 2:
             line = "|".join("*" if place in timed else cell for place, cell in enumerate(cells))
-        if _SLOW not in line:
+        if line and _SLOW not in line:  # where it was the only reason, an empty line goes with it
             lines.append(_SHIPS.sub("`auto` runs *", _SPEED.sub("* times \\1 speed", line)))
     return lines
