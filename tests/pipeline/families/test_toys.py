@@ -40,9 +40,8 @@ def test_a_toy_is_trained_shipped_verified_and_answers(cli: Call, tmp_path: Path
     assert cli("verify", bundle, "--against", tmp_path / "bundle.run").code == 0
     manifest = json.loads((bundle / "edgewright.json").read_text())
     assert (manifest["task"], manifest["model"]) == ("toy-classification", "toy-linear")
-    assert [variant["name"] for variant in manifest["variants"]] == ["fp32", "fp16"] or len(
-        manifest["variants"]
-    )
+    names = {variant["name"] for variant in manifest["variants"]}
+    assert "fp32" in names and names <= {"fp32", "fp16"}
     engine = Engine(bundle, cache=False)
     answers = [engine(bundle / sample["file"]).label for sample in manifest["golden"]["samples"]]
     assert answers == [manifest["labels"][decision] for decision in manifest["golden"]["decisions"]]

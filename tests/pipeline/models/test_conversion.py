@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import importlib
 import os
 import pickle
 import shutil
@@ -210,7 +211,7 @@ def test_a_crafted_type_of_numpy_makes_no_numpy_look_anywhere(tmp_path: Path) ->
         def __reduce__(self) -> Any:
             return np.dtype, ("O8", False, True), (3, "|", None, None, None, -1, -1, 0)
 
-    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
+    scalar = importlib.import_module("numpy._core.multiarray").scalar
     document = {"a": torch.ones(2), "b": Call(scalar, Crafted(), b"A" * 8)}
     assert equal(converted(document, tmp_path)[0], {"a": torch.ones(2)})
 
