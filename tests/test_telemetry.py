@@ -25,6 +25,9 @@ SOURCES = {
 SECONDS = 90
 """For so long a process is watched; with telemetry on it asks for the address of Microsoft's server after about 30."""
 
+DEVICE_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "TMPDIR", "OMP_NUM_THREADS")
+"""All that a device sees of the environment: where `CI`, `GITHUB_ACTIONS` or such is set, telemetry is off anyway."""
+
 ANSWER = f"""
 import os, sys, time
 from edgewright.runtime import Engine
@@ -110,7 +113,7 @@ class Device:
     def start(self, seconds: float, *before: str) -> "subprocess.Popen[str]":
         """Start it; `before` is what it is run by."""
         self.home.mkdir(parents=True)
-        kept = {name: value for name, value in os.environ.items() if name != SWITCH}
+        kept = {name: os.environ[name] for name in DEVICE_VARIABLES if name in os.environ}
         words = [*before, sys.executable, "-c", ANSWER, str(self.bundle), str(seconds), self.telemetry]
         own = {"HOME": str(self.home), "EDGEWRIGHT_CACHE": "off", "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.Popen(words, env={**kept, **own}, cwd=self.home, stderr=subprocess.PIPE, text=True)
