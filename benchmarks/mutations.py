@@ -10,10 +10,10 @@ turn. Two commits are compared on the same faults, also where a function has mov
     python -m benchmarks.mutations --plan plan.json --checkout ../before --results before.json
     python -m benchmarks.mutations --plan plan.json --against before.json
 
-A fault is caught when a test fails that passes without it. The tests are those that import the changed module, nearest
-first (`benchmarks/tests_of.py`), at most --files of them and --limit seconds; --whole runs all of the quick suite
-behind them. A fault that no test notices may also be one that changes nothing. Exit status 1 where --against names a
-fault that was caught there and is not here.
+A fault is caught when a test fails that passes without it; tests that fail anyway are left out. The tests are those
+that import the changed module, nearest first (`benchmarks/tests_of.py`), at most --files of them and --limit seconds;
+--whole runs all of the quick suite behind them. A fault that no test notices may also be one that changes nothing. Exit
+status 1 where --against names a fault that was caught there and is not here.
 """
 
 import argparse
@@ -41,7 +41,7 @@ _IGNORED = shutil.ignore_patterns(
     ".git", ".venv", ".*_cache", "__pycache__", ".hypothesis", "runs", "bundles", "build", "dist"
 )
 _PYTEST = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--timeout", "240", "--hypothesis-seed", "0")
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?: - .*)?$", flags=re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S.*?)(?: - .*)?$", flags=re.MULTILINE)
 _NO_TESTS = 5
 """Exit status of pytest that found none."""
 
@@ -62,6 +62,7 @@ class Copy:
 
     def __init__(self, checkout: Path, folder: Path) -> None:
         self.checkout, self.root, self._scratch = checkout, folder / "copy", folder / "scratch"
+        self._broken: set[str] = set()
         shutil.copytree(checkout, self.root, ignore=_IGNORED)
         told = self._python(60, "-c", "import edgewright.runtime as found; print(found.__file__)")
         if told is None or not Path(told[1].strip()).is_relative_to(self.root):
@@ -84,8 +85,19 @@ class Copy:
             stale.unlink()
 
     def test(self, seconds: float, *files: str) -> tuple[int, str] | None:
-        """Run pytest on `files`: exit status and what it printed, None where it took longer than `seconds`."""
-        return self._python(seconds, *_PYTEST, "--basetemp", str(self._scratch), *files)
+        """Run pytest on `files` until one fails: exit status and what it printed, None after more than `seconds`. Tests
+        that are known to fail without a fault are left out.
+        """
+        left_out = [word for test in sorted(self._broken) for word in ("--deselect", test)]
+        return self._python(seconds, *_PYTEST, "--basetemp", str(self._scratch), *left_out, *files)
+
+    def fails_anyway(self, test: str, seconds: float) -> bool:
+        """Whether a test fails, or takes longer than `seconds`, as things stand; from then on it is left out."""
+        told = self.test(seconds, test)
+        if told is not None and told[0] == 0:
+            return False
+        self._broken.add(test)
+        return True
 
     def _python(self, seconds: float, *words: str) -> tuple[int, str] | None:
         paths = os.pathsep.join(str(self.root / package) for package in reversed(PACKAGES))
@@ -109,17 +121,22 @@ class Copy:
 def try_fault(place: Copy, mutant: Mutant, tests: Sequence[str], limit: float, whole: bool) -> Outcome:
     """Whether the tests notice a fault: the files `tests` and, with `whole`, behind them every other."""
     began = time.monotonic()
-    with place.with_fault(mutant):
-        told = place.test(limit, *tests) if tests else (_NO_TESTS, "")
-        if whole and told is not None and told[0] in (0, _NO_TESTS):
-            told = place.test(limit, "tests")
-    seconds = time.monotonic() - began
-    if told is None or told[0] in (0, _NO_TESTS):
-        return Outcome(LATE if told is None else SURVIVED, seconds=seconds)
-    failed = _FAILED.search(told[1])
-    test = failed[1] if failed is not None else tests[0] if tests else "tests"
-    clean = place.test(limit, test)
-    return Outcome(CAUGHT if clean is not None and clean[0] == 0 else BROKEN, test, seconds)
+    for files in [tests, ["tests"]] if whole else [tests]:
+        while files:
+            with place.with_fault(mutant):
+                told = place.test(limit, *files)
+            seconds = time.monotonic() - began
+            if told is None:
+                return Outcome(LATE, seconds=seconds)
+            if told[0] in (0, _NO_TESTS):
+                break
+            failed = _FAILED.search(told[1])
+            test = failed[1] if failed is not None else files[0]
+            if not place.fails_anyway(test, limit):
+                return Outcome(CAUGHT, test, seconds)
+            if failed is None:
+                return Outcome(BROKEN, test, seconds)
+    return Outcome(SURVIVED, seconds=time.monotonic() - began)
 
 
 def try_all(checkout: Path, mutants: Sequence[Mutant | None], arguments: argparse.Namespace) -> list[Outcome]:
