@@ -12,6 +12,7 @@ import pytest
 from filelock import FileLock
 
 from tests.command import RECIPE, Answer, Call, Shipped, run_process
+from tests.telemetry_devices import Device, may_trace, traced_devices
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background, a process and its children ignore Ctrl-C; the tests that press it need to be heard.
@@ -44,15 +45,33 @@ def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> I
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def traced(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Device, Device] | None]:
+    """Two devices under strace, see `tests/test_telemetry.py`. They only wait, for a minute and a half, and do so
+    beside all other tests, from the start. None where nothing asks for them or strace may not run.
+    """
+    wanted = any(item.name == "test_a_device_speaks_to_nobody" for item in request.session.items)
+    if not wanted or not may_trace():
+        yield None
+        return
+    yield from traced_devices(shared_folder(tmp_path_factory) / "traced")
+
+
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The temporary folder of this run of pytest, the same for all of its processes."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
     """One run and bundle for the whole session, made once however many processes run tests.
 
     Each process has a copy: two commands that work in one run at a time are refused.
     """
-    base = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        base = base.parent
+    base = shared_folder(tmp_path_factory)
     folder = base / "shipped"
     folder.mkdir(exist_ok=True)
     found = Shipped(folder / "recipe.yaml", folder / "bundle.run", folder / "bundle", {})

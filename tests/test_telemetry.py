@@ -3,17 +3,14 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from edgewright.runtime.telemetry import SWITCH
-from tests.runtime.small_bundle import make_bundle
+from tests.telemetry_devices import SECONDS, Device, devices
 
 ROOT = Path(__file__).parent.parent
 SOURCES = {
@@ -22,21 +19,6 @@ SOURCES = {
     "edgewright.runtime": ROOT / "runtime" / "edgewright" / "runtime",
     "benchmarks": ROOT / "benchmarks",
 }
-SECONDS = 90
-"""For so long a process is watched; with telemetry on it asks for the address of Microsoft's server after about 30."""
-
-DEVICE_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "TMPDIR", "OMP_NUM_THREADS")
-"""All that a device sees of the environment: where `CI`, `GITHUB_ACTIONS` or such is set, telemetry is off anyway."""
-
-ANSWER = f"""
-import os, sys, time
-from edgewright.runtime import Engine
-if sys.argv[3] == "on":
-    del os.environ[{SWITCH!r}]  # the import of edgewright has set it, and the engine has not imported onnxruntime yet
-Engine(sys.argv[1])(sys.argv[1] + "/golden/1.png")
-time.sleep(float(sys.argv[2]))
-"""
-
 IMPORTS = """
 import importlib, importlib.abc, importlib.machinery, json, os, sys
 switch, modules = sys.argv[1], sys.argv[2:]
@@ -102,74 +84,20 @@ def test_the_user_s_own_value_stays() -> None:
         assert done.stdout == f"{value}\n"
 
 
-@dataclass(frozen=True)
-class Device:
-    """A process that answers once and then waits, in a home of its own, with telemetry "on" or "off"."""
-
-    folder: Path
-    bundle: Path
-    telemetry: str
-
-    def start(self, seconds: float, *before: str) -> "subprocess.Popen[str]":
-        """Start it; `before` is what it is run by."""
-        self.home.mkdir(parents=True)
-        kept = {name: os.environ[name] for name in DEVICE_VARIABLES if name in os.environ}
-        words = [*before, sys.executable, "-c", ANSWER, str(self.bundle), str(seconds), self.telemetry]
-        own = {"HOME": str(self.home), "EDGEWRIGHT_CACHE": "off", "PYTHONDONTWRITEBYTECODE": "1"}
-        return subprocess.Popen(words, env={**kept, **own}, cwd=self.home, stderr=subprocess.PIPE, text=True)
-
-    @property
-    def home(self) -> Path:
-        return self.folder / self.telemetry
-
-    @property
-    def trace(self) -> Path:
-        return self.folder / f"{self.telemetry}.trace"
-
-    def files(self) -> list[str]:
-        """Whatever it has left in its home."""
-        return sorted(str(path.relative_to(self.home)) for path in self.home.rglob("*") if path.is_file())
-
-    def lookups(self) -> list[str]:
-        """The lines of its trace that speak to the network, or ask for a name in it."""
-        lines = self.trace.read_text(errors="replace").splitlines()
-        return [line for line in lines if re.search(r"AF_INET|nscd|events\\?\.data|data\.microsoft", line)]
-
-
-def devices(folder: Path) -> tuple[Device, Device]:
-    """The same device with telemetry as edgewright leaves it, and with telemetry on."""
-    bundle = make_bundle(folder / "bundle")
-    return Device(folder, bundle, "off"), Device(folder, bundle, "on")
-
-
-def finish(*processes: "subprocess.Popen[str]") -> None:
-    errors = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes), errors
-
-
-def may_trace() -> bool:
-    """Whether strace is installed and this process may use it."""
-    if shutil.which("strace") is None:
-        return False
-    done = subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True, check=False)
-    return done.returncode == 0
-
-
 def test_a_device_leaves_no_file_of_telemetry(tmp_path: Path) -> None:
-    off, on = devices(tmp_path)
-    finish(off.start(1), on.start(1))
+    off, on = devices(tmp_path / "devices")
+    off.start(1)
+    on.start(1)
+    off.wait()
+    on.wait()
     assert on.files(), "with telemetry on there are files, otherwise this test sees nothing"
     assert off.files() == []
 
 
-@pytest.mark.xdist_group("telemetry-trace")  # it waits: the other workers go on meanwhile
-def test_a_device_speaks_to_nobody(tmp_path: Path) -> None:
-    if not may_trace():
+def test_a_device_speaks_to_nobody(traced: tuple[Device, Device] | None) -> None:
+    if traced is None:
         pytest.skip("strace is not installed or may not trace here: apt-get install strace")
-    off, on = devices(tmp_path)
-    strace = ("strace", "-f", "-s", "256", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o")
-    started = time.monotonic()
-    finish(*(device.start(SECONDS, *strace, str(device.trace)) for device in (off, on)))
-    assert time.monotonic() - started >= SECONDS
+    off, on = traced
+    assert min(off.wait(), on.wait()) >= SECONDS
     assert on.lookups() and on.files(), "with telemetry on it does, otherwise this test sees nothing"
     assert (off.lookups(), off.files()) == ([], [])
