@@ -29,7 +29,9 @@ def trained(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Train
     module = train(images[:900], targets[:900])
     reference = reference_of(module)
     evaluation = Samples(
-        tuple(f"digits/{row}" for row in range(1200, 1500)), list(images[1200:1500]), targets[1200:1500]
+        tuple(f"digits/{row}" for row in range(1200, 1500)),
+        list(images[1200:1500]),
+        targets[1200:1500].tolist(),
     )
     encoded = [reference.task.encode(image)["image"] for image in images[1000:1064]]
     calibration = [{"image": np.stack(encoded[start : start + 8])} for start in range(0, 64, 8)]

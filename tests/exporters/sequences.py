@@ -1,7 +1,7 @@
 """Small recurrent models of every task, as a run would hand them over: torch module, graphs, samples, metric."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgewright.exporters.bundle.write import Candidate
 from edgewright.exporters.graph.export import export_graph
 from edgewright.exporters.precision.registry import make_step_variant, make_variant, step_file
-from edgewright.exporters.reference import Reference, Samples, torch_call
+from edgewright.exporters.reference import Metric, Reference, Samples, torch_call
 from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.pipeline.models.recurrent.network import Dimensions, Network
 from edgewright.pipeline.models.recurrent.step import step_form
@@ -22,9 +22,8 @@ from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.series.settings import ForecastSettings, Series, SeriesSettings
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask
+from tests.exporters.trained import ACCURACY
 from tests.runtime.recurrent_bundle import AUDIO, LABELS, TEXT, sound, tokenizer_json
-
-Metric = Callable[[Feeds, NDArray[Any]], float]
 
 FEATURES = ("heat", "load")
 SERIES = SeriesSettings(FEATURES, (20.0, 1.0), (5.0, 0.5))
@@ -60,44 +59,42 @@ class Kind:
     dimensions: Dimensions
     output: str
     metric: Metric
-    metric_name: str
     values: str = "values"
     extra: tuple[str, ...] = ()
 
 
-def accuracy(outputs: Feeds, targets: NDArray[Any]) -> float:
-    return float((outputs["logits"].argmax(axis=1) == targets).mean())
+def r2(each: NDArray[Any]) -> float:
+    """Over all steps, from what was predicted and what is true of each sample [steps, 2]."""
+    steps = np.concatenate(list(each))
+    missed, wanted = steps[:, 0] - steps[:, 1], steps[:, 1]
+    return float(1.0 - (missed**2).sum() / ((wanted - wanted.mean()) ** 2).sum())
 
 
-def r2(outputs: Feeds, targets: NDArray[Any]) -> float:
-    """Over the steps that have a target; targets are padded with NaN, predictions may be shorter or longer."""
-    count = min(outputs["prediction"].shape[1], targets.shape[1])
-    found, wanted = outputs["prediction"][:, :count], targets[:, :count]
-    known = np.isfinite(wanted)
-    spread = ((wanted[known] - wanted[known].mean()) ** 2).sum()
-    return float(1.0 - ((wanted[known] - found[known]) ** 2).sum() / spread)
-
-
-def closeness(outputs: Feeds, targets: NDArray[Any]) -> float:
-    return -float(np.abs(outputs["prediction"] - targets).mean())
+R2 = Metric(name="r2", evidence=lambda answer, truth: np.hstack((answer.values, truth)), figure=r2)
+DISTANCE = Metric(
+    name="distance",
+    evidence=lambda answer, truth: np.abs(answer.values - truth).mean(),
+    figure=lambda each: each.mean(),
+    greater=False,
+)
 
 
 def kind_of(task: str) -> Kind:
     if task == "sequence-classification":
         device = load_task(task, to_plain(SERIES), LABELS)
-        return Kind(device, Dimensions(2, 3), "logits", accuracy, "accuracy")
+        return Kind(device, Dimensions(2, 3), "logits", ACCURACY)
     if task == "sequence-regression":
         device = load_task(task, to_plain(REGRESSION), ())
-        return Kind(device, Dimensions(2, 1, per_step=True), "prediction", r2, "r2")
+        return Kind(device, Dimensions(2, 1, per_step=True), "prediction", R2)
     if task == "forecasting":
         device = load_task(task, to_plain(FORECAST), ())
         dimensions = Dimensions(2, 1, horizon=4, known=1)
-        return Kind(device, dimensions, "prediction", closeness, "closeness", extra=("anchor", "known"))
+        return Kind(device, dimensions, "prediction", DISTANCE, extra=("anchor", "known"))
     if task == "audio-classification":
         device = load_task(task, to_plain(AUDIO), LABELS)
-        return Kind(device, Dimensions(AUDIO.mels, 3), "logits", accuracy, "accuracy")
+        return Kind(device, Dimensions(AUDIO.mels, 3), "logits", ACCURACY)
     device = load_task(task, to_plain(TEXT), LABELS, {"tokenizer": tokenizer_json()})
-    return Kind(device, Dimensions(10, 3, tokens=True), "logits", accuracy, "accuracy", values="tokens")
+    return Kind(device, Dimensions(10, 3, tokens=True), "logits", ACCURACY, values="tokens")
 
 
 def raws_of(task: str, count: int) -> list[Any]:
@@ -143,10 +140,10 @@ def make(
     module = RecurrentModel(network, kind.dimensions).eval()
     raws = raws_of(task, count)
     encoded = [kind.task.encode(raw) for raw in raws]
-    targets = _targets(task, encoded)
+    truths = _truths(task, kind.task, encoded)
     names = (kind.values, "lengths", *kind.extra)
     if train:
-        _train(module, kind.task.collate(encoded), names, targets)
+        _train(module, kind.task.collate(encoded), names, _targets(encoded))
     example = [
         torch.from_numpy(np.array(value)) for value in _in_order(kind.task.collate(encoded[1:3]), names)
     ]
@@ -169,8 +166,6 @@ def make(
         module=module,
         task=kind.task,
         metric=kind.metric,
-        metric_name=kind.metric_name,
-        per_sample=None if kind.output == "prediction" else _correct,
         input_names=names,
         output_names=(kind.output,),
         step=step,
@@ -186,29 +181,33 @@ def make(
         step_graphs=steps,
         streaming=streaming,
     )
-    samples = Samples(tuple(f"{task}/{row}" for row in range(count)), raws, targets)
+    samples = Samples(tuple(f"{task}/{row}" for row in range(count)), raws, truths)
     return Recurrent(module, reference, candidate, samples)
-
-
-def _correct(outputs: Feeds, targets: NDArray[Any]) -> NDArray[Any]:
-    found: NDArray[Any] = outputs["logits"].argmax(axis=1) == targets
-    return found
 
 
 def _in_order(feeds: Feeds, names: Sequence[str]) -> list[NDArray[Any]]:
     return [feeds[name] for name in names]
 
 
-def _targets(task: str, encoded: Sequence[Feeds]) -> NDArray[Any]:
+def _truths(task: str, device: DeviceTask, encoded: Sequence[Feeds]) -> list[Any]:
+    """What is true of each sample, in the user's units where these are numbers."""
     if task == "sequence-regression":
-        rows = [smoothed(sample["values"]) for sample in encoded]
-        longest = max(len(row) for row in rows)
-        return np.stack(
-            [np.pad(row, ((0, longest - len(row)), (0, 0)), constant_values=np.nan) for row in rows]
-        )
+        scale, mean = REGRESSION.target_std[0], REGRESSION.target_mean[0]
+        return [smoothed(sample["values"]) * scale + mean for sample in encoded]
     if task == "forecasting":
-        return np.stack([sample["anchor"] for sample in encoded]).astype(np.float64)
-    return np.arange(len(encoded)) % len(LABELS)
+        return [
+            answer.values
+            for sample in encoded
+            for answer in device.decode({"prediction": sample["anchor"][None]})
+        ]
+    return [row % len(LABELS) for row in range(len(encoded))]
+
+
+def _targets(encoded: Sequence[Feeds]) -> NDArray[Any]:
+    """The truth of a regression in the graph's units, padded with NaN."""
+    rows = [smoothed(sample["values"]) for sample in encoded]
+    longest = max(len(row) for row in rows)
+    return np.stack([np.pad(row, ((0, longest - len(row)), (0, 0)), constant_values=np.nan) for row in rows])
 
 
 def _train(module: RecurrentModel, batch: Feeds, names: Sequence[str], targets: NDArray[Any]) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 
 from edgewright.exporters.bundle.write import Candidate
 from edgewright.exporters.graph.export import Graph
-from edgewright.exporters.reference import Reference, Samples
+from edgewright.exporters.reference import Metric, Reference, Samples, hits
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.images.encoding import ImageSettings
@@ -38,13 +38,12 @@ class Trained:
     variants: dict[str, Graph]
 
 
-def accuracy(outputs: Feeds, targets: NDArray[Any]) -> float:
-    return float(correct(outputs, targets).mean())
-
-
-def correct(outputs: Feeds, targets: NDArray[Any]) -> NDArray[Any]:
-    found: NDArray[Any] = outputs["logits"].argmax(axis=1) == targets
-    return found
+ACCURACY = Metric(
+    name="accuracy",
+    evidence=lambda answer, truth: float(answer.index == truth),
+    figure=lambda each: each.mean(),
+    outcomes=hits,
+)
 
 
 def reference_of(module: nn.Module, settings: ImageSettings = SETTINGS) -> Reference:
@@ -52,11 +51,9 @@ def reference_of(module: nn.Module, settings: ImageSettings = SETTINGS) -> Refer
     return Reference(
         module=module,
         task=task,
-        metric=accuracy,
-        metric_name="accuracy",
+        metric=ACCURACY,
         input_names=("image",),
         output_names=("logits",),
-        per_sample=correct,
     )
 
 

@@ -16,19 +16,19 @@ from edgewright.runtime.tasks.base import DeviceTask
 
 @dataclass(frozen=True)
 class Samples:
-    """Raw inputs with their ids and targets, one of each per sample, in one order.
+    """Raw inputs with their ids and what is true of each, one of each per sample, in one order.
 
-    `targets` is an array whose leading axis is the samples; what else it holds is between the task and its metric.
+    What a truth is, an index, an array, some texts, is between the task and its metric.
     """
 
     ids: tuple[str, ...]
     raws: Sequence[Any]
-    targets: NDArray[Any]
+    truths: Sequence[Any]
 
     def __post_init__(self) -> None:
-        if not len(self.ids) == len(self.raws) == len(self.targets):
+        if not len(self.ids) == len(self.raws) == len(self.truths):
             raise DataError(
-                f"{len(self.ids)} ids, {len(self.raws)} raw inputs and {len(self.targets)} targets: "
+                f"{len(self.ids)} ids, {len(self.raws)} raw inputs and {len(self.truths)} truths: "
                 "give one of each per sample"
             )
         if not self.ids:
@@ -44,7 +44,7 @@ class Samples:
         return Samples(
             tuple(self.ids[row] for row in rows),
             [self.raws[row] for row in rows],
-            self.targets[np.asarray(rows, int)],
+            [self.truths[row] for row in rows],
         )
 
     def raw(self, sample_id: str) -> Any:
@@ -55,19 +55,62 @@ class Samples:
             raise DataError(f"sample {sample_id} is no longer in the data: judge again") from None
 
 
-@dataclass(frozen=True)
-class Summed:
-    """A metric that is made of numbers which every sample has by itself, such as hits and misses.
-
-    Whoever wants the metric of many selections of samples, as a bootstrap does, reads the answers once.
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """Something told of many answers, made in two steps.
 
     Attributes:
-        each: outputs by name and targets to the numbers of each sample, float64 [N, K].
-        figure: the numbers of any samples, [n, K], to the metric.
+        name: What it is called.
+        evidence: An answer and the truth to all that is kept of this sample: a number, some numbers, an array.
+        figure: What was kept of any samples, as `packed` gives it, to the figure in plain JSON values.
+        optional: Not told where it is None.
     """
 
-    each: Callable[[Feeds, NDArray[Any]], NDArray[np.float64]]
-    figure: Callable[[NDArray[np.float64]], float]
+    name: str
+    evidence: Callable[[Any, Any], Any]
+    figure: Callable[[NDArray[Any]], Any]
+    optional: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Figure):
+    """The figure by which a model is judged: one number, that of any selection of the samples too.
+
+    Attributes:
+        outcomes: Where it is a mean of hits and misses: the evidence of samples to True or False for each, [N]. The
+            interval of a difference is exact then instead of resampled.
+        greater: Whether more is better.
+    """
+
+    outcomes: Callable[[NDArray[Any]], NDArray[np.bool_]] | None = None
+    greater: bool = True
+
+    def of(self, evidence: NDArray[Any]) -> float:
+        """The figure of some samples, from their evidence."""
+        return float(self.figure(evidence))
+
+    def merit(self, value: float) -> float:
+        """A value of the metric as one that is greater when better."""
+        return value if self.greater else -value
+
+
+def packed(evidence: Sequence[Any]) -> NDArray[Any]:
+    """The evidence of many samples as one array [N, ...], from which samples are chosen as from any other.
+
+    float64 where all are numbers or arrays of numbers of one shape, else one object for each sample.
+    """
+    shapes = {np.shape(one) for one in evidence}
+    if len(shapes) == 1:
+        return np.array(evidence, np.float64)
+    array = np.empty(len(evidence), object)
+    for place, one in enumerate(evidence):
+        array[place] = one
+    return array
+
+
+def hits(evidence: NDArray[Any]) -> NDArray[np.bool_]:
+    """The outcomes of a metric whose evidence is 1 for a hit and 0 for a miss."""
+    return evidence > 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,21 +118,15 @@ class Reference:
     """The torch original that every variant is measured against.
 
     `task` is the training side's own: the ladder compares it with what stands in the bundle.
-    `metric` takes outputs and targets and is better when higher; where it is the mean of a 0/1 value per
-    sample (accuracy), `per_sample` gives those values, and the interval of a difference is exact instead of
-    resampled; `summed` is the metric in two steps, so that what is resampled is read once.
     Outputs with an answer for every step are [samples, time, ...], zero beyond a sample's length.
     `step` runs one step of the model's streaming form, for its latency: `torch_call` makes it.
     """
 
     module: nn.Module
     task: DeviceTask
-    metric: Callable[[Feeds, NDArray[Any]], float]
-    metric_name: str
+    metric: Metric
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
-    per_sample: Callable[[Feeds, NDArray[Any]], NDArray[Any]] | None = None
-    summed: Summed | None = None
     step: Callable[[Feeds], Feeds] | None = None
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> Feeds:

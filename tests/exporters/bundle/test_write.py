@@ -144,7 +144,7 @@ def test_raw_files_are_kept_byte_for_byte(
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(raw).save(path, format="BMP")
         paths.append(path)
-    samples = Samples(trained.evaluation.ids, paths, trained.evaluation.targets)
+    samples = Samples(trained.evaluation.ids, paths, trained.evaluation.truths)
     opened = open_bundle(write_bundle(tmp_path / "bundle", candidate, verdict, samples))
     for sample in opened.manifest.golden.samples:
         assert sample.file.endswith(".bmp")

@@ -3,20 +3,19 @@
 import copy
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from edgewright.exporters.bundle.write import Candidate
 from edgewright.exporters.graph.export import Graph, export_graph, save_model
 from edgewright.exporters.judge.judge import judge
 from edgewright.exporters.precision.registry import make_variant
-from edgewright.exporters.reference import Reference, Samples
+from edgewright.exporters.reference import Metric, Reference, Samples
 from edgewright.exporters.verdict import (
     FAIL,
     PASS,
@@ -26,9 +25,8 @@ from edgewright.exporters.verdict import (
     verdict_from_json,
     verdict_to_json,
 )
-from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import DataError, ExportError
-from tests.exporters.trained import SETTINGS, Trained, accuracy, candidate_of, reference_of
+from tests.exporters.trained import SETTINGS, Trained, candidate_of, reference_of
 
 if TYPE_CHECKING:
     from torchvision.models import ResNet
@@ -62,7 +60,7 @@ def test_every_number_of_a_row(trained: Trained, candidate: Candidate, verdict: 
     fp32 = verdict.row("fp32")
     encoded = np.stack([trained.reference.task.encode(raw)["image"] for raw in trained.evaluation.raws])
     outputs = trained.reference.run({"image": encoded})
-    assert fp32.metric_torch == accuracy(outputs, trained.evaluation.targets)
+    assert fp32.metric_torch == np.mean(outputs["logits"].argmax(axis=1) == trained.evaluation.truths)
     assert number(fp32.metric_torch) > 0.85
     assert (fp32.status, fp32.agreement, fp32.drop) == (PASS, 1.0, 0.0)
     for row in verdict.rows:
@@ -209,17 +207,19 @@ def test_require_interval_wants_proof(small: tuple[Small, Graph], trained: Train
     assert strict.ships == "fp32"
 
 
+@pytest.mark.parametrize("greater", [True, False])
 def test_a_metric_that_is_no_mean_gets_a_bootstrap(
-    small: tuple[Small, Graph], trained: Trained, tmp_path: Path
+    small: tuple[Small, Graph], trained: Trained, tmp_path: Path, greater: bool
 ) -> None:
     module, graph = small
 
-    def spread(outputs: Feeds, targets: NDArray[Any]) -> float:
-        return float(np.exp(-outputs["logits"].std()))
-
-    reference = dataclasses.replace(
-        reference_of(module), metric=spread, metric_name="spread", per_sample=None
+    spread = Metric(
+        name="spread",
+        evidence=lambda answer, truth: np.array(answer.probabilities),
+        figure=lambda each: np.exp(-each.std()),
+        greater=greater,
     )
+    reference = dataclasses.replace(reference_of(module), metric=spread)
     half = make_variant(graph, "fp16", [], tmp_path / "half.onnx")
     found = judge(
         reference, candidate_of(reference, {"fp32": graph, "fp16": half}), few(trained), Budget(), seconds=0.1
@@ -227,6 +227,8 @@ def test_a_metric_that_is_no_mean_gets_a_bootstrap(
     row = found.row("fp16")
     assert row.interval_method == "paired bootstrap" and row.interval is not None
     assert row.interval[0] <= number(row.drop) <= row.interval[1]
+    fall = number(row.metric_torch) - number(row.metric)
+    assert row.drop == (fall if greater else -fall) != 0.0
 
 
 def test_a_fall_within_one_sample_of_the_budget_is_within_it(verdict: Verdict) -> None:
@@ -239,11 +241,11 @@ def test_a_fall_within_one_sample_of_the_budget_is_within_it(verdict: Verdict) -
 
 def test_samples_have_to_be_whole() -> None:
     with pytest.raises(DataError, match="no sample to judge with"):
-        Samples((), [], np.zeros(0))
+        Samples((), [], [])
     with pytest.raises(DataError, match="one of each"):
-        Samples(("a",), [1, 2], np.zeros(2))
+        Samples(("a",), [1, 2], [0, 0])
     with pytest.raises(DataError, match="same id"):
-        Samples(("a", "a"), [1, 2], np.zeros(2))
+        Samples(("a", "a"), [1, 2], [0, 0])
 
 
 def test_a_candidate_needs_fp32(small: tuple[Small, Graph]) -> None:

@@ -1,7 +1,6 @@
 """Every task of encoders judged by its own decisions; answers that are read once give the same interval."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +8,14 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from edgewright.exporters.bundle.write import Candidate
 from edgewright.exporters.graph.export import save_model
 from edgewright.exporters.judge.agreement import decision_of
 from edgewright.exporters.judge.judge import judge
-from edgewright.exporters.reference import Reference, Samples, Summed
-from edgewright.exporters.verdict import Budget, VariantRow, Verdict
-from edgewright.runtime.contracts import Feeds
+from edgewright.exporters.reference import Reference, Samples
+from edgewright.exporters.verdict import Budget, Verdict
 from edgewright.runtime.running.windows import run_samples
 from tests.pipeline.tasks.test_encoder_tasks import samples_of, training
 from tests.runtime.encoder_bundle import CASES, INPUTS, case
@@ -44,9 +41,6 @@ def reference_of(name: str, **changes: Any) -> Reference:
             "module": TableModule(name),
             "task": device,
             "metric": task.metric(),
-            "metric_name": task.metric_name,
-            "per_sample": task.per_sample(),
-            "summed": task.summed(),
             "input_names": INPUTS,
             "output_names": tuple(spec.name for spec in case(name).net.outputs),
             **changes,
@@ -58,7 +52,7 @@ def samples(name: str) -> Samples:
     found = samples_of(name)
     device = case(name).device_task()
     return Samples(
-        tuple(one.id for one in found), [one.raw for one in found], training(name).targets(found, device)
+        tuple(one.id for one in found), [one.raw for one in found], training(name).truths(found, device)
     )
 
 
@@ -103,25 +97,16 @@ def test_every_task_is_judged_by_what_it_decides(name: str, tmp_path: Path) -> N
     assert bool(near) == (case(name).task == "sentence-embedding")
 
 
-def numbers(row: VariantRow) -> Any:
-    return row.metric, row.metric_torch, row.drop, row.interval, row.interval_method
+@pytest.mark.parametrize("name", CASES)
+def test_every_answer_is_read_once(name: str, tmp_path: Path) -> None:
+    read: list[Any] = []
+    metric = training(name).metric()
 
+    def counted(answer: Any, truth: Any) -> Any:
+        read.append(answer)
+        return metric.evidence(answer, truth)
 
-@pytest.mark.parametrize("name", [name for name in CASES if training(name).summed() is not None])
-def test_reading_the_answers_once_gives_the_same_interval(name: str, tmp_path: Path) -> None:
-    calls: list[int] = []
-    summed = training(name).summed()
-    assert summed is not None
-    each: Callable[[Feeds, NDArray[Any]], NDArray[np.float64]] = summed.each
-
-    def counted(outputs: Feeds, targets: NDArray[Any]) -> NDArray[np.float64]:
-        calls.append(len(targets))
-        return each(outputs, targets)
-
-    once = reference_of(name, per_sample=None, summed=Summed(counted, summed.figure))
-    slow = reference_of(name, per_sample=None, summed=None)
-    rows = judged(name, once, tmp_path / "once").rows
-    assert calls == [len(samples(name))] * 3  # torch and two variants
-    again = judged(name, slow, tmp_path / "slow").rows
-    assert [numbers(row) for row in rows] == [numbers(row) for row in again]
-    assert rows[1].interval_method == "paired bootstrap"
+    once = reference_of(name, metric=dataclasses.replace(metric, evidence=counted, outcomes=None))
+    row = judged(name, once, tmp_path).rows[1]
+    assert len(read) == 3 * len(samples(name))  # torch and two variants
+    assert row.interval_method == "paired bootstrap"

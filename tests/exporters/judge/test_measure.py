@@ -9,7 +9,7 @@ from torch import nn
 from edgewright.exporters.distance import distance, stack
 from edgewright.exporters.graph.export import Graph, export_graph
 from edgewright.exporters.judge.measure import measure
-from edgewright.exporters.reference import Reference, Samples
+from edgewright.exporters.reference import Metric, Reference, Samples
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.graphs.session import open_session
 from edgewright.runtime.tasks.text_classification import EncoderTextClassification
@@ -51,8 +51,11 @@ def in_windows(module: Bag, folder: Path) -> tuple[EncoderTextClassification, Re
     reference = Reference(
         module=module,
         task=task,
-        metric=lambda outputs, targets: 0.0,
-        metric_name="none",
+        metric=Metric(
+            name="agreement",
+            evidence=lambda answer, truth: float(answer.index == truth),
+            figure=lambda each: each.mean(),
+        ),
         input_names=NAMES,
         output_names=("logits",),
     )
@@ -62,7 +65,7 @@ def in_windows(module: Bag, folder: Path) -> tuple[EncoderTextClassification, Re
 def test_the_windows_of_a_text_share_a_batch_as_in_the_engine(tmp_path: Path) -> None:
     task, reference, graph = in_windows(Ranged().eval(), tmp_path)
     texts = ["good film", "a very very boring film was not good the film was bad"]
-    samples = Samples(tuple("ab"), texts, np.zeros(2, np.int64))
+    samples = Samples(tuple("ab"), texts, [0, 0])
     found, sessions = measure(reference, samples, {"fp32": graph.path}, "cpu", 1, open_session)
     for text, logits in zip(texts, found.variants["fp32"]["logits"], strict=True):
         sample = task.encode(text)
@@ -79,13 +82,29 @@ def test_a_long_text_is_one_sample_however_many_windows_it_has(tmp_path: Path) -
         "bad",
         "the film was a good film",
     ]
-    samples = Samples(tuple("abcd"), texts, np.zeros(4, np.int64))
+    samples = Samples(tuple("abcd"), texts, [0, 1, 2, 0])
     found, _ = measure(reference, samples, {"fp32": graph.path}, "cpu", 1, open_session)
     assert found.errors == {} and found.samples is not None and len(found.samples) == 4
     assert len(task.rows(found.samples[1])) > 2  # the test is about this
     assert found.torch["logits"].shape == (4, 3)
     assert distance(found.torch, found.variants["fp32"]).relative < 1e-5
     assert found.lengths is not None and found.lengths[1] > 4
+    best = found.torch["logits"].argmax(axis=1)
+    assert found.torch_evidence.tolist() == (best == [0, 1, 2, 0]).tolist()
+    assert found.evidence["fp32"].tolist() == found.torch_evidence.tolist()
+
+
+def test_of_outputs_that_are_not_finite_nothing_is_read(tmp_path: Path) -> None:
+    module = Bag().eval()
+    _, reference, graph = in_windows(module, tmp_path)
+    with torch.no_grad():
+        module.head.bias[0] = torch.nan
+    broken = in_windows(module, tmp_path / "broken")[2]
+    module.load_state_dict(Bag().state_dict())
+    samples = Samples(tuple("ab"), ["good film", "bad"], [0, 1])
+    paths = {"fp32": graph.path, "fp16": broken.path}
+    found, _ = measure(reference, samples, paths, "cpu", 1, open_session)
+    assert found.errors == {} and set(found.variants) == {"fp32", "fp16"} and set(found.evidence) == {"fp32"}
 
 
 def test_batches_of_several_lengths_are_padded_and_compared_so() -> None:

@@ -9,10 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from edgewright.exporters.reference import Metric, packed
 from edgewright.pipeline.data.samples import Answers, Sample
 from edgewright.pipeline.tasks import label_scores, squad_scores
 from edgewright.pipeline.tasks.base import RowsTraining
 from edgewright.pipeline.tasks.encoder_text_classification import OneLabel, SeveralLabels
+from edgewright.pipeline.tasks.figures import figures_of, mean_loss
 from edgewright.pipeline.tasks.question_answering import QuestionAnswering
 from edgewright.pipeline.tasks.sentence_embedding import SentenceEmbedding, contrastive_losses
 from edgewright.pipeline.tasks.text_classification import TextClassification, make
@@ -67,26 +69,30 @@ def samples_of(name: str) -> list[Sample]:
     return [Sample(f"{name}/{place}", raw, target, str(place)) for place, (raw, target) in enumerate(pairs)]
 
 
+def told(task: Any, device: Any, outputs: Feeds, samples: Sequence[Sample]) -> dict[str, Any]:
+    """The figures of outputs of `samples`, as the device reads them."""
+    answers = device.decode(outputs, device.encode_all([sample.raw for sample in samples]))
+    return figures_of(task.figures, zip(answers, task.truths(samples, device), strict=True))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_figures_are_those_of_the_devices_answers(name: str) -> None:
     task, device, samples = training(name), case(name).device_task(), samples_of(name)
     encoded = device.encode_all([sample.raw for sample in samples])
     outputs = run_samples(device, encoded, case(name).net.run)
-    targets = task.targets(samples, device)
-    assert len(targets) == len(samples)
-    figures = task.figures(outputs, targets)
-    for metric in task.known:
-        value = task.metric(metric)(outputs, targets)
-        assert value == figures[metric] and 0.0 <= value <= 1.0
-        each = task.per_sample(metric)
-        if each is not None:
-            assert each(outputs, targets).mean() == pytest.approx(value)
-            assert set(each(outputs, targets)) <= {0.0, 1.0}
-        summed = task.summed(metric)
-        if summed is not None:
-            chosen = np.array([0, 0, len(samples) - 1])  # as a bootstrap draws them
-            again = task.metric(metric)({key: rows[chosen] for key, rows in outputs.items()}, targets[chosen])
-            assert summed.figure(summed.each(outputs, targets)[chosen]) == pytest.approx(again)
+    answers, truths = device.decode(outputs, encoded), task.truths(samples, device)
+    figures = figures_of(task.figures, zip(answers, truths, strict=True))
+    chosen = [0, 0, len(samples) - 1]  # as a bootstrap draws them
+    again = figures_of(task.figures, [(answers[place], truths[place]) for place in chosen])
+    metrics = [figure for figure in task.figures if isinstance(figure, Metric)]
+    assert metrics[0].name == task.metric_name
+    for metric in metrics:
+        evidence = packed([metric.evidence(*pair) for pair in zip(answers, truths, strict=True)])
+        assert metric.of(evidence) == figures[metric.name] and 0.0 <= figures[metric.name] <= 1.0
+        assert metric.of(evidence[chosen]) == pytest.approx(again[metric.name])
+        if metric.outcomes is not None:
+            assert metric.outcomes(evidence).dtype == bool
+            assert metric.outcomes(evidence).mean() == pytest.approx(figures[metric.name])
     with pytest.raises(RecipeError, match="unknown metric 'bleu'"):
         task.metric("bleu")
 
@@ -106,13 +112,13 @@ def test_every_row_of_a_sample_has_a_target(name: str) -> None:
     if isinstance(task, ZeroShotClassification):
         with pytest.raises(TrainingError, match="trains nothing"):
             task.losses(torch.from_numpy(outputs), {}, torch.from_numpy(stacked))
-        assert task.metrics(outputs, stacked) == {}
+        assert not task.learns
         return
     losses = task.losses(torch.from_numpy(outputs), {}, torch.from_numpy(stacked))
     weights = task.weights(stacked)
     assert losses.shape == weights.shape == (len(rows),) and torch.isfinite(losses).all()
     expected = float((losses.double().numpy() * weights).sum() / weights.sum()) if weights.sum() else 0.0
-    assert task.metrics(outputs, stacked)["loss"] == pytest.approx(expected)
+    assert mean_loss(task, outputs, stacked) == pytest.approx(expected)
     # the padding of a batch means nothing: with more of it the losses are the same
     if task.every_step:
         wider = np.concatenate([outputs, np.full_like(outputs[:, :3], 7.0)], axis=1)
@@ -149,7 +155,7 @@ def test_words_are_learnt_where_the_device_reads_them() -> None:
     assert (learnt != UNKNOWN).sum() == (feeds["offsets"][:, 0] >= 0).sum() > len(words)
     perfect = {"logits": np.zeros((1, len(learnt), 5), np.float32)}
     perfect["logits"][0, np.arange(len(learnt)), np.maximum(learnt, 0)] = 9.0
-    figures = task.figures(perfect, task.targets([sample], device))
+    figures = told(task, device, perfect, [sample])
     assert figures["span-f1"] == figures["accuracy"] == 1.0 and figures["words"] == len(words)
 
 
@@ -201,7 +207,7 @@ def test_an_answer_is_learnt_in_the_windows_that_hold_it(text: str) -> None:
     for (first, last, _, _), size, end in zip(rows, feeds["windows"], ends, strict=True):
         starts[0, end - size + first] = ends_of[0, end - size + last] = 5.0 if first else 1.0
     outputs = {"start_logits": starts, "end_logits": ends_of}
-    figures = task.figures(outputs, task.targets([sample], device))
+    figures = told(task, device, outputs, [sample])
     assert figures == {"f1": 1.0, "exact-match": 1.0}
 
 
@@ -222,7 +228,7 @@ def test_questions_without_an_answer_are_told_apart() -> None:
         Sample("b", raws[1], Answers((), ()), "b"),
     ]
     outputs = run_samples(device, device.encode_all(raws), _points_at_the_first_token)
-    figures = task.figures(outputs, task.targets(samples, device))
+    figures = told(task, device, outputs, samples)
     assert figures["unanswerable-accuracy"] == 1.0 and figures["answered-f1"] == 0.0
     assert figures["f1"] == figures["exact-match"] == 0.5
 
@@ -259,7 +265,9 @@ def test_several_labels_are_chosen_as_the_device_chooses() -> None:
     targets = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]], np.float32)
     decided = device.decisions({"logits": logits})
     assert decided == [[1], [1, 2], []]
-    figures = task.figures({"logits": logits}, targets)
+    answers = device.decode({"logits": logits})
+    assert [[score.index for score in answer.labels] for answer in answers] == [[1], [1, 2], []]
+    figures = figures_of(task.figures, zip(answers, targets, strict=True))
     assert figures["micro-f1"] == pytest.approx(2 * 2 / (3 + 3))
     assert figures["macro-f1"] == pytest.approx((0.0 + 1.0 + 0.0) / 3)
     assert figures["subset-accuracy"] == pytest.approx(1 / 3)
@@ -309,9 +317,10 @@ def test_one_text_alone_leaves_finite_gradients() -> None:
 def test_neighbours_of_one_label_count() -> None:
     task = training("vectors")
     vectors = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9], [0.2, 0.8]], np.float32)
-    figures = task.figures({"embedding": vectors}, np.array([0, 0, 1, 1, 0]))
+    answers = case("vectors").device_task().decode({"embedding": vectors})
+    figures = figures_of(task.figures, zip(answers, [0, 0, 1, 1, 0], strict=True))
     assert figures["neighbour-accuracy"] == pytest.approx(4 / 5)
-    assert task.figures({"embedding": vectors[:1]}, np.array([0])) == {"neighbour-accuracy": 0.0}
+    assert figures_of(task.figures, [(answers[0], 0)]) == {"neighbour-accuracy": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -332,7 +341,7 @@ def test_a_target_that_does_not_fit_is_one_line(name: str, target: Any, message:
     if target is None:
         target = np.full(len(feeds["words"]), 5)
     sample = Sample("file 7", raw, target, "c")
-    for call in (task.row_targets, task.sample_target):
+    for call in (lambda: task.row_targets(sample, feeds, device), lambda: task.truth(sample, feeds)):
         with pytest.raises(DataError, match=f"^file 7: .*{message}") as caught:
-            call(sample, feeds, device)
+            call()
         assert "\n" not in str(caught.value)

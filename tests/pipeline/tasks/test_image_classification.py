@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from edgewright.exporters.reference import packed
 from edgewright.pipeline.catalog import TASKS
 from edgewright.pipeline.tasks.augment import STRENGTHS, augment_image
 from edgewright.pipeline.tasks.classification import balanced_weights
@@ -54,18 +55,17 @@ def test_balanced_weights_make_classes_count_the_same() -> None:
     assert ImageClassification(CLASSES).weights(targets).tolist() == [1.0] * 9
 
 
-def test_metric_and_per_sample_agree() -> None:
+def test_a_metric_is_the_mean_of_its_outcomes() -> None:
     task = ImageClassification(CLASSES)
-    outputs = {"logits": np.array([[2, 1, 0], [0, 2, 1], [0, 2, 1]], np.float32)}
-    targets = np.array([0, 1, 2])
-    each = task.per_sample()
-    assert each is not None
-    assert each(outputs, targets).tolist() == [1.0, 1.0, 0.0]
-    assert task.metric()(outputs, targets) == pytest.approx(2 / 3)
-    assert task.per_sample("macro-f1") is None
-    assert set(task.metrics(outputs["logits"], targets)) == {
-        "accuracy", "macro-f1", "auroc", "loss", "confusion", "samples",
-    }  # fmt: skip
+    logits = np.array([[2, 1, 0], [0, 2, 1], [0, 2, 1]], np.float32)
+    answers = task.device_task(SETTINGS, CLASSES).decode({"logits": logits})
+    metric = task.metric()
+    evidence = packed([metric.evidence(*pair) for pair in zip(answers, [0, 1, 2], strict=True)])
+    assert metric.outcomes is not None
+    assert metric.outcomes(evidence).tolist() == [True, True, False]
+    assert metric.of(evidence) == pytest.approx(2 / 3)
+    assert task.metric("macro-f1").outcomes is None
+    assert {figure.name for figure in task.figures} == {"accuracy", "macro-f1", "auroc", "confusion"}
     with pytest.raises(RecipeError, match="unknown metric"):
         task.metric("bleu")
 

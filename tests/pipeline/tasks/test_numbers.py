@@ -8,11 +8,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from edgewright.exporters.reference import Metric, packed
 from edgewright.pipeline.catalog import TASKS
 from edgewright.pipeline.data.samples import Sample
+from edgewright.pipeline.tasks.figures import figures_of, mean_loss
 from edgewright.pipeline.tasks.forecasting import Forecasting, seasonal_naive, seasonal_scale
 from edgewright.pipeline.tasks.number_scores import errors_of, mean_over_targets
-from edgewright.pipeline.tasks.numbers import LOSSES
+from edgewright.pipeline.tasks.numbers import LOSSES, Numbers
 from edgewright.pipeline.tasks.registry import make_training_task
 from edgewright.pipeline.tasks.sequence_regression import SequenceRegression
 from edgewright.runtime.bundle.structure import to_plain
@@ -48,6 +50,15 @@ def feeds(values: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
     return {"values": values.astype(np.float32), "lengths": np.array(len(values), np.int32)}
 
 
+def told(
+    task: Numbers, outputs: NDArray[np.float32], targets: NDArray[Any], beside: Any = None
+) -> dict[str, Any]:
+    """The loss and the figures of outputs [N, T, K], which the device reads; `beside` is what that knows of each."""
+    answers = task.device_task(task.settings, ()).decode({"prediction": outputs}, beside)
+    figures = figures_of(task.figures, zip(answers, targets, strict=True))
+    return {"loss": mean_loss(task, outputs, targets), **figures}
+
+
 def test_every_task_has_metrics_and_knows_them() -> None:
     options = {"sequence-regression": REGRESSION, "forecasting": FORECAST}
     for name, metrics in ((name, spec.metrics) for name, spec in TASKS.items()):
@@ -56,8 +67,8 @@ def test_every_task_has_metrics_and_knows_them() -> None:
         task = make_training_task(name, classes, **given)
         assert task.name == name
         assert task.metric_name == metrics[0]
-        for metric in metrics:
-            task.metric(metric)
+        assert tuple(one.name for one in task.figures if isinstance(one, Metric)) == metrics
+        assert all(task.metric(metric).greater for metric in metrics)
         with pytest.raises(RecipeError, match="choose from"):
             task.metric("bleu")
 
@@ -118,7 +129,7 @@ def test_losses_are_means_over_what_is_known_in_the_graphs_units(loss: str) -> N
     assert losses[:2].tolist() == pytest.approx(np.nanmean(each[:2], axis=(1, 2)).tolist(), rel=1e-5)
     assert losses[2] == 0.0
     assert task.weights(targets).tolist() == [4.5, 2.0, 0.0]
-    figure = task.metrics(outputs.numpy(), targets)["loss"]
+    figure = mean_loss(task, outputs.numpy(), targets)
     assert figure == pytest.approx(np.nansum(each) / 13, rel=1e-5), (
         "of a batch the mean over all known values"
     )
@@ -141,19 +152,30 @@ def test_figures_of_a_regression_are_in_the_users_units() -> None:
     outputs = ((targets - np.array(MEAN)) / np.array(STD)).astype(np.float32)
     outputs[..., 0] += 0.1
     outputs[1, 4:] = 0.0
-    figures = task.metrics(outputs, targets)
+    figures = told(task, outputs, targets)
     assert figures["targets"]["x"]["mae"] == pytest.approx(0.1 * STD[0], rel=1e-4)
     assert figures["targets"]["y"]["rmse"] == pytest.approx(0.0, abs=1e-5)
     assert figures["mae"] == pytest.approx(0.05 * STD[0], rel=1e-4)
     assert 0.9 < figures["r2"] < 1.0
-    assert (figures["samples"], figures["values"]) == (2, 20)
-    assert task.metric()({"prediction": outputs}, targets) == figures["r2"]
-    assert task.per_sample() is None
+    assert figures["values"] == 20
+    assert task.metric().outcomes is None
     longer = np.pad(outputs, ((0, 0), (0, 3), (0, 0)))
-    assert task.metrics(longer, targets) == figures, "stacked with a longer sample"
-    assert task.metric()({"prediction": outputs[1:, :4]}, targets[1:]) == pytest.approx(
-        task.metric()({"prediction": outputs[1:]}, targets[1:])
-    )
+    beside = [{"lengths": np.array(steps)} for steps in (6, 4)]
+    assert told(task, longer, targets, beside) == figures, "stacked with a longer sample"
+
+
+def test_a_sample_is_held_against_the_steps_that_it_has() -> None:
+    task, targets = regression(), np.stack([steps(6), steps(6, 1)])
+    targets[1, 4:] = np.nan
+    outputs = np.zeros((2, 6, 2), np.float32)
+    beside = [{"lengths": np.array(steps)} for steps in (6, 4)]
+    answers = task.device_task(task.settings, ()).decode({"prediction": outputs}, beside)
+    metric = task.metric()
+    padded = packed([metric.evidence(*pair) for pair in zip(answers, targets, strict=True)])
+    own = packed([metric.evidence(*pair) for pair in zip(answers, (targets[0], targets[1, :4]), strict=True)])
+    assert [one.shape for one in padded] == [(6, 2, 2), (4, 2, 2)] == [one.shape for one in own]
+    assert metric.of(padded) == metric.of(own) == told(task, outputs, targets)["r2"]
+    assert metric.of(own[1:]) == told(task, outputs[1:], targets[1:])["r2"]
 
 
 def test_the_naive_forecast_repeats_the_last_season() -> None:
@@ -186,7 +208,7 @@ def test_a_forecast_as_good_as_the_naive_one_has_no_skill() -> None:
     assert targets.shape == (5, 3, 2, 5)
     naive = np.stack([seasonal_naive(history, 4, 3) for history in histories])
     outputs = normalised(naive).astype(np.float32)
-    figures = task.metrics(outputs, targets)
+    figures = told(task, outputs, targets)
     assert figures["skill"] == pytest.approx(0.0, abs=1e-6)
     assert figures["mae"] == pytest.approx(figures["baseline_mae"], rel=1e-5)
     errors = np.abs(naive - np.stack(truths))
@@ -198,7 +220,7 @@ def test_a_forecast_as_good_as_the_naive_one_has_no_skill() -> None:
     )
     assert figures["targets"]["y"]["mae"] == pytest.approx(errors[..., 1].mean(), rel=1e-4)
     perfect = normalised(np.nan_to_num(np.stack(truths))).astype(np.float32)
-    assert task.metric()({"prediction": perfect}, targets) == pytest.approx(1.0, abs=1e-4)
+    assert told(task, perfect, targets)["skill"] == pytest.approx(1.0, abs=1e-4)
     (note,) = task.notes({"evaluation": {**figures, "skill": -0.1}, "validation": {**figures, "skill": 0.2}})
     assert "loses to the seasonal-naive forecast on evaluation" in note
     assert task.weights(targets).tolist() == [3.0, 3.0, 2.5, 3.0, 3.0]
@@ -218,8 +240,9 @@ def test_each_series_has_its_own_scale() -> None:
     targets = task.stack([big, other])
     outputs = np.full((2, 3, 2), 0.5, np.float32)
     assert targets[0, 0, :, 1].tolist() == [1050.0, 0.5], "the naive forecast, in the user's units"
-    assert task.metrics(outputs[:1], targets[:1])["mae"] == 0.0
-    assert task.metrics(outputs[1:], targets[1:])["mae"] > 400.0
+    scales = [{"scale": np.array(settings.scales(name)[2:])} for name in ("big", "new")]
+    assert told(task, outputs[:1], targets[:1], scales[:1])["mae"] == 0.0
+    assert told(task, outputs[1:], targets[1:], scales[1:])["mae"] > 400.0
     assert task.losses(torch.from_numpy(outputs), {}, torch.from_numpy(targets))[0] == 0.0
 
 
@@ -232,9 +255,9 @@ def test_a_perfect_baseline_and_a_flat_history() -> None:
     task = forecasting()
     flat = np.tile(np.array(MEAN), (8, 1))
     targets = task.stack([task.target(sample(flat[:3]), feeds(normalised(flat)))])
-    figures = task.metrics(np.zeros((1, 3, 2), np.float32), targets)
+    figures = told(task, np.zeros((1, 3, 2), np.float32), targets)
     assert (figures["skill"], figures["mae"], figures["mase"]) == (0.0, 0.0, None)
-    assert task.metrics(np.ones((1, 3, 2), np.float32), targets)["skill"] == -1.0
-    assert math.isfinite(task.metrics(np.ones((1, 3, 2), np.float32), targets)["loss"])
+    assert told(task, np.ones((1, 3, 2), np.float32), targets)["skill"] == -1.0
+    assert math.isfinite(told(task, np.ones((1, 3, 2), np.float32), targets)["loss"])
     targets[..., :2] = 0.0, 1e-320  # the error of the baseline is a number that nothing can be divided by
-    assert task.metrics(np.ones((1, 3, 2), np.float32), targets)["skill"] == -1.0
+    assert told(task, np.ones((1, 3, 2), np.float32), targets)["skill"] == -1.0

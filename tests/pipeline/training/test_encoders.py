@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import nn
 
+from edgewright.exporters.reference import Metric
 from edgewright.pipeline.catalog import TASKS
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.families.text_encoders import TextEncoders
 from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.tasks.figures import figures_of
 from edgewright.pipeline.tasks.registry import task_of
 from edgewright.pipeline.training import fit as fitting
 from edgewright.pipeline.training.distributed import World
@@ -76,9 +78,11 @@ def test_figures_are_those_of_the_devices_own_way(name: str) -> None:
     figures = evaluate(built.module, source, task, 7, World(), "evaluation")
     encoded = device.encode_all([sample.raw for sample in splits.evaluation])
     outputs = run_samples(device, encoded, lambda feeds: torch_run(built, feeds))
-    targets = task.targets(splits.evaluation, device)
-    for metric in task.known:
-        assert figures[metric] == pytest.approx(task.metric(metric)(outputs, targets), abs=1e-12)
+    answers, truths = device.decode(outputs, encoded), task.truths(splits.evaluation, device)
+    told = figures_of(task.figures, zip(answers, truths, strict=True))
+    assert set(told) <= set(figures)
+    for metric in (figure.name for figure in task.figures if isinstance(figure, Metric)):
+        assert figures[metric] == pytest.approx(told[metric], abs=1e-12)
     assert set(TASKS[KINDS[name].task].metrics) <= set(figures) or KINDS[name].settings.multi_label
 
 
@@ -86,7 +90,7 @@ def test_figures_are_those_of_the_devices_own_way(name: str) -> None:
 def test_rows_are_those_of_the_device_in_order_of_their_length(name: str) -> None:
     built, splits, task, device = parts_of(name)
     source = RowSource(splits.validation, task, device, built.input_names, judged=False)
-    assert source.samples is None
+    assert source.answers is None
     rows, targets = [], []
     for sample in splits.validation:
         feeds = device.encode(sample.raw)

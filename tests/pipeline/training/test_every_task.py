@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgewright.exporters.reference import packed
 from edgewright.pipeline.catalog import TASKS
 from edgewright.pipeline.data.sources import open_data
 from edgewright.pipeline.families import build_for, fit_settings
@@ -62,12 +63,13 @@ def test_a_task_trains_and_comes_back(tmp_path: Path, name: str) -> None:
     device = loaded.task.device_task(loaded.built.settings, loaded.classes, loaded.built.assets)
     source = SampleSource(splits.evaluation, loaded.task, device, names=loaded.built.input_names)
     outputs = predict(loaded.built.module, source, 8, World())
-    answers = {loaded.built.output_names[0]: outputs}
-    targets = loaded.task.targets(splits.evaluation, device)
-    assert loaded.task.metric()(answers, targets) == figures[TASKS[name].metrics[0]]
-    each = loaded.task.per_sample()
-    if each is not None:
-        assert each(answers, targets).mean() == pytest.approx(figures["accuracy"])
+    encoded = [device.encode(sample.raw) for sample in splits.evaluation]
+    answers = device.decode({loaded.built.output_names[0]: outputs}, encoded)
+    metric, truths = loaded.task.metric(), loaded.task.truths(splits.evaluation, device)
+    evidence = packed([metric.evidence(*pair) for pair in zip(answers, truths, strict=True)])
+    assert metric.of(evidence) == figures[TASKS[name].metrics[0]]
+    if metric.outcomes is not None:
+        assert metric.outcomes(evidence).mean() == pytest.approx(figures["accuracy"])
 
 
 def part_of(splits: Any) -> Any:

@@ -13,6 +13,7 @@ from edgewright.pipeline.data.sources import open_data
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
+from edgewright.pipeline.tasks.figures import figures_of, mean_loss
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.results import load_trained
 from edgewright.runtime.errors import ModelError, TrainingError
@@ -49,10 +50,10 @@ def test_a_trained_model_comes_back(tiny: Recipe, tmp_path: Path) -> None:
     with torch.inference_mode():
         logits = loaded.built.module(torch.from_numpy(outputs["image"])).numpy()
     targets = torch.tensor([sample.target for sample in splits.evaluation]).numpy()
-    again, before = loaded.task.metrics(logits, targets), trained.metrics["evaluation"]
-    assert again["confusion"] == before["confusion"]
-    assert again["loss"] == pytest.approx(before["loss"], rel=1e-5)
-    assert loaded.task.metric()({"logits": logits}, targets) == before["accuracy"]
+    before, answers = trained.metrics["evaluation"], device.decode({"logits": logits})
+    again = figures_of(loaded.task.figures, zip(answers, targets, strict=True))
+    assert (again["confusion"], again["accuracy"]) == (before["confusion"], before["accuracy"])
+    assert mean_loss(loaded.task, logits, targets) == pytest.approx(before["loss"], rel=1e-5)
     assert (tmp_path / "weights.safetensors").stat().st_mode & 0o044 == 0o044
 
 

@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+from edgewright.exporters.reference import packed
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.families import feature_module
 from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.tasks.figures import mean_loss
 from edgewright.pipeline.tasks.registry import task_of
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import digest_tensors, named_tensors
 from edgewright.pipeline.training.results import load_trained
 from edgewright.pipeline.training.sources import SampleSource
-from edgewright.pipeline.training.stepping import Job, backward, predict
+from edgewright.pipeline.training.stepping import Job, backward, evaluate, predict
 from edgewright.runtime.errors import DataError, RecipeError, TrainingError
 from tests.pipeline.training.small_sequences import (
     TASKS,
@@ -75,9 +77,9 @@ def test_padded_batches_answer_as_each_sample_alone(name: str, bidirectional: bo
                 assert not row[length:].any()
             else:
                 assert np.abs(row - answer).max() < 1e-6
-        figures = task.metrics(outputs, source.targets)
-        again = task.metrics(predict(built.module, source, 40, World()), source.targets)
-        assert figures["loss"] == pytest.approx(again["loss"], rel=1e-6)
+        again = predict(built.module, source, 40, World())
+        losses = [mean_loss(task, found, source.targets) for found in (outputs, again)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
 def gradients_of(name: str, batches: list[list[int]]) -> tuple[torch.Tensor, float]:
@@ -239,14 +241,19 @@ def test_a_trained_model_comes_back_from_its_file_alone(tmp_path: Path, name: st
     assert loaded.classes == splits.classes
     assert digest_tensors(loaded.built.module) == digest_tensors(built.module)
     device = loaded.task.device_task(loaded.built.settings, loaded.classes, loaded.built.assets)
-    targets = loaded.task.targets(splits.evaluation, device)
     names, task = loaded.built.input_names, loaded.task
+    truths = task.truths(splits.evaluation, device)
     source = SampleSource(splits.evaluation, task, device, names=names)
+    targets = task.stack(truths)
     assert np.array_equal(targets, source.targets, equal_nan=targets.dtype.kind == "f")
+    figures = evaluate(loaded.built.module, source, task, 16, World(), "evaluation")
+    assert figures == trained.metrics["evaluation"]
     outputs = predict(loaded.built.module, source, 16, World())
-    assert task.metrics(outputs, targets) == trained.metrics["evaluation"]
-    metric = task.metric()({loaded.built.output_names[0]: outputs}, targets)
-    assert metric == trained.metrics["evaluation"][METRIC[name]]
+    encoded = [device.encode(sample.raw) for sample in splits.evaluation]
+    answers = device.decode({loaded.built.output_names[0]: outputs}, encoded)
+    metric = task.metric()
+    evidence = packed([metric.evidence(*pair) for pair in zip(answers, truths, strict=True)])
+    assert (metric.name, metric.of(evidence)) == (METRIC[name], figures[METRIC[name]])
 
 
 def test_early_stopping_follows_the_tasks_own_metric(tmp_path: Path) -> None:
@@ -360,9 +367,10 @@ def test_what_is_measured_is_what_the_device_answers(name: str) -> None:
     feeds = [device.encode(sample.raw) for sample in samples]
     outputs = predict(built.module, source, 16, World())
     answers = device.decode({built.output_names[0]: outputs}, feeds)
+    figures = evaluate(built.module, source, task, 16, World(), "evaluation")
     truths = [np.asarray(sample.target, np.float64) for sample in samples]
     gaps = [
         np.abs(answer.values[: len(truth)] - truth) for answer, truth in zip(answers, truths, strict=True)
     ]
     mae = np.nanmean(np.concatenate(gaps), axis=0).mean()
-    assert task.metrics(outputs, source.targets)["mae"] == pytest.approx(mae, rel=1e-6)
+    assert figures["mae"] == pytest.approx(mae, rel=1e-6)

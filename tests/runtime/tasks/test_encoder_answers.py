@@ -92,15 +92,16 @@ def test_entities_of_given_words_and_of_long_texts() -> None:
     assert decision == [[start, start + 12, "PER"] for start in range(0, len(text), 21)]
     rows = task.word_rows(sample)
     assert (rows >= 0).all() and len(set(rows.tolist())) == 80
-    assert task.tags({"logits": np.zeros((1, len(sample["input_ids"]), 5))}, [sample]) == [["O"] * 80]
+    (nothing,) = task.decode({"logits": np.zeros((1, len(sample["input_ids"]), 5))}, [sample])
+    assert nothing.tags == ("O",) * 80 and answer.tags == ("B-PER", "I-PER", "O", "O") * 20
 
 
 def test_words_beyond_the_cut_are_outside() -> None:
     task = case("entities").device_task(policy="truncate", stride=0)
     answer, _, sample = tagged(task, "Ada " * 30, {"Ada": 1})
     assert len(answer.words) == 10 and answer.lost == 20 and "not read" in task.show(answer)
-    tags = task.tags({"logits": np.eye(5)[[[1] * len(sample["input_ids"])]]}, [sample])
-    assert tags == [["B-PER"] * 10 + ["O"] * 20]
+    (names,) = task.decode({"logits": np.eye(5)[[[1] * len(sample["input_ids"])]]}, [sample])
+    assert names.tags == ("B-PER",) * 10 + ("O",) * 20
 
 
 def test_token_decisions_without_samples_leave_out_the_padding() -> None:

@@ -20,7 +20,7 @@ from edgewright.exporters.judge.measure import Measured, Opener, measure
 from edgewright.exporters.judge.statistics import Difference, bootstrap_difference, paired_difference
 from edgewright.exporters.judge.steps import answers_every_step
 from edgewright.exporters.judge.timing import Latency
-from edgewright.exporters.reference import Reference, Samples
+from edgewright.exporters.reference import Metric, Reference, Samples
 from edgewright.exporters.verdict import (
     FAIL,
     FP16_RELATIVE,
@@ -34,13 +34,12 @@ from edgewright.exporters.verdict import (
     VariantRow,
     Verdict,
 )
-from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import ExportError
 from edgewright.runtime.graphs.session import open_session
 
 _RESAMPLES = (199, 999)
 _RESAMPLED_NUMBERS = (
-    300_000_000  # over all resamples, of one model's outputs: half a minute, however long a sample is
+    300_000_000  # over all resamples, of one model's evidence: half a minute, however long a sample is
 )
 
 _OWN_RUNGS = ("precision", "provider", "stream")
@@ -80,7 +79,7 @@ def judge(
     latencies = whole_latencies(
         reference, typical, {name: sessions[name] for name in measured.variants}, count, seconds
     )
-    original = _original(reference, samples, measured)
+    original = _original(reference, measured)
     rows = [
         _judge_variant(name, reference, candidate, samples, budget, measured, original, latencies, steps)
         for name in candidate.graphs
@@ -98,7 +97,7 @@ def judge(
         else GoldenAnswers((), {}, (), {})
     )
     return Verdict(
-        reference.metric_name,
+        reference.metric.name,
         len(samples),
         budget,
         tuple(rows),
@@ -121,34 +120,20 @@ def _stream_apart(ladder: Ladder | None) -> dict[str, float]:
 
 @dataclasses.dataclass(frozen=True)
 class _Original:
-    """Torch's side of every comparison, read once: decisions, which of them are clear, the metric, and what each
-    sample adds to it where the metric is made of that.
-    """
+    """Torch's side of every comparison, read once: decisions, which of them are clear, and the metric."""
 
     decided: list[Any]
     clear: NDArray[np.bool_]
     metric: float
-    each: NDArray[np.float64] | None
 
 
-def _original(reference: Reference, samples: Samples, measured: Measured) -> _Original:
+def _original(reference: Reference, measured: Measured) -> _Original:
     decide = decision_of(reference.task)
-    metric, each = _measured_metric(reference, measured.torch, samples)
     return _Original(
         decide(measured.torch, measured.samples),
         clear_rows(measured.torch, FP32_RELATIVE, decide, measured.samples),
-        metric,
-        each,
+        reference.metric.of(measured.torch_evidence),
     )
-
-
-def _measured_metric(
-    reference: Reference, outputs: Feeds, samples: Samples
-) -> tuple[float, NDArray[np.float64] | None]:
-    if reference.summed is None:
-        return float(reference.metric(outputs, samples.targets)), None
-    each = reference.summed.each(outputs, samples.targets)
-    return float(reference.summed.figure(each)), each
 
 
 def _judge_variant(
@@ -194,12 +179,11 @@ def _judge_variant(
         row = dataclasses.replace(
             row, notes=(*row.notes, f"{near:.1%} of the ten nearest samples are torch's")
         )
-    metric, each = _measured_metric(reference, outputs, samples)
-    difference = _difference(reference, original.each, each, torch_outputs, outputs, samples)
+    difference = _difference(reference.metric, measured.torch_evidence, measured.evidence[name])
     known = np.isfinite([difference.low, difference.high]).all()
     row = dataclasses.replace(
         row,
-        metric=metric,
+        metric=reference.metric.of(measured.evidence[name]),
         metric_torch=original.metric,
         drop=difference.drop,
         interval=(difference.low, difference.high) if known else None,
@@ -211,38 +195,20 @@ def _judge_variant(
         passing_tolerance=apart.passing_tolerance,
         sqnr_db=apart.sqnr_db if apart.sqnr_db is not None and np.isfinite(apart.sqnr_db) else None,
     )
-    return _decide(row, reference.metric_name, budget)
+    return _decide(row, reference.metric.name, budget)
 
 
-def _difference(
-    reference: Reference,
-    torch_each: NDArray[np.float64] | None,
-    each: NDArray[np.float64] | None,
-    torch_outputs: Feeds,
-    outputs: Feeds,
-    samples: Samples,
-) -> Difference:
-    if reference.per_sample is not None:
-        return paired_difference(
-            np.asarray(reference.per_sample(torch_outputs, samples.targets), bool),
-            np.asarray(reference.per_sample(outputs, samples.targets), bool),
-        )
-
-    if reference.summed is not None and torch_each is not None and each is not None:
-        one, two, figure = torch_each, each, reference.summed.figure
-        return bootstrap_difference(
-            lambda rows: (float(figure(one[rows])), float(figure(two[rows]))), len(samples), _RESAMPLES[1]
-        )
-
-    def both(rows: Any) -> tuple[float, float]:
-        targets = samples.targets[rows]
-        first = reference.metric({name: value[rows] for name, value in torch_outputs.items()}, targets)
-        second = reference.metric({name: value[rows] for name, value in outputs.items()}, targets)
-        return float(first), float(second)
-
-    numbers = sum(value.size for value in torch_outputs.values())
+def _difference(metric: Metric, torch: NDArray[Any], variant: NDArray[Any]) -> Difference:
+    """How far the metric fell, from the evidence of torch's answers and of the variant's."""
+    if metric.outcomes is not None:
+        return paired_difference(metric.outcomes(torch), metric.outcomes(variant))
+    numbers = sum(np.size(one) for one in torch)
     resamples = max(_RESAMPLES[0], min(_RESAMPLES[1], _RESAMPLED_NUMBERS // max(numbers, 1)))
-    return bootstrap_difference(both, len(samples), resamples)
+
+    def both(rows: NDArray[np.intp]) -> tuple[float, float]:
+        return metric.merit(metric.of(torch[rows])), metric.merit(metric.of(variant[rows]))
+
+    return bootstrap_difference(both, len(torch), resamples)
 
 
 def _decide(row: VariantRow, metric: str, budget: Budget) -> VariantRow:

@@ -196,13 +196,11 @@ class _Climber:
         if not apart.finite:
             reasons.append("the outputs are not finite")
         else:
-            drop = self.reference.metric(wanted, self.samples.targets) - self.reference.metric(
-                found, self.samples.targets
-            )
+            metric, evidence = self.reference.metric, self.measured.evidence[variant.name]
+            values = metric.of(self.measured.torch_evidence), metric.of(evidence)
+            drop = metric.merit(values[0]) - metric.merit(values[1])
             if drop > self.budget.max_drop + ROUNDING:
-                reasons.append(
-                    f"{self.reference.metric_name} falls by {drop:.4f}, {self.budget.max_drop:.4f} is allowed"
-                )
+                reasons.append(f"{metric.name} falls by {drop:.4f}, {self.budget.max_drop:.4f} is allowed")
             if tolerance is not None and not apart.relative <= tolerance:
                 reasons.append(f"outputs differ from torch's by {apart.relative:.2g} of their scale")
         figure = apart.relative if apart.finite else None

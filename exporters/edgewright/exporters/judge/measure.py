@@ -1,16 +1,18 @@
-"""Runs torch and every variant over the same encoded samples, once, and keeps only the outputs."""
+"""Runs torch and every variant over the same encoded samples, once: outputs, and the evidence of their answers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.exporters.distance import stack
-from edgewright.exporters.reference import Reference, Samples
+from edgewright.exporters.reference import Reference, Samples, packed
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import EdgewrightError
+from edgewright.runtime.graphs.checks import all_finite
 from edgewright.runtime.graphs.session import Session
 from edgewright.runtime.running.windows import as_rows_task, encode_all, most_tokens, run_fixed, run_samples
 from edgewright.runtime.tasks.series import LENGTHS
@@ -26,12 +28,17 @@ class Measured:
     """Outputs on all samples, in their order. A variant that did not run is in `errors` instead of
     `variants`. `lengths` are those of the samples where they have any, int64 [samples]; `samples` what they were
     encoded to, of tasks whose samples may be several rows of the graph: these need it to read the outputs.
+
+    `torch_evidence` is what the metric keeps of torch's answers, and `evidence` of the answers of each variant whose
+    outputs are all finite, both as `packed` gives it.
     """
 
     torch: Feeds
+    torch_evidence: NDArray[Any]
     lengths: NDArray[np.int64] | None = None
     samples: list[Feeds] | None = None
     variants: dict[str, Feeds] = field(default_factory=dict)
+    evidence: dict[str, NDArray[Any]] = field(default_factory=dict)
     providers: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
@@ -45,8 +52,8 @@ def measure(
     opener: Opener,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Measured, dict[str, Session]]:
-    """Run all samples; returns the outputs, and the open sessions by variant."""
-    measured = Measured({})
+    """Run all samples; returns what was measured, and the open sessions by variant."""
+    measured = Measured({}, np.empty(0))
     sessions: dict[str, Session] = {}
     for name, path in graphs.items():
         try:
@@ -59,24 +66,43 @@ def measure(
     fixed = run_fixed(reference.task, reference.run)
     torch_parts: list[Feeds] = []
     parts: dict[str, list[Feeds]] = {name: [] for name in sessions}
+    evidence: dict[str, list[Any]] = {name: [] for name in sessions}
+    torch_evidence: list[Any] = []
     lengths: list[int] = []
     for start in range(0, len(samples), _BATCH):
         feeds = encode_all(reference.task, samples.raws[start : start + _BATCH])
         lengths += [int(sample[LENGTHS]) for sample in feeds if LENGTHS in sample]
         if measured.samples is not None:
             measured.samples += feeds
+        truths = samples.truths[start : start + _BATCH]
         torch_parts.append(run_samples(reference.task, feeds, reference.run, fixed=fixed))
+        torch_evidence += read_evidence(reference, torch_parts[-1], feeds, truths)
         for name in [name for name in sessions if name not in measured.errors]:
             try:
-                parts[name].append(run_each(reference, sessions[name], feeds))
+                outputs = run_each(reference, sessions[name], feeds)
             except EdgewrightError as error:
                 measured.errors[name] = str(error)
+                continue
+            parts[name].append(outputs)
+            if name in evidence and all(map(all_finite, outputs.values())):
+                evidence[name] += read_evidence(reference, outputs, feeds, truths)
+            else:  # there is no answer in them
+                evidence.pop(name, None)
         if progress is not None:
             progress(min(start + _BATCH, len(samples)), len(samples))
-    measured.torch = stack(torch_parts)
+    measured.torch, measured.torch_evidence = stack(torch_parts), packed(torch_evidence)
     measured.lengths = np.array(lengths, np.int64) if lengths else None
     measured.variants = {name: stack(found) for name, found in parts.items() if name not in measured.errors}
+    measured.evidence = {name: packed(found) for name, found in evidence.items() if name in measured.variants}
     return measured, {name: session for name, session in sessions.items() if name not in measured.errors}
+
+
+def read_evidence(
+    reference: Reference, outputs: Feeds, feeds: Sequence[Feeds], truths: Sequence[Any]
+) -> list[Any]:
+    """What the metric keeps of the answers in `outputs`, those of some samples."""
+    answers = reference.task.decode(outputs, feeds)
+    return [reference.metric.evidence(*pair) for pair in zip(answers, truths, strict=True)]
 
 
 def run_each(reference: Reference, session: Session, feeds: list[Feeds]) -> Feeds:

@@ -211,7 +211,7 @@ def _samples(loaded: _Loaded) -> Samples:
     return Samples(
         tuple(sample.id for sample in chosen),
         [sample.raw for sample in chosen],
-        loaded.model.task.targets(chosen, loaded.device_task),
+        loaded.model.task.truths(chosen, loaded.device_task),
     )
 
 
@@ -222,9 +222,6 @@ def _reference(loaded: _Loaded) -> Reference:
         module=built.module,
         task=loaded.device_task,
         metric=task.metric(),
-        metric_name=task.metric_name,
-        per_sample=task.per_sample(),
-        summed=task.summed(),
         input_names=built.input_names,
         output_names=built.output_names,
         step=torch_call(form.module, form.input_names, form.output_names) if form is not None else None,

@@ -1,6 +1,7 @@
 """Forecasting while it is trained: the next steps of each target, measured beside the seasonal-naive forecast."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +9,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgewright.exporters.reference import Figure, Metric
 from edgewright.pipeline.data.samples import Sample
-from edgewright.pipeline.tasks.number_scores import errors_of, mean_over_targets
-from edgewright.pipeline.tasks.numbers import Numbers, number_options
+from edgewright.pipeline.tasks.number_scores import Errors, errors_of, mean_over_targets
+from edgewright.pipeline.tasks.numbers import Numbers, known_values, number_options
 from edgewright.runtime.errors import BundleError, DataError
 from edgewright.runtime.series.settings import ForecastSettings
+from edgewright.runtime.tasks.forecasting import Forecast
 
 _TRUTH, _NAIVE, _SCALE, _MEAN, _STD = range(5)
+_PREDICTION = 3
+"""Its place in the evidence of a forecast, behind truth, naive forecast and scale."""
 
 _NOTHING = 1e-300
 """An error that is this small is none: it may be a number that nothing can be divided by."""
@@ -81,29 +86,36 @@ class Forecasting(Numbers):
     def stack(self, targets: Sequence[Any]) -> NDArray[np.float64]:
         return np.array(targets, np.float64).reshape(len(targets), self.forecast.horizon, len(self.names), 5)
 
-    def truth(self, targets: NDArray[Any]) -> NDArray[np.float64]:
+    def values(self, targets: NDArray[Any]) -> NDArray[np.float64]:
         return targets[..., _TRUTH]
 
     def normalised(self, targets: torch.Tensor) -> torch.Tensor:
         return ((targets[..., _TRUTH] - targets[..., _MEAN]) / targets[..., _STD]).float()
 
-    def figures(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> dict[str, Any]:
-        truth, naive = targets[..., _TRUTH], targets[..., _NAIVE]
-        predictions = outputs.astype(np.float64) * targets[..., _STD] + targets[..., _MEAN]
-        ours, theirs = errors_of(predictions, truth), errors_of(naive, truth)
-        missed, known = np.abs(predictions - truth), ~np.isnan(truth)
-        scaled = (missed / targets[..., _SCALE])[known & ~np.isnan(targets[..., _SCALE])]
-        mae, baseline = mean_over_targets(ours.mae), mean_over_targets(theirs.mae)
-        figures: dict[str, Any] = {
-            "skill": _skill(ours.mae, theirs.mae),
-            "mae": mae,
-            "baseline_mae": baseline,
-            "rmse": mean_over_targets(ours.rmse),
-            "mase": float(scaled.mean()) if scaled.size else None,
-        }
-        figures["targets"] = {
+    @functools.cached_property
+    def figures(self) -> tuple[Figure, ...]:
+        def told(name: str, figure: Callable[[NDArray[Any]], Any]) -> Figure:
+            return Figure(name=name, evidence=_beside_truth, figure=figure)
+
+        return (
+            Metric(
+                name="skill", evidence=_beside_truth, figure=lambda each: _skill(_ours(each), _theirs(each))
+            ),
+            told("mae", lambda each: mean_over_targets(_ours(each).mae)),
+            told("baseline_mae", lambda each: mean_over_targets(_theirs(each).mae)),
+            told("rmse", lambda each: mean_over_targets(_ours(each).rmse)),
+            told("mase", _mase),
+            told("targets", self._each_target),
+            told("mae_by_step", _by_step),
+            told("values", lambda each: known_values(each[..., _TRUTH])),
+        )
+
+    def _each_target(self, each: NDArray[Any]) -> dict[str, Any]:
+        ours, theirs = _ours(each), _theirs(each)
+        skills = _skills(ours, theirs)
+        return {
             target: {
-                "skill": _skill(ours.mae[index : index + 1], theirs.mae[index : index + 1]),
+                "skill": float(skills[index]),
                 "mae": float(ours.mae[index]),
                 "baseline_mae": float(theirs.mae[index]),
                 "rmse": float(ours.rmse[index]),
@@ -112,11 +124,6 @@ class Forecasting(Numbers):
             else None
             for index, target in enumerate(self.names)
         }
-        figures["mae_by_step"] = [
-            float(column[seen].mean()) if seen.any() else None
-            for column, seen in zip(missed.swapaxes(0, 1), known.swapaxes(0, 1), strict=True)
-        ]
-        return figures
 
     def notes(self, metrics: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
         split = "evaluation" if "evaluation" in metrics else next(iter(metrics), "")
@@ -135,11 +142,47 @@ class Forecasting(Numbers):
         )
 
 
-def _skill(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> float:
+def _beside_truth(answer: Forecast, truth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The truth, the seasonal-naive forecast, the scale of MASE and the prediction, float64 [horizon, K, 4]."""
+    return np.concatenate((truth[..., : _SCALE + 1], answer.values[..., np.newaxis]), axis=2)
+
+
+def _ours(each: NDArray[Any]) -> Errors:
+    return errors_of(each[..., _PREDICTION], each[..., _TRUTH])
+
+
+def _theirs(each: NDArray[Any]) -> Errors:
+    return errors_of(each[..., _NAIVE], each[..., _TRUTH])
+
+
+def _skill(ours: Errors, theirs: Errors) -> float:
     """The mean over the targets of 1 - MAE / MAE of the baseline; 0 where both are perfect."""
+    return mean_over_targets(_skills(ours, theirs))
+
+
+def _skills(ours: Errors, theirs: Errors) -> NDArray[np.float64]:
+    """The skill of each target [K], NaN for one that is nowhere known."""
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        skill = np.where(theirs > _NOTHING, 1.0 - ours / theirs, np.where(ours > _NOTHING, -1.0, 0.0))
-    return mean_over_targets(np.where(np.isnan(ours), np.nan, skill))
+        skill = np.where(
+            theirs.mae > _NOTHING, 1.0 - ours.mae / theirs.mae, np.where(ours.mae > _NOTHING, -1.0, 0.0)
+        )
+    return np.where(np.isnan(ours.mae), np.nan, skill)
+
+
+def _mase(each: NDArray[Any]) -> float | None:
+    """The mean absolute scaled error over all values that are known and have a scale; None where none is."""
+    scaled = np.abs(each[..., _PREDICTION] - each[..., _TRUTH]) / each[..., _SCALE]
+    known = scaled[~np.isnan(scaled)]
+    return float(known.mean()) if known.size else None
+
+
+def _by_step(each: NDArray[Any]) -> list[float | None]:
+    """The mean absolute error of each step of the horizon, None for one that is nowhere known."""
+    missed = np.abs(each[..., _PREDICTION] - each[..., _TRUTH])
+    return [
+        float(column[~np.isnan(column)].mean()) if not np.isnan(column).all() else None
+        for column in missed.swapaxes(0, 1)
+    ]
 
 
 make, options = Forecasting, number_options

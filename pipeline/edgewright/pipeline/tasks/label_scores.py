@@ -12,19 +12,17 @@ def f1_of(hits: float, predicted: float, true: float) -> float:
     return 2.0 * hits / either if either else 1.0
 
 
-def micro_f1(chosen: NDArray[np.bool_], targets: NDArray[Any]) -> float:
-    """F1 over all labels of all samples together; both are [N, labels]."""
-    holds = targets > 0.5
-    return f1_of(float((chosen & holds).sum()), float(chosen.sum()), float(holds.sum()))
+def micro_f1(chosen: NDArray[Any], holds: NDArray[Any]) -> float:
+    """F1 over all labels of all samples together; both are [N, labels] of 0 and 1."""
+    return f1_of(float((chosen * holds).sum()), float(chosen.sum()), float(holds.sum()))
 
 
-def macro_f1(chosen: NDArray[np.bool_], targets: NDArray[Any]) -> float:
-    """The mean F1 of the labels that were chosen or hold somewhere."""
-    holds = targets > 0.5
-    return mean_f1((chosen & holds).sum(axis=0), chosen.sum(axis=0) + holds.sum(axis=0))
+def macro_f1(chosen: NDArray[Any], holds: NDArray[Any]) -> float:
+    """The mean F1 of the labels that were chosen or hold somewhere; both are [N, labels] of 0 and 1."""
+    return mean_f1((chosen * holds).sum(axis=0), chosen.sum(axis=0) + holds.sum(axis=0))
 
 
-def mean_f1(hits: NDArray[np.int64], either: NDArray[np.int64]) -> float:
+def mean_f1(hits: NDArray[Any], either: NDArray[Any]) -> float:
     """The mean F1 of the labels that occur, from how often each was chosen rightly, and was chosen or holds; both are
     [labels]. 1 where none occurs.
     """

@@ -10,26 +10,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgewright.exporters.reference import Summed
-from edgewright.pipeline.catalog import TASKS
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.tasks.base import Metric, PerSample
+from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.series.settings import SeriesSettings, series_settings
-from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask
 
 OUTPUT = "prediction"
 LOSSES = ("mse", "mae", "huber")
 
-_TINY = float(np.finfo(np.float64).tiny)
-
 
 @dataclass(frozen=True)
-class Numbers(abc.ABC):
+class Numbers(TrainingTask):
     """The part that regression and forecasting share.
 
     `processor` are the model's `SeriesSettings` as plain values: the names of the targets and the scales between
@@ -42,6 +35,9 @@ class Numbers(abc.ABC):
     loss: str = "mse"
     name: str = ""
 
+    output = OUTPUT
+    sequences = True
+
     @functools.cached_property
     def settings(self) -> SeriesSettings:
         """`processor`, checked. Raises `BundleError`."""
@@ -52,37 +48,15 @@ class Numbers(abc.ABC):
         """The targets, in order."""
         return self.settings.targets
 
-    @property
-    def sequences(self) -> bool:
-        return True
-
-    @property
-    def every_step(self) -> bool:
-        return False
-
-    @property
-    def augments(self) -> bool:
-        return False
-
-    def augment(self, image: Any, generator: np.random.Generator) -> Any:
-        return image
-
     @abc.abstractmethod
     def target(self, sample: Sample, feeds: Mapping[str, NDArray[Any]]) -> Any: ...
 
     @abc.abstractmethod
     def stack(self, targets: Sequence[Any]) -> NDArray[np.float64]: ...
 
-    def targets(self, samples: Sequence[Sample], device: DeviceTask) -> NDArray[np.float64]:
-        return self.stack([self.target(sample, device.encode(sample.raw)) for sample in samples])
-
     @abc.abstractmethod
     def normalised(self, targets: torch.Tensor) -> torch.Tensor:
         """The truth [N, T, K] in the graph's units, float32; NaN stays NaN."""
-
-    @abc.abstractmethod
-    def figures(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> dict[str, Any]:
-        """The figures of the task itself, by name."""
 
     def losses(
         self, outputs: torch.Tensor, auxiliary: Mapping[str, torch.Tensor], targets: torch.Tensor
@@ -101,53 +75,23 @@ class Numbers(abc.ABC):
         return each.sum(dim=(1, 2)) / known.sum(dim=(1, 2)).clamp(min=1)
 
     def weights(self, targets: NDArray[Any]) -> NDArray[np.float32]:
-        known = ~np.isnan(self.truth(targets))
+        known = ~np.isnan(self.values(targets))
         counts: NDArray[np.float32] = (known.sum(axis=(1, 2)) / known.shape[2]).astype(np.float32)
         return counts
 
-    def truth(self, targets: NDArray[Any]) -> NDArray[np.float64]:
+    def values(self, targets: NDArray[Any]) -> NDArray[np.float64]:
         """The values to be met [N, T, K], in the user's units."""
         return targets
 
-    def metrics(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> dict[str, Any]:
-        losses = self.losses(torch.from_numpy(outputs), {}, torch.from_numpy(targets)).double().numpy()
-        weights = self.weights(targets).astype(np.float64)
-        figures = self.figures(outputs, targets)
-        figures["loss"] = float((losses * weights).sum() / max(weights.sum(), _TINY))
-        figures["samples"] = len(targets)
-        figures["values"] = int((~np.isnan(self.truth(targets))).sum())
-        return figures
 
-    def notes(self, metrics: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
-        return ()
-
-    def metric(self, name: str | None = None) -> Metric:
-        wanted, known = name or self.metric_name, TASKS[self.name].metrics
-        if wanted not in known:
-            raise RecipeError(f"training.metric: unknown metric {wanted!r}: choose from {', '.join(known)}")
-        return lambda outputs, targets: float(self.figures(outputs[OUTPUT], targets)[wanted])
-
-    def per_sample(self, name: str | None = None) -> PerSample | None:
-        return None
-
-    def summed(self, name: str | None = None) -> Summed | None:
-        return None
-
-    def device_task(
-        self, settings: Any, labels: Sequence[str], assets: Mapping[str, bytes] | None = None
-    ) -> DeviceTask:
-        return load_task(self.name, to_plain(settings), tuple(labels), assets)
+def joined(evidence: NDArray[Any]) -> NDArray[np.float64]:
+    """The steps of all samples one after another: evidence [T, ...] of each to [sum of T, ...]."""
+    return np.concatenate(list(evidence))
 
 
-def fit_steps(
-    outputs: NDArray[np.floating], truth: NDArray[np.float64]
-) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
-    """Predictions and truth with the same number of steps: each is padded to the longest sample it was stacked with.
-
-    Predictions are padded with zeros, the truth with NaN, so that steps beyond a sample never count.
-    """
-    steps = min(outputs.shape[1], truth.shape[1])
-    return outputs[:, :steps], truth[:, :steps]
+def known_values(values: NDArray[np.float64]) -> int:
+    """How many values there are that are not NaN."""
+    return int((~np.isnan(values)).sum())
 
 
 def number_options(recipe: Recipe, splits: Splits, built: BuiltModel) -> dict[str, Any]:

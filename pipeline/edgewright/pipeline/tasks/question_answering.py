@@ -1,5 +1,6 @@
 """Question answering while it is trained: where an answer starts and ends, in every window that holds all of it."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -8,35 +9,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgewright.exporters.reference import Summed
+from edgewright.exporters.reference import Figure, Metric, hits
 from edgewright.pipeline.data.samples import Answers, Sample
 from edgewright.pipeline.tasks import squad_scores
-from edgewright.pipeline.tasks.base import PerSample
-from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_options, object_array
+from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_options
+from edgewright.pipeline.tasks.figures import mean
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.tasks.base import DeviceTask
-from edgewright.runtime.tasks.question_answering import END, START
+from edgewright.runtime.running.windows import RowsTask
+from edgewright.runtime.tasks.question_answering import END, START, QuestionAnswer
 from edgewright.runtime.tasks.question_answering import QuestionAnswering as Answerer
-
-
-@dataclass(frozen=True, eq=False)
-class AskedText:
-    """The truth about one question, and what is needed to read an answer to it: its device task, and what that
-    encoded.
-    """
-
-    device: Answerer
-    feeds: Feeds
-    answers: Answers
 
 
 @dataclass(frozen=True)
 class QuestionAnswering(EncoderRows):
-    """The part of a text that answers a question. Targets of samples are `AskedText` [N].
+    """The part of a text that answers a question; true of a sample is `Answers`.
 
-    Those of rows are int32 [N, 4]: the tokens at which the answer starts and ends, the first token of the text and the
-    one behind its last. A window that does not hold the whole answer is to point at its first token, which stands for
+    Targets of rows are int32 [N, 4]: the tokens at which the answer starts and ends, the first token of the text and
+    the one behind its last. A window that does not hold the whole answer is to point at its first token, which says
     "not here", as BERT was taught SQuAD. No other token outside the text can be an answer: the loss leaves them out.
     """
 
@@ -45,20 +35,16 @@ class QuestionAnswering(EncoderRows):
     metric_name: str = "f1"
     name: str = "question-answering"
 
-    known = ("f1", "exact-match")
     output = START
-
-    @property
-    def every_step(self) -> bool:
-        return True
+    every_step = True
 
     def stack(self, targets: Sequence[Any]) -> NDArray[np.int32]:
         return np.array(targets, np.int32).reshape(len(targets), 4)
 
     def row_targets(
-        self, sample: Sample, feeds: Feeds, device: DeviceTask
+        self, sample: Sample, feeds: Feeds, device: RowsTask
     ) -> Sequence[tuple[int, int, int, int]]:
-        answers = _answers(sample)
+        answers = self.truth(sample, feeds)
         windows = feeds["windows"].tolist()
         places: list[tuple[int, int] | None] = [None] * len(windows)
         for text, start in zip(answers.texts, answers.starts, strict=True):
@@ -72,11 +58,12 @@ class QuestionAnswering(EncoderRows):
             first += size
         return rows
 
-    def sample_target(self, sample: Sample, feeds: Feeds, device: DeviceTask) -> AskedText:
-        return AskedText(cast(Answerer, device), feeds, _answers(sample))
-
-    def stack_samples(self, targets: Sequence[Any]) -> NDArray[Any]:
-        return object_array(targets)
+    def truth(self, sample: Sample, feeds: Feeds) -> Answers:
+        if not isinstance(sample.target, Answers):
+            raise DataError(
+                f"{sample.id}: it has no answers: give each question its answers, or an empty list"
+            )
+        return sample.target
 
     def named(self, outputs: NDArray[np.float32]) -> Feeds:
         return {START: outputs[..., 0], END: outputs[..., 1]}
@@ -93,48 +80,38 @@ class QuestionAnswering(EncoderRows):
         found = odds[..., 0].gather(1, start) + odds[..., 1].gather(1, end)
         return -0.5 * found.squeeze(1)
 
-    def figures(self, outputs: Feeds, targets: NDArray[Any]) -> dict[str, Any]:
-        each = self._each(outputs, targets)
-        known = np.array([bool(target.answers.texts) for target in targets], bool)
-        figures: dict[str, Any] = {"f1": _mean(each[:, 0]), "exact-match": _mean(each[:, 1])}
-        if not known.all():
-            figures["answered-f1"] = _mean(each[known, 0])
-            figures["unanswerable-accuracy"] = _mean(each[~known, 1])
-        return figures
-
-    def per_sample(self, name: str | None = None) -> PerSample | None:
-        if self.checked(name) != "exact-match":
-            return None
-        return lambda outputs, targets: self._each(outputs, targets)[:, 1]
-
-    def summed(self, name: str | None = None) -> Summed | None:
-        column = self.known.index(self.checked(name))
-        return Summed(self._each, lambda each: _mean(each[:, column]))
-
-    def _each(self, outputs: Feeds, targets: NDArray[Any]) -> NDArray[np.float64]:
-        """F1 and exact match of each sample."""
-        if not len(targets):
-            return np.zeros((0, 2))
-        first: AskedText = targets[0]
-        answers = first.device.decode(outputs, [target.feeds for target in targets])
-        found = [
-            (
-                squad_scores.f1(answer.text, target.answers.texts),
-                squad_scores.exact_match(answer.text, target.answers.texts),
-            )
-            for answer, target in zip(answers, targets, strict=True)
-        ]
-        return np.array(found, np.float64)
+    @functools.cached_property
+    def figures(self) -> tuple[Figure, ...]:
+        return (
+            Metric(name="f1", evidence=_f1, figure=mean),
+            Metric(name="exact-match", evidence=_exact, figure=mean, outcomes=hits),
+            Figure(name="answered-f1", evidence=_told_apart, figure=_of_answered, optional=True),
+            Figure(name="unanswerable-accuracy", evidence=_told_apart, figure=_of_others, optional=True),
+        )
 
 
-def _answers(sample: Sample) -> Answers:
-    if not isinstance(sample.target, Answers):
-        raise DataError(f"{sample.id}: it has no answers: give each question its answers, or an empty list")
-    return sample.target
+def _f1(answer: QuestionAnswer, truth: Answers) -> float:
+    return squad_scores.f1(answer.text, truth.texts)
 
 
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if len(values) else 0.0
+def _exact(answer: QuestionAnswer, truth: Answers) -> float:
+    return squad_scores.exact_match(answer.text, truth.texts)
+
+
+def _told_apart(answer: QuestionAnswer, truth: Answers) -> tuple[float, float, bool]:
+    """F1, exact match, and whether there is an answer."""
+    return _f1(answer, truth), _exact(answer, truth), bool(truth.texts)
+
+
+def _of_answered(each: NDArray[Any]) -> float | None:
+    """F1 of the questions that have an answer; None where all have one."""
+    known = each[:, 2] > 0.5
+    return None if known.all() else mean(each[known, 0])
+
+
+def _of_others(each: NDArray[Any]) -> float | None:
+    known = each[:, 2] > 0.5
+    return None if known.all() else mean(each[~known, 1])
 
 
 make, options = QuestionAnswering, encoder_options

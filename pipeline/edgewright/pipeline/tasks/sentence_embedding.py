@@ -1,5 +1,6 @@
 """Sentence embedding while it is trained: texts of one label are drawn together, others apart."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,10 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgewright.pipeline.tasks.base import PerSample
+from edgewright.exporters.reference import Figure, Metric
 from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_options
-from edgewright.runtime.contracts import Feeds
-from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, neighbours
+from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, Embedding, neighbours
 
 _TEMPERATURE = 0.1
 
@@ -29,7 +29,6 @@ class SentenceEmbedding(EncoderRows):
     metric_name: str = "neighbour-accuracy"
     name: str = "sentence-embedding"
 
-    known = ("neighbour-accuracy",)
     output = EMBEDDING
 
     def losses(
@@ -43,20 +42,27 @@ class SentenceEmbedding(EncoderRows):
         weights: NDArray[np.float32] = (counts[places.reshape(-1)] > 1).astype(np.float32)
         return weights
 
-    def figures(self, outputs: Feeds, targets: NDArray[Any]) -> dict[str, Any]:
-        return {"neighbour-accuracy": float(_alike(outputs, targets).mean())}
-
-    def per_sample(self, name: str | None = None) -> PerSample | None:
-        self.checked(name)
-        return _alike
+    @functools.cached_property
+    def figures(self) -> tuple[Figure, ...]:
+        return (Metric(name="neighbour-accuracy", evidence=_labelled, figure=_accuracy, outcomes=_alike),)
 
 
-def _alike(outputs: Feeds, targets: NDArray[Any]) -> NDArray[np.float64]:
-    """1 for each text whose nearest other text has its label, else 0."""
-    nearest = neighbours(outputs[EMBEDDING], 1)
+def _labelled(answer: Embedding, truth: int) -> NDArray[np.float64]:
+    """The vector, and behind it the label: float64 [dimensions + 1]."""
+    return np.append(answer.vector.astype(np.float64), float(truth))
+
+
+def _accuracy(rows: NDArray[Any]) -> float:
+    return float(_alike(rows).mean())
+
+
+def _alike(rows: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether the nearest other text of each has its label, from rows [N, dimensions + 1]."""
+    vectors, labels = rows[:, :-1], rows[:, -1]
+    nearest = neighbours(vectors, 1)
     if not nearest.shape[1]:
-        return np.zeros(len(targets))
-    alike: NDArray[np.float64] = (targets[nearest[:, 0]] == targets).astype(np.float64)
+        return np.zeros(len(rows), bool)
+    alike: NDArray[np.bool_] = labels[nearest[:, 0]] == labels
     return alike
 
 

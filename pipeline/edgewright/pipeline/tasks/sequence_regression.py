@@ -1,6 +1,7 @@
 """Sequence regression while it is trained: a value of each target for each step."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgewright.exporters.reference import Figure, Metric
 from edgewright.pipeline.data.samples import Sample
-from edgewright.pipeline.tasks.number_scores import errors_of, mean_over_targets
-from edgewright.pipeline.tasks.numbers import Numbers, fit_steps, number_options
+from edgewright.pipeline.tasks.number_scores import Errors, errors_of, mean_over_targets
+from edgewright.pipeline.tasks.numbers import Numbers, joined, known_values, number_options
 from edgewright.runtime.errors import DataError
+from edgewright.runtime.tasks.sequence_regression import Prediction
+
+_ERRORS = ("r2", "rmse", "mae")
 
 
 @dataclass(frozen=True)
@@ -21,9 +26,7 @@ class SequenceRegression(Numbers):
     metric_name: str = "r2"
     name: str = "sequence-regression"
 
-    @property
-    def every_step(self) -> bool:
-        return True
+    every_step = True
 
     def target(self, sample: Sample, feeds: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         target = np.asarray(sample.target, np.float64)
@@ -46,21 +49,38 @@ class SequenceRegression(Numbers):
         mean, std = (targets.new_tensor(values) for values in self.settings.scales()[2:])
         return ((targets - mean) / std).float()
 
-    def figures(self, outputs: NDArray[np.float32], targets: NDArray[Any]) -> dict[str, Any]:
-        predictions, truth = fit_steps(outputs, targets)
-        mean, std = (np.array(values) for values in self.settings.scales()[2:])
-        errors = errors_of(predictions * std + mean, truth)
-        figures: dict[str, Any] = {
-            name: mean_over_targets(getattr(errors, name)) for name in ("r2", "rmse", "mae")
-        }
-        figures["targets"] = {
+    @functools.cached_property
+    def figures(self) -> tuple[Figure, ...]:
+        return (
+            Metric(name="r2", evidence=_both, figure=_mean_error("r2")),
+            Figure(name="rmse", evidence=_both, figure=_mean_error("rmse")),
+            Figure(name="mae", evidence=_both, figure=_mean_error("mae")),
+            Figure(name="targets", evidence=_both, figure=self._each_target),
+            Figure(name="values", evidence=_both, figure=lambda each: known_values(joined(each)[..., 1])),
+        )
+
+    def _each_target(self, evidence: NDArray[Any]) -> dict[str, Any]:
+        errors = _errors(evidence)
+        return {
             target: {
-                name: float(getattr(errors, name)[index]) if errors.count[index] else None
-                for name in ("r2", "rmse", "mae")
+                name: float(getattr(errors, name)[index]) if errors.count[index] else None for name in _ERRORS
             }
             for index, target in enumerate(self.names)
         }
-        return figures
+
+
+def _both(answer: Prediction, truth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What was predicted and what is true of each step, float64 [T, K, 2]."""
+    return np.stack((answer.values, truth[: len(answer.values)]), axis=2)
+
+
+def _errors(evidence: NDArray[Any]) -> Errors:
+    steps = joined(evidence)
+    return errors_of(steps[..., 0], steps[..., 1])
+
+
+def _mean_error(name: str) -> Callable[[NDArray[Any]], float]:
+    return lambda evidence: mean_over_targets(getattr(_errors(evidence), name))
 
 
 def _size(shape: tuple[int, ...]) -> str:

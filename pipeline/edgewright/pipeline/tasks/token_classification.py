@@ -1,5 +1,6 @@
 """Token classification while it is trained: a label for each word, learnt at the token that speaks for the word."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -8,13 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgewright.exporters.reference import Summed
+from edgewright.exporters.reference import Figure, Metric
 from edgewright.pipeline.data.samples import Sample
-from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_label_options, object_array
+from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_label_options
 from edgewright.pipeline.tasks.label_scores import f1_of
 from edgewright.runtime.contracts import Feeds
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.running.windows import RowsTask
+from edgewright.runtime.tasks.token_classification import TaggedText
 from edgewright.runtime.tasks.token_classification import TokenClassification as Tagger
 from edgewright.runtime.text.words import spans_of, word_tokens
 
@@ -22,21 +24,9 @@ UNKNOWN = -100
 """The target of a token that answers nothing."""
 
 
-@dataclass(frozen=True, eq=False)
-class TaggedWords:
-    """The truth about one sample, and what is needed to read an answer to it: its device task, and what that encoded.
-
-    `labels` is int64 [words], indices into the classes.
-    """
-
-    device: Tagger
-    feeds: Feeds
-    labels: NDArray[np.int64]
-
-
 @dataclass(frozen=True)
 class TokenClassification(EncoderRows):
-    """A label of `classes` for each word. Targets of rows are int32 [N, time], those of samples `TaggedWords` [N].
+    """A label of `classes` for each word. Targets of rows are int32 [N, time]; true of a sample is int64 [words].
 
     `class_weights` weighs the loss by the label of a word.
     """
@@ -48,11 +38,7 @@ class TokenClassification(EncoderRows):
     class_weights: tuple[float, ...] | None = None
     name: str = "token-classification"
 
-    known = ("span-f1", "accuracy")
-
-    @property
-    def every_step(self) -> bool:
-        return True
+    every_step = True
 
     def stack(self, targets: Sequence[Any]) -> NDArray[np.int32]:
         longest = max((len(row) for row in targets), default=0)
@@ -61,8 +47,8 @@ class TokenClassification(EncoderRows):
             place[: len(row)] = row
         return stacked
 
-    def row_targets(self, sample: Sample, feeds: Feeds, device: DeviceTask) -> Sequence[NDArray[np.int32]]:
-        labels = self._labels(sample, feeds)
+    def row_targets(self, sample: Sample, feeds: Feeds, device: RowsTask) -> Sequence[NDArray[np.int32]]:
+        labels = self.truth(sample, feeds)
         windows, offsets = feeds["windows"].tolist(), feeds["offsets"]
         speaking = cast(Tagger, device).word_rows(feeds)
         begin = np.where(speaking >= 0, offsets[speaking, 0], -1)
@@ -77,12 +63,6 @@ class TokenClassification(EncoderRows):
             rows.append(row)
             first += size
         return rows
-
-    def sample_target(self, sample: Sample, feeds: Feeds, device: DeviceTask) -> TaggedWords:
-        return TaggedWords(cast(Tagger, device), feeds, self._labels(sample, feeds))
-
-    def stack_samples(self, targets: Sequence[Any]) -> NDArray[Any]:
-        return object_array(targets)
 
     def losses(
         self, outputs: torch.Tensor, auxiliary: Mapping[str, torch.Tensor], targets: torch.Tensor
@@ -109,37 +89,7 @@ class TokenClassification(EncoderRows):
         total: NDArray[np.float32] = weights.sum(axis=1)
         return total
 
-    def figures(self, outputs: Feeds, targets: NDArray[Any]) -> dict[str, Any]:
-        each = self._each(outputs, targets)
-        hits, predicted, true, _, words = each.sum(axis=0)
-        return {
-            "span-f1": _figure("span-f1", each),
-            "accuracy": _figure("accuracy", each),
-            "span-precision": float(hits / predicted) if predicted else 0.0,
-            "span-recall": float(hits / true) if true else 0.0,
-            "spans": int(true),
-            "words": int(words),
-        }
-
-    def summed(self, name: str | None = None) -> Summed | None:
-        wanted = self.checked(name)
-        return Summed(self._each, lambda each: _figure(wanted, each))
-
-    def _each(self, outputs: Feeds, targets: NDArray[Any]) -> NDArray[np.float64]:
-        """Of each sample the spans that were hit, predicted and true, the words labelled right, and all words."""
-        if not len(targets):
-            return np.zeros((0, 5))
-        first: TaggedWords = targets[0]
-        found = []
-        answers = first.device.tags(outputs, [target.feeds for target in targets])
-        for tags, target in zip(answers, targets, strict=True):
-            truth = [self.classes[label] for label in target.labels]
-            ours, theirs = set(spans_of(tags)), set(spans_of(truth))
-            right = sum(one == other for one, other in zip(tags, truth, strict=True))
-            found.append((len(ours & theirs), len(ours), len(theirs), right, len(truth)))
-        return np.array(found, np.float64)
-
-    def _labels(self, sample: Sample, feeds: Feeds) -> NDArray[np.int64]:
+    def truth(self, sample: Sample, feeds: Feeds) -> NDArray[np.int64]:
         labels = np.asarray(sample.target, np.int64)
         if labels.shape != (len(feeds["words"]),):
             raise DataError(
@@ -151,12 +101,39 @@ class TokenClassification(EncoderRows):
             )
         return labels
 
+    @functools.cached_property
+    def figures(self) -> tuple[Figure, ...]:
+        counts = self._counts
+        return (
+            Metric(name="span-f1", evidence=counts, figure=_span_f1),
+            Metric(name="accuracy", evidence=counts, figure=_accuracy),
+            Figure(name="span-precision", evidence=counts, figure=lambda each: _share(each, 0, 1)),
+            Figure(name="span-recall", evidence=counts, figure=lambda each: _share(each, 0, 2)),
+            Figure(name="spans", evidence=counts, figure=lambda each: int(each[:, 2].sum())),
+            Figure(name="words", evidence=counts, figure=lambda each: int(each[:, 4].sum())),
+        )
 
-def _figure(name: str, each: NDArray[np.float64]) -> float:
-    hits, predicted, true, right, words = each.sum(axis=0)
-    if name == "span-f1":
-        return f1_of(float(hits), float(predicted), float(true))
+    def _counts(self, answer: TaggedText, truth: NDArray[np.int64]) -> tuple[int, int, int, int, int]:
+        """The spans that were hit, predicted and true, the words labelled right, and all words."""
+        true = [self.classes[label] for label in truth]
+        ours, theirs = set(spans_of(answer.tags)), set(spans_of(true))
+        right = sum(one == other for one, other in zip(answer.tags, true, strict=True))
+        return len(ours & theirs), len(ours), len(theirs), right, len(true)
+
+
+def _span_f1(each: NDArray[Any]) -> float:
+    found, predicted, true, _, _ = each.sum(axis=0).tolist()
+    return f1_of(found, predicted, true)
+
+
+def _accuracy(each: NDArray[Any]) -> float:
+    _, _, _, right, words = each.sum(axis=0).tolist()
     return float(right / words) if words else 1.0
+
+
+def _share(each: NDArray[Any], part: int, whole: int) -> float:
+    sums = each.sum(axis=0)
+    return float(sums[part] / sums[whole]) if sums[whole] else 0.0
 
 
 make, options = TokenClassification, encoder_label_options

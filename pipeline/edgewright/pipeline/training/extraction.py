@@ -77,12 +77,12 @@ def extract_features(
         cached = cached_features(path, key, source, width, extract, world, reporting, task.every_step)
         if task.every_step:
             assert source.lengths is not None
-            features[name] = StepSource(cached.rows, source.lengths, source.targets, source.samples)
+            features[name] = StepSource(cached.rows, source.lengths, source.targets, source.answers)
         elif isinstance(source, RowSource):
-            features[name] = ArraySource(cached.rows, source.targets, samples=source.samples)
+            features[name] = ArraySource(cached.rows, source.targets, answers=source.answers)
         else:
             beside = [source.column(extra) for extra in built.input_names[2:]]
-            features[name] = ArraySource(cached.rows, source.targets, *beside)
+            features[name] = ArraySource(cached.rows, source.targets, *beside, answers=source.answers)
     for leftover in ("backbone.onnx", "backbone.onnx.data"):
         (place / leftover).unlink(missing_ok=True)
     if not world.leads and place.is_dir():

@@ -240,7 +240,8 @@ def _validate(job: Job) -> dict[str, float]:
 
 def _note_best(run: _Run, validation: Mapping[str, float]) -> None:
     state = run.state
-    value, loss = validation[run.job.task.metric_name], validation["loss"]
+    metric = run.job.task.metric()
+    value, loss = metric.merit(validation[metric.name]), validation["loss"]
     if state.best is None or (value, -loss) > (state.best.value, -state.best.loss):
         state.best = Best(value, loss, state.phase, state.epoch)
         run.best = {name: tensor.detach().clone() for name, tensor in run.tensors().items()}

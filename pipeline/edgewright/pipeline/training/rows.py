@@ -1,6 +1,6 @@
 """Samples that are several rows of the graph, as the loop's inputs: it learns from rows, figures are of samples."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,15 @@ from edgewright.runtime.errors import InputError
 from edgewright.runtime.running.windows import RowsTask, chunks, merge_rows, run_fixed
 
 _TOGETHER = 512
+_READ = 256
+"""Samples whose answers are read at once: merged, their outputs may be many times as large as the rows."""
+
 _STORED = {"input_ids": np.int32, "attention_mask": np.int8, "token_type_ids": np.int8}
 """What the inputs, int64 in a batch, are kept as: all texts stay in memory, at six bytes for each token."""
 
 
-class SampleRows:
-    """The whole samples behind the rows of a source: what figures are made of."""
+class RowAnswers:
+    """The answers to the samples behind the rows of a source."""
 
     def __init__(
         self,
@@ -31,37 +34,42 @@ class SampleRows:
         names: Sequence[str],
         encoded: Sequence[Feeds],
         places: Sequence[NDArray[np.int64]],
-        targets: NDArray[Any],
+        truths: Sequence[Any],
     ) -> None:
         """`places` says for each sample where its rows stand in the source; `names` are the module's inputs."""
         self._task, self._device, self._names = task, device, tuple(names)
-        self._encoded, self._places, self.targets = encoded, places, targets
+        self._encoded, self._places, self._truths = encoded, places, truths
 
-    def figures(
-        self, module: nn.Module, outputs: NDArray[np.float32], lengths: NDArray[np.int64]
-    ) -> dict[str, Any]:
-        """Every figure but the loss of rows, from the outputs of rows as `predict` gives them.
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return {"samples": len(self._encoded), "rows": sum(map(len, self._places))}
+
+    def read(
+        self, module: nn.Module, outputs: NDArray[np.float32], lengths: NDArray[np.int64] | None
+    ) -> Iterator[tuple[Any, Any]]:
+        """The answer to each sample and its truth, from the outputs of rows as `predict` gives them.
 
         `module` runs the rows that belong to every sample, where the task has such.
         """
-        named = self._task.named(outputs)
-        rows = [
-            [
-                {
-                    name: self._device.trim(name, value[row], int(lengths[row]))
-                    for name, value in named.items()
-                }
-                for row in own
+        named, device = self._task.named(outputs), self._device
+        fixed = run_fixed(device, lambda feeds: self._run(module, feeds))
+        for start in range(0, len(self._encoded), _READ):
+            part = slice(start, start + _READ)
+            rows = [
+                [
+                    {
+                        name: value[row]
+                        if lengths is None
+                        else device.trim(name, value[row], int(lengths[row]))
+                        for name, value in named.items()
+                    }
+                    for row in own
+                ]
+                for own in self._places[part]
             ]
-            for own in self._places
-        ]
-        fixed = run_fixed(self._device, lambda feeds: self._run(module, feeds))
-        merged = merge_rows(self._device, self._encoded, rows, fixed)
-        return {
-            **self._task.figures(merged, self.targets),
-            "samples": len(self._encoded),
-            "rows": len(outputs),
-        }
+            merged = merge_rows(device, self._encoded[part], rows, fixed)
+            answers = device.decode(merged, self._encoded[part])
+            yield from zip(answers, self._truths[part], strict=True)
 
     def _run(self, module: nn.Module, feeds: Feeds) -> Feeds:
         device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
@@ -91,7 +99,7 @@ class RowSource:
         found: list[Feeds] = []
         encoded: list[Feeds] = []
         row_targets: list[Any] = []
-        sample_targets: list[Any] = []
+        truths: list[Any] = []
         counts: list[int] = []
         done = 0
         for part in chunks(device, [sample.raw for sample in samples], _TOGETHER):
@@ -103,7 +111,7 @@ class RowSource:
                 counts.append(len(rows))
                 if judged:  # answers are read with everything but the tokens, which stand in the rows
                     kept = {name: value for name, value in feeds.items() if name not in self._names}
-                    sample_targets.append(task.sample_target(sample, kept, device))
+                    truths.append(task.truth(sample, kept))
                     encoded.append(kept)
             done += len(part)
             if progress is not None:
@@ -117,13 +125,12 @@ class RowSource:
             name: np.concatenate([found[row][name] for row in order]) if found else np.empty(0, _STORED[name])
             for name in self._names
         }
-        self.samples: SampleRows | None = None
+        self.answers: RowAnswers | None = None
         if judged:
             place = np.empty(len(order), np.int64)
             place[order] = np.arange(len(order))
             places = np.split(place, np.cumsum(counts)[:-1]) if counts else []
-            targets = task.stack_samples(sample_targets)
-            self.samples = SampleRows(task, device, self._names, encoded, places, targets)
+            self.answers = RowAnswers(task, device, self._names, encoded, places, truths)
 
     def batches(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[Inputs]:
         """The inputs of each batch, int64 [batch, time] each, padded to its longest row; nothing changes at random."""

@@ -1,7 +1,7 @@
 """Where the loop's inputs come from: samples encoded by the device's own code, or rows of cached features."""
 
 import collections
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -23,27 +23,33 @@ Inputs = tuple[torch.Tensor, ...]
 _KEPT_BYTES = 512 << 20
 _LOOKAHEAD = 2
 _SURVEYED = 32
+_READ = 256
+"""Samples whose answers are read at once."""
 
 
-class Judged(Protocol):
-    """The whole samples of a source whose inputs are rows, several for some samples."""
+class Answers(Protocol):
+    """The answers to the samples of a source: what figures are made of."""
 
-    def figures(
-        self, module: nn.Module, outputs: NDArray[np.float32], lengths: NDArray[np.int64]
-    ) -> dict[str, Any]:
-        """The figures of the samples, from the outputs of all rows and how many steps each row has."""
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many "samples" there are and, where these may be several inputs, how many "rows"."""
+
+    def read(
+        self, module: nn.Module, outputs: NDArray[np.float32], lengths: NDArray[np.int64] | None
+    ) -> Iterator[tuple[Any, Any]]:
+        """The answer to each sample and its truth, from the outputs of all inputs and how many steps each has."""
 
 
 class Source(Protocol):
     """Inputs of a split, by index."""
 
     @property
-    def samples(self) -> Judged | None:
-        """What figures are made of where an input is not a sample; None where each input is one."""
+    def answers(self) -> Answers | None:
+        """What figures are made of; None of a source that is only learnt from."""
 
     @property
     def targets(self) -> NDArray[Any]:
-        """What each sample should be answered with, as `TrainingTask.targets` gives it: the first axis is N."""
+        """What each input should be answered with, as `TrainingTask.stack` gives it: the first axis is N."""
 
     @property
     def lengths(self) -> NDArray[np.int64] | None:
@@ -66,11 +72,11 @@ class ArraySource:
         rows: NDArray[np.float32],
         targets: NDArray[Any],
         *beside: NDArray[np.float32],
-        samples: Judged | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self._arrays = (rows, *beside)
         self.targets = targets
-        self.samples = samples
+        self.answers = answers
 
     def batches(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[Inputs]:
         for indices in plan:
@@ -85,10 +91,10 @@ class StepSource:
         rows: NDArray[np.float32],
         lengths: NDArray[np.int64],
         targets: NDArray[Any],
-        samples: Judged | None = None,
+        answers: Answers | None = None,
     ) -> None:
         self._rows = rows
-        self.samples = samples
+        self.answers = answers
         self._starts = np.concatenate([[0], np.cumsum(lengths)])
         self.lengths = lengths
         self.targets = targets
@@ -102,6 +108,31 @@ class StepSource:
             yield (torch.from_numpy(padded),)
 
 
+class SampleAnswers:
+    """The answers to samples that are one input each.
+
+    `beside` is what reading an answer needs of each sample; None where it needs nothing.
+    """
+
+    def __init__(
+        self, task: TrainingTask, device: DeviceTask, truths: NDArray[Any], beside: Sequence[Feeds] | None
+    ) -> None:
+        self._task, self._device, self._truths, self._beside = task, device, truths, beside
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        return {"samples": len(self._truths)}
+
+    def read(
+        self, module: nn.Module, outputs: NDArray[np.float32], lengths: NDArray[np.int64] | None
+    ) -> Iterator[tuple[Any, Any]]:
+        for start in range(0, len(outputs), _READ):
+            part = slice(start, start + _READ)
+            beside = None if self._beside is None else self._beside[part]
+            answers = self._device.decode(self._task.named(outputs[part]), beside)
+            yield from zip(answers, self._truths[part], strict=True)
+
+
 class SampleSource:
     """Samples, encoded when they are wanted by the device half of the task; augmented before that where
     wanted.
@@ -112,8 +143,6 @@ class SampleSource:
     learn their lengths and check their targets; `progress` hears how many are done. Raises `InputError`,
     `DataError`.
     """
-
-    samples = None
 
     def __init__(
         self,
@@ -135,21 +164,30 @@ class SampleSource:
         self._kept: dict[int, Feeds] | None = {} if keep else None
         self._kept_bytes = 0
         self.lengths: NDArray[np.int64] | None = None
+        beside: list[Feeds] | None = None
         if task.sequences:
-            self.targets, self.lengths = self._survey(progress or (lambda done, total: None))
+            self.targets, self.lengths, beside = self._survey(progress or (lambda done, total: None))
         else:
-            self.targets = task.targets(samples, device)
+            self.targets = task.stack(task.truths(samples, device))
+        self.answers = SampleAnswers(task, device, self.targets, beside)
 
-    def _survey(self, progress: Callable[[int, int], None]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Targets and lengths of all samples."""
+    def _survey(
+        self, progress: Callable[[int, int], None]
+    ) -> tuple[NDArray[Any], NDArray[np.int64], list[Feeds]]:
+        """Targets and lengths of all samples, and what reading the answers to them needs."""
         targets, lengths, count = [], [], len(self._samples)
+        beside: list[Feeds] = []
         plan = cut(np.arange(count, dtype=np.int64), _SURVEYED)
         for indices, rows in zip(plan, self._encoded(plan, None), strict=True):
             for index, feeds in zip(indices, rows, strict=True):
                 targets.append(self._task.target(self._samples[index], feeds))
                 lengths.append(int(feeds["lengths"]))
+                inputs = self._names or tuple(self._device.collate([feeds]))
+                beside.append(
+                    {name: value for name, value in feeds.items() if name not in inputs or not value.ndim}
+                )
             progress(len(lengths), count)
-        return self._task.stack(targets), np.array(lengths, np.int64)
+        return self._task.stack(targets), np.array(lengths, np.int64), beside
 
     def encode(self, index: int, epoch: int | None = None) -> Feeds:
         """The tensors of one sample, without a batch axis. Raises `InputError` naming the file."""

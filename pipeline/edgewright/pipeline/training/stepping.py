@@ -13,6 +13,7 @@ from torch import nn
 from edgewright.pipeline.models.model import training_outputs
 from edgewright.pipeline.recipe.training import Training
 from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.tasks.figures import figures_of, mean_loss
 from edgewright.pipeline.training.batching import cut, share
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.sources import Inputs, Source
@@ -150,9 +151,8 @@ def evaluate(
             f"the model's answers to the {name} samples are no longer finite: lower training.lr, or set "
             "training.clip_norm"
         )
-    figures = task.metrics(outputs, source.targets)
-    if source.samples is None:
-        return figures
-    assert source.lengths is not None or not task.every_step
-    lengths = np.zeros(len(outputs), np.int64) if source.lengths is None else source.lengths
-    return {**figures, **source.samples.figures(module, outputs, lengths)}
+    figures: dict[str, Any] = {"loss": mean_loss(task, outputs, source.targets)} if task.learns else {}
+    answers = source.answers
+    assert answers is not None, "a source that is only learnt from is not evaluated"
+    figures |= figures_of(task.figures, answers.read(module, outputs, source.lengths))
+    return {**figures, **answers.counts}

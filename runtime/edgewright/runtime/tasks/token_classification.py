@@ -44,10 +44,13 @@ class Entity:
 
 @dataclass(frozen=True)
 class TaggedText:
-    """The answer to one text. Words that no token shows are left out; `lost` is the number of tokens not read."""
+    """The answer to one text. `words` leaves out those that no token shows; `tags` has a label for every word of the
+    text, which is "O" (or the first label) for these. `lost` is the number of tokens not read.
+    """
 
     entities: tuple[Entity, ...]
     words: tuple[TaggedWord, ...]
+    tags: tuple[str, ...] = ()
     lost: int = 0
 
 
@@ -126,15 +129,6 @@ class TokenClassification(EncoderTask):
         """The token of the sample that speaks for each word, int64 [words]; -1 where none does."""
         return word_tokens(sample["words"], sample["offsets"], sample["windows"].tolist())
 
-    def tags(self, outputs: Feeds, samples: Sequence[Feeds]) -> list[list[str]]:
-        """The label of every word of each sample; that of a word without a token is "O", or the first one."""
-        default = OUTSIDE if OUTSIDE in self._labels else self._labels[0]
-        found = []
-        for rows, logits in self._rows(outputs, samples):
-            best = logits.argmax(axis=1)
-            found.append([self._labels[best[row]] if row >= 0 else default for row in rows.tolist()])
-        return found
-
     def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[TaggedText]:
         """Logits [batch, time, labels] to one answer each. Raises `InputError` when a logit is not finite."""
         if samples is None:
@@ -152,12 +146,10 @@ class TokenClassification(EncoderTask):
             logits = finite(outputs, LOGITS, (None, None, len(self._labels)))
             kept = [row[: np.flatnonzero(row.any(axis=1)).max(initial=-1) + 1] for row in logits]
             return [row.argmax(axis=1).tolist() for row in kept]
+        answers = self.decode(outputs, samples)
         if not self._spans:
-            return list(self.tags(outputs, samples))
-        return [
-            [[entity.start, entity.end, entity.label] for entity in answer.entities]
-            for answer in self.decode(outputs, samples)
-        ]
+            return [list(answer.tags) for answer in answers]
+        return [[[one.start, one.end, one.label] for one in answer.entities] for answer in answers]
 
     def plain(self, answer: TaggedText, top: int = 5) -> dict[str, Any]:
         """The entities and the words."""
@@ -188,13 +180,16 @@ class TokenClassification(EncoderTask):
     def _answer(self, rows: NDArray[np.int64], logits: NDArray[Any], sample: Feeds) -> TaggedText:
         text = sample["text"].tobytes().decode("utf-8")
         shown = np.flatnonzero(rows >= 0)
+        tags = [OUTSIDE if OUTSIDE in self._labels else self._labels[0]] * len(rows)
         if not len(shown):
-            return TaggedText((), (), int(sample["lost"]))
+            return TaggedText((), (), tuple(tags), int(sample["lost"]))
         chosen = logits[rows[shown]]
         best = chosen.argmax(axis=1)
         odds = softmax(chosen)[np.arange(len(best)), best].tolist()
         places = sample["words"][shown].tolist()
         names = [self._labels[index] for index in best]
+        for word, name in zip(shown.tolist(), names, strict=True):
+            tags[word] = name
         words = tuple(
             TaggedWord(text[start:end], start, end, name, odd)
             for (start, end), name, odd in zip(places, names, odds, strict=True)
@@ -204,4 +199,4 @@ class TokenClassification(EncoderTask):
         for first, behind, label in spans:
             start, end = places[first][0], places[behind - 1][1]
             entities.append(Entity(label, text[start:end], start, end, float(np.mean(odds[first:behind]))))
-        return TaggedText(tuple(entities), words, int(sample["lost"]))
+        return TaggedText(tuple(entities), words, tuple(tags), int(sample["lost"]))
