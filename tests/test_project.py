@@ -1,6 +1,7 @@
 """What the project promises about itself: recipes load, written commands exist, every dependency is pinned."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -157,3 +158,10 @@ def test_the_transfer_example_runs_and_prints_its_table() -> None:
     assert [line.split("  ")[0] for line in done.stdout.splitlines()[5:8]] == [
         "from scratch", "fine-tuning", "feature extraction",
     ]  # fmt: skip
+
+
+@pytest.mark.xdist_group("together")
+def test_what_is_to_run_in_one_process_does(request: pytest.FixtureRequest) -> None:
+    """pytest-xdist sends tests with `@group` in their name to one worker; some versions of pytest keep the name."""
+    workers = "PYTEST_XDIST_WORKER" in os.environ and getattr(request.config.option, "loadgroup", False)
+    assert request.node.nodeid.endswith("@together") == workers

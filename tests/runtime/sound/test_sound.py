@@ -2,11 +2,11 @@
 
 import dataclasses
 import io
+import os
 import struct
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
 import pytest
 import soundfile
@@ -21,6 +21,9 @@ from edgewright.runtime.sound.mel import AudioSettings, audio_settings, frame_co
 from edgewright.runtime.sound.resampling import resample_audio
 from edgewright.runtime.tasks.audio_classification import AudioClassification
 from tests.runtime.recurrent_bundle import AUDIO, LABELS, case, make_recurrent_bundle, sound
+
+# Compiling takes librosa half a minute, and what is asked of it here a tenth of a second without.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 
 def settings_of(
@@ -40,6 +43,8 @@ def settings_of(
     ],
 )
 def test_the_frames_are_librosas(chosen: AudioSettings) -> None:
+    import librosa
+
     random = np.random.default_rng(0)
     times = np.arange(chosen.sample_rate) / chosen.sample_rate
     samples = (0.5 * np.sin(2 * np.pi * 440 * times) + 0.01 * random.normal(size=len(times))).astype(
@@ -141,6 +146,8 @@ def test_every_form_of_a_sound(tmp_path: Path) -> None:
 )
 def test_other_rates_are_resampled(form: tuple[int, int]) -> None:
     """A tone stays what it is, and what the new rate cannot hold is gone."""
+    import librosa
+
     rate, wanted = form
     times, expected_times = np.arange(rate) / rate, np.arange(wanted) / wanted
     low = 0.5 * np.sin(2 * np.pi * 440 * times)
