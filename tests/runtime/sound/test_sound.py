@@ -116,6 +116,16 @@ def test_a_stream_equals_the_whole_file(tmp_path: Path, size: int) -> None:
     assert newest.probabilities == pytest.approx(whole.probabilities, rel=1e-5)
 
 
+@pytest.mark.parametrize("count", [0, 1, 3001])
+def test_a_written_sound_is_its_samples_and_nothing_else(count: int) -> None:
+    samples = sound(3001)[:count] * np.float32(1.7)
+    content = write_wav(samples, 8000)
+    assert len(content) == 58 + 4 * count and b"PEAK" not in content  # where libsndfile puts the time
+    found, rate = soundfile.read(io.BytesIO(content), dtype="float32")
+    assert rate == 8000 and np.array_equal(found, samples)
+    assert soundfile.info(io.BytesIO(content)).subtype == "FLOAT"
+
+
 def test_every_form_of_a_sound(tmp_path: Path) -> None:
     samples = np.round(sound(1000) * 32768) / np.float32(32768)
     whole = (samples * 32768).astype(np.int16)
