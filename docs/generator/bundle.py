@@ -44,7 +44,13 @@ looks for. The manifest says which file is which.
 
 def page() -> str:
     """The whole page."""
-    parts = [GENERATED, _INTRO, "## Files of the variants\n", table(("variant", "file"), _files()), _BEST_INT8]
+    parts = [
+        GENERATED,
+        _INTRO,
+        "## Files of the variants\n",
+        table(("variant", "file"), _files()),
+        _BEST_INT8,
+    ]
     for kind in _dataclasses():
         title = MANIFEST_NAME if kind is Manifest else kind.__name__
         parts += [f"## {title}\n", prose(kind.__doc__ or ""), table(("key", "type", "default"), _keys(kind))]
