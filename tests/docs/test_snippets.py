@@ -1,4 +1,4 @@
-"""What the pages tell a reader to type is typed here: tutorials from beginning to end, and the snippets for a device."""
+"""What the pages tell a reader to type is typed here: tutorials from end to end, and the snippets for a device."""
 
 import re
 import shutil
