@@ -14,7 +14,7 @@ from tests.command import Call, Shipped
 from tests.docs.pages import DOCS, PAGES, ROOT, blocks_of, calls_in, name_of
 
 FOLLOWED = [page for page in PAGES if any(block.kind == "console" for block in blocks_of(page))]
-"""Pages with commands that run in a minute at most; longer ones stand in blocks of plain text."""
+"""Pages with commands that run in a minute or two; longer ones stand in blocks of plain text."""
 
 REACHED: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
     "docs/tutorials/images.md": lambda names: len(names["answers"]) == 8,
@@ -41,7 +41,15 @@ def check_shown(shown: list[str], printed: str) -> None:
             assert masked(line) in lines, f"{line!r} is not printed:\n{printed}"
 
 
-@pytest.mark.parametrize("page", FOLLOWED, ids=name_of)
+SLOW = ("docs/tutorials/text.md",)
+"""Two minutes on one core, most of them MiniLM's."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] * (name_of(page) in SLOW)) for page in FOLLOWED],
+    ids=name_of,
+)
 def test_a_page_can_be_followed(
     page: Path, cli: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
