@@ -7,7 +7,7 @@ export HF_HUB_OFFLINE ?= 1
 # Cached byte code makes every start faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test check fix slow sweep bench clean
+.PHONY: setup demo test check fix slow sweep bench docs clean
 
 setup: $(VENV)/.ready
 
@@ -28,7 +28,7 @@ test: setup
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy pipeline exporters runtime tests benchmarks examples
+	$(BIN)/mypy pipeline exporters runtime tests benchmarks examples docs
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 fix: setup
@@ -45,5 +45,10 @@ bench: setup
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks
 
+docs: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m docs.generator
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf $(VENV) build dist runs bundles .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist site runs bundles .pytest_cache .mypy_cache .ruff_cache

@@ -1,10 +1,12 @@
 """What tests of several folders share: the command line in this process, and one shipped run and bundle."""
 
+import gc
 import json
 import logging
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +16,25 @@ from filelock import FileLock
 from tests.command import RECIPE, Answer, Call, Shipped, run_process
 from tests.telemetry_devices import Device, may_trace, traced_devices
 
+# Nothing that is made while tests are collected ever goes away: looking for garbage in it, then and later, is in vain.
+gc.disable()
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background, a process and its children ignore Ctrl-C; the tests that press it need to be heard.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    judging = sys.modules.get("edgewright.exporters.judge.judge")
+    if judging is not None:  # no test asks how exactly a latency is measured
+        vars(judging)["SECONDS"] = 1.0
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -35,8 +35,8 @@ FLOORS = {
         "recurrent text_encoders vision",
     ),
     "pipeline/data": (
-        "__init__ classes content samples", "drawing", "split", "files", "series sound", "text", "builtin", "readers",
-        "sources",
+        "__init__ classes content digits samples", "drawing", "split", "files", "series sound", "text", "builtin",
+        "readers", "sources",
     ),
 }  # fmt: skip
 """The rooms of each part of the house, folders and loose files, from the ground floor up: nobody imports from above,

@@ -37,8 +37,10 @@ SIZES = (64, 96, 224)
 """Tried in this order: the first that the model takes. What an export costs hardly depends on it."""
 
 TIMM = ("timm:mobilenetv3_small_050", "timm:test_vit")
-SLOW = ("efficientnet_v2", "swin_v2", "wide_resnet")
-"""Families that share a file of torchvision with another one of the list, and take half a minute each."""
+SLOW = ("efficientnet_v2", "maxvit", "swin", "swin_v2", "vit", "wide_resnet")
+"""Families that take half a minute and more each. Most share a file of torchvision or their kind of layers with another
+one; the sweep over all models, whose table is committed, has them too.
+"""
 
 
 def family_of(name: str) -> str:

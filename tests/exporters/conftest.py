@@ -1,6 +1,7 @@
 """Fixtures of the exporters' tests: one trained model, its variants and its verdict, made once."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,13 @@ from edgewright.exporters.precision.registry import make_variant
 from edgewright.exporters.reference import Samples
 from edgewright.exporters.verdict import Budget, Verdict
 from tests.exporters.trained import VARIANTS, Trained, candidate_of, digits, reference_of, train
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All that uses the trained model runs in one process, so that it is trained, exported and judged once."""
+    for item in items:
+        if "trained" in getattr(item, "fixturenames", ()) and item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.xdist_group("trained"))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -16,6 +16,8 @@ from edgewright.exporters.graph.transformers import encoder_batch, example_batch
 from edgewright.exporters.precision.registry import PRECISIONS, make_variant
 from edgewright.runtime.errors import ExportError
 
+pytestmark = pytest.mark.xdist_group("exporters-graph-transformers")  # what these tests share is made once
+
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 AXES = {name: {0: "batch", 1: "time"} for name in INPUTS}
 WORDS, LONGEST, PAD = 200, 64, 3

@@ -22,6 +22,8 @@ from edgewright.runtime.errors import ExportError
 from edgewright.runtime.self_test import selftest
 from tests.exporters.sequences import Recurrent, make, network
 
+pytestmark = pytest.mark.xdist_group("exporters-judge-sequences")  # what these tests share is made once
+
 PRECISIONS = ("fp16", "int8-dynamic", "int4")
 BUDGET = Budget(max_drop=0.05, smaller_by=-1.0)
 """Of graphs of a few kilobytes no variant is much smaller, and it need not be: that is tested elsewhere."""

@@ -6,6 +6,8 @@ import pytest
 
 from tests.command import Call, run_process
 
+pytestmark = pytest.mark.xdist_group("pipeline-cli-recurrent_commands")  # what these tests share is made once
+
 RECIPE = """\
 task: sequence-classification
 model: lstm

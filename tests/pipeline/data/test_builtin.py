@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from edgewright.pipeline.data.builtin import BUILTIN_SETS
+from edgewright.pipeline.data.digits import handwritten_digits
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.data.sources import open_data, restore_splits
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.runtime.errors import DataError, RecipeError
+from edgewright.runtime.errors import DataError, MachineError, RecipeError
 from edgewright.runtime.images.decoding import load_image
 
 
@@ -38,6 +39,21 @@ def test_every_set_holds_images_that_the_device_reads(name: str) -> None:
     assert set(loaded.targets) == set(range(len(loaded.classes)))
     assert all(image.dtype == np.uint8 for image in loaded.images)
     assert load_image(loaded.images[0]).size == loaded.images[0].shape[1::-1]
+
+
+def test_the_digits_are_scikit_learns() -> None:
+    from sklearn.datasets import load_digits
+
+    pictures, targets = handwritten_digits()
+    expected = load_digits()
+    assert pictures.dtype == expected.images.dtype and np.array_equal(pictures, expected.images)
+    assert targets.dtype == np.int64 and np.array_equal(targets, expected.target)
+
+
+def test_without_scikit_learn_the_digits_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgewright.pipeline.data.digits.find_spec", lambda name: None)
+    with pytest.raises(MachineError, match="scikit-learn, which is not installed: pip install 'edgewright"):
+        open_data(recipe())
 
 
 def test_digits_use_the_whole_range_and_no_sample_is_lost(digits: Splits) -> None:

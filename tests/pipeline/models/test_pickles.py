@@ -43,23 +43,24 @@ def zip_file(name: str) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (torch_file(), True),
-        (torch_file()[:200], True),
-        (torch_file(_use_new_zipfile_serialization=False), True),
-        (zip_file("model/data.pkl"), True),
-        (zip_file("array.npy"), False),
-        (zip_file("model/data.pkl")[:300], False),
-        *((pickle.dumps({}, protocol), True) for protocol in range(2, 6)),
-        (save({"a": torch.zeros(2)}), False),
-        (b"", False),
-        (b"\x80", False),
-        (b"version https://git-lfs.github.com/spec/v1", False),
-    ],
-)
-def test_a_pickle_is_told_by_its_content(tmp_path: Path, content: bytes, expected: bool) -> None:
+FILES: dict[str, tuple[bytes, bool]] = {
+    "torch": (torch_file(), True),
+    "the head of torch": (torch_file()[:200], True),
+    "torch, the old format": (torch_file(_use_new_zipfile_serialization=False), True),
+    "a pickle in a zip": (zip_file("model/data.pkl"), True),
+    "an array in a zip": (zip_file("array.npy"), False),
+    "the head of a zip": (zip_file("model/data.pkl")[:300], False),
+    **{f"protocol {protocol}": (pickle.dumps({}, protocol), True) for protocol in range(2, 6)},
+    "safetensors": (save({"a": torch.zeros(2)}), False),
+    "nothing": (b"", False),
+    "a byte": (b"\x80", False),
+    "a pointer of git-lfs": (b"version https://git-lfs.github.com/spec/v1", False),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_pickle_is_told_by_its_content(tmp_path: Path, kind: str) -> None:
+    content, expected = FILES[kind]
     path = tmp_path / "weights.safetensors"
     path.write_bytes(content)
     assert is_pickle(path) == expected

@@ -21,6 +21,8 @@ from edgewright.runtime import Engine, open_bundle
 from edgewright.runtime.errors import MachineError, RecipeError
 from tests.command import Call, start_process
 
+pytestmark = pytest.mark.xdist_group("pipeline-stages-compare")  # what these tests share is made once
+
 RECIPE = """\
 task: image-classification
 model: timm:test_resnet

@@ -34,6 +34,8 @@ from edgewright.runtime.errors import MachineError, RecipeError
 from tests.command import Call
 from tests.pipeline.stages.export_killer import MOMENTS, half_written
 
+pytestmark = pytest.mark.xdist_group("pipeline-stages-export")  # what these tests share is made once
+
 ROOT = Path(__file__).parents[3]
 RECIPE = {
     "task": "image-classification",

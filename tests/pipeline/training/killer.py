@@ -1,12 +1,11 @@
 """Run trainings in forked processes and kill them with SIGKILL at chosen moments. A script, not a test.
 
-    python -m tests.pipeline.training.killer FOLDER SCENARIO STRIDE
+    python -m tests.pipeline.training.killer FOLDER SCENARIO COUNT
 
-A moment is a file operation below the run directory (open, rename, remove, mkdir) or a progress report
-(between two steps). Python's audit hooks see every one of the former, whichever library does it. For every
-STRIDE-th moment: kill there, run again to the end, compare all files that are left with those of an
-undisturbed run. Then once more with a kill every few moments until the run gets through. Prints one JSON
-object.
+A moment is a file operation below the run directory (open, rename, remove, mkdir) or a progress report (between two
+steps). Python's audit hooks see every one of the former, whichever library does it. At COUNT moments, evenly spread, or
+at every one with a COUNT of 0: kill there, run again to the end, compare all files that are left with those of an
+undisturbed run. Then once more with a kill every few moments until the run gets through. Prints one JSON object.
 """
 
 import json
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torchvision.transforms.v2.functional
 
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.models.model import BuiltModel
@@ -31,7 +31,7 @@ from tests.pipeline.training.small_sequences import sequence_model, sequence_rec
 
 __all__ = ["SCENARIOS", "main"]
 
-_LOADED_LATE = gradients  # by a training; the children find it loaded, whatever is edited meanwhile
+_LOADED_LATE = gradients, torchvision  # by a training; the children find them loaded
 
 SCENARIOS: dict[str, dict[str, Any]] = {
     "fine-tuning": {
@@ -148,16 +148,18 @@ def _no_sync(fd: Any) -> None:
     """A killed process leaves the page cache as it is; only a power cut would not."""
 
 
-def main(folder: Path, scenario: str, stride: int) -> dict[str, Any]:
+def main(folder: Path, scenario: str, count: int) -> dict[str, Any]:
     """See the module."""
     torch.set_num_threads(1)
+    torch.optim.SGD([torch.zeros(1)])  # imports what would take every child seconds
     _subject(scenario)  # the children find the data read
     feature_cache._NOTE_EVERY = 0.0  # note every batch, so that there is something to resume
     os.fsync = _no_sync
     _, moments = _train(folder / "whole", scenario, None)
     expected = _content(folder / "whole")
     different = []
-    points = list(range(1, moments, stride))
+    last = moments - 1
+    points = [1 + (last - 1) * place // (count - 1) for place in range(count)] if count else range(1, moments)
     for point in points:
         run_dir = folder / f"killed-{point}"
         killed, _ = _train(run_dir, scenario, point)

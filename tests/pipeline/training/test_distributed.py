@@ -12,6 +12,8 @@ import pytest
 from edgewright.pipeline.training.results import CURVES, METRICS
 from tests.pipeline.training.train_small import train
 
+pytestmark = pytest.mark.xdist_group("two-processes")  # what they share is made once
+
 ROOT = Path(__file__).parents[3]
 
 SCENARIOS: dict[str, dict[str, Any]] = {

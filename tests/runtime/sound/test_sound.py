@@ -2,11 +2,11 @@
 
 import dataclasses
 import io
+import os
 import struct
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
 import pytest
 import soundfile
@@ -21,6 +21,9 @@ from edgewright.runtime.sound.mel import AudioSettings, audio_settings, frame_co
 from edgewright.runtime.sound.resampling import resample_audio
 from edgewright.runtime.tasks.audio_classification import AudioClassification
 from tests.runtime.recurrent_bundle import AUDIO, LABELS, case, make_recurrent_bundle, sound
+
+# Compiling takes librosa half a minute, and what is asked of it here a tenth of a second without.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 
 def settings_of(
@@ -40,6 +43,8 @@ def settings_of(
     ],
 )
 def test_the_frames_are_librosas(chosen: AudioSettings) -> None:
+    import librosa
+
     random = np.random.default_rng(0)
     times = np.arange(chosen.sample_rate) / chosen.sample_rate
     samples = (0.5 * np.sin(2 * np.pi * 440 * times) + 0.01 * random.normal(size=len(times))).astype(
@@ -111,6 +116,16 @@ def test_a_stream_equals_the_whole_file(tmp_path: Path, size: int) -> None:
     assert newest.probabilities == pytest.approx(whole.probabilities, rel=1e-5)
 
 
+@pytest.mark.parametrize("count", [0, 1, 3001])
+def test_a_written_sound_is_its_samples_and_nothing_else(count: int) -> None:
+    samples = sound(3001)[:count] * np.float32(1.7)
+    content = write_wav(samples, 8000)
+    assert len(content) == 58 + 4 * count and b"PEAK" not in content  # where libsndfile puts the time
+    found, rate = soundfile.read(io.BytesIO(content), dtype="float32")
+    assert rate == 8000 and np.array_equal(found, samples)
+    assert soundfile.info(io.BytesIO(content)).subtype == "FLOAT"
+
+
 def test_every_form_of_a_sound(tmp_path: Path) -> None:
     samples = np.round(sound(1000) * 32768) / np.float32(32768)
     whole = (samples * 32768).astype(np.int16)
@@ -141,6 +156,8 @@ def test_every_form_of_a_sound(tmp_path: Path) -> None:
 )
 def test_other_rates_are_resampled(form: tuple[int, int]) -> None:
     """A tone stays what it is, and what the new rate cannot hold is gone."""
+    import librosa
+
     rate, wanted = form
     times, expected_times = np.arange(rate) / rate, np.arange(wanted) / wanted
     low = 0.5 * np.sin(2 * np.pi * 440 * times)

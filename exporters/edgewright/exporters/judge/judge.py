@@ -37,6 +37,9 @@ from edgewright.exporters.verdict import (
 from edgewright.runtime.errors import ExportError
 from edgewright.runtime.graphs.session import open_session
 
+SECONDS = 4.0
+"""How long the latencies of whole graphs are measured, and for a quarter of it those of steps."""
+
 _RESAMPLES = (199, 999)
 _RESAMPLED_NUMBERS = (
     300_000_000  # over all resamples, of one model's evidence: half a minute, however long a sample is
@@ -53,7 +56,7 @@ def judge(
     budget: Budget,
     provider: str = "auto",
     threads: int | None = None,
-    seconds: float = 4.0,
+    seconds: float | None = None,
     progress: Callable[[int, int], None] | None = None,
     opener: Opener = open_session,
 ) -> Verdict:
@@ -62,7 +65,7 @@ def judge(
     Args:
         samples: The evaluation split; neither training nor calibration may have seen it.
         threads: For torch and onnxruntime alike; None for as many as torch uses.
-        seconds: How long latencies are measured.
+        seconds: How long latencies are measured; None for `SECONDS`.
         progress: Called with (samples done, samples in all).
 
     A variant fails whose metric drops more than the budget allows, whose outputs are not finite, or that does
@@ -72,6 +75,7 @@ def judge(
     if budget.require not in ("estimate", "interval"):
         raise ExportError(f"budget.require is {budget.require!r}: choose estimate or interval")
     count = threads or torch.get_num_threads()
+    seconds = SECONDS if seconds is None else seconds
     paths = {name: graph.path for name, graph in candidate.graphs.items()}
     measured, sessions = measure(reference, samples, paths, provider, count, opener, progress)
     typical = typical_sample(reference, samples, measured)

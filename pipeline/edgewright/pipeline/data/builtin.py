@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.pipeline.data.content import content_of_text
+from edgewright.pipeline.data.digits import handwritten_digits
 from edgewright.pipeline.data.samples import Found, Noun, Sample, Splits, content_of_array
 from edgewright.pipeline.data.series.builtin import SERIES_SETS, series_set
 from edgewright.pipeline.data.series.open import split_recordings
@@ -36,11 +37,9 @@ class BuiltinSet:
 
 def _digits() -> BuiltinSet:
     """1797 handwritten digits of 8x8 grey pixels, from scikit-learn (UCI, CC BY 4.0)."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    return BuiltinSet(list(images), [int(target) for target in digits.target], tuple("0123456789"))
+    pictures, targets = handwritten_digits()
+    images = np.rint(pictures * (255 / 16)).astype(np.uint8)
+    return BuiltinSet(list(images), targets.tolist(), tuple("0123456789"))
 
 
 BUILTIN_SETS: Mapping[str, Callable[[], BuiltinSet]] = {"digits": _digits}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.pipeline.data.digits import handwritten_digits
 from edgewright.pipeline.data.files.tables import Table
 from edgewright.pipeline.data.series.from_arrays import arrays_to_recordings
 from edgewright.pipeline.data.series.from_tables import table_recordings
@@ -45,12 +46,10 @@ def _co2(recipe: Recipe, name: str) -> Recordings:
 
 def _digits_rows(recipe: Recipe, name: str) -> Recordings:
     """1797 handwritten digits as eight rows of eight pixels from 0 to 16, from scikit-learn (UCI, CC BY 4.0)."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
+    pictures, targets = handwritten_digits()
     arrays = {
-        "values": digits.images.astype(np.float64),
-        "target": digits.target.astype(np.int64),
+        "values": pictures,
+        "target": targets,
         "features": np.array([f"pixel_{column}" for column in range(8)]),
     }
     return arrays_to_recordings(arrays, recipe, f"builtin:{name}", name)

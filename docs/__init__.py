@@ -1,0 +1,1 @@
+"""The documentation: pages by hand, reference pages made by `docs.generator`."""
