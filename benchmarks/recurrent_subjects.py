@@ -129,6 +129,6 @@ def _subject(
         tuple(graphs),
         golden,
         None,
-        Samples(("one",), [raw], np.zeros(1, np.int64)),
+        Samples(("one",), [raw], [0]),
     )
     return RecurrentSubject(built, bundle)

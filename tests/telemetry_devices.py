@@ -44,7 +44,7 @@ class Device:
     folder: Path
     bundle: Path
     telemetry: str
-    process: "subprocess.Popen[str] | None" = field(default=None, repr=False)
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     def start(self, seconds: float, trace: bool = False) -> None:
         """Start it; with `trace`, strace writes down what it says to the system."""

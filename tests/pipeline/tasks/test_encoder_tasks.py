@@ -341,7 +341,7 @@ def test_a_target_that_does_not_fit_is_one_line(name: str, target: Any, message:
     if target is None:
         target = np.full(len(feeds["words"]), 5)
     sample = Sample("file 7", raw, target, "c")
-    for call in (lambda: task.row_targets(sample, feeds, device), lambda: task.truth(sample, feeds)):
+    for call, arguments in ((task.row_targets, (sample, feeds, device)), (task.truth, (sample, feeds))):
         with pytest.raises(DataError, match=f"^file 7: .*{message}") as caught:
-            call()
+            call(*arguments)
         assert "\n" not in str(caught.value)
