@@ -21,7 +21,7 @@ from edgewright.pipeline.models.text_encoders.architectures import ARCHITECTURES
 from edgewright.pipeline.models.text_encoders.build import build_encoder
 from edgewright.pipeline.models.text_encoders.checkpoint import open_checkpoint
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.running.windows import encode_all
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.text.encoding import EncoderTokenizer
@@ -97,8 +97,8 @@ class Subject:
     task: str
     model: BuiltModel
     device: Any
-    calibration: Sequence[Feeds]
-    judged: Sequence[Feeds]
+    calibration: Sequence[Tensors]
+    judged: Sequence[Tensors]
     pair: bool
     published: bool
 
@@ -150,7 +150,7 @@ def lengths_of(limit: int) -> tuple[int, ...]:
     return (6, 9, 17, limit * 5 // 8, limit)
 
 
-def grid(subject: Subject) -> Iterator[tuple[int, int, Feeds]]:
+def grid(subject: Subject) -> Iterator[tuple[int, int, Tensors]]:
     """Batch, length in tokens, and the graph's inputs, int64 [batch, length]: every second text is padded."""
     texts = short_and_long_texts(400)
     model, count = subject.model, 2 if subject.pair else 1
@@ -167,7 +167,7 @@ def grid(subject: Subject) -> Iterator[tuple[int, int, Feeds]]:
             yield batch, length, subject.device.collate_rows(rows)
 
 
-def relative_error(wanted: Feeds, found: Feeds, feeds: Feeds, every_token: frozenset[str]) -> float:
+def relative_error(wanted: Tensors, found: Tensors, feeds: Tensors, every_token: frozenset[str]) -> float:
     """The largest difference as a share of torch's largest output, of the worst output; infinity where it is no number.
 
     What stands at padding is read by nobody.
@@ -196,7 +196,7 @@ class Agreement:
     cosine: float | None
 
 
-def agreement(subject: Subject, wanted: Feeds, found: Feeds) -> Agreement:
+def agreement(subject: Subject, wanted: Tensors, found: Tensors) -> Agreement:
     """Compare a graph's outputs with torch's, both merged by the task, of all judged texts."""
     cosine = None
     if "embedding" in wanted:
@@ -215,7 +215,7 @@ def agreement(subject: Subject, wanted: Feeds, found: Feeds) -> Agreement:
     return Agreement(int(clear.sum()), int(same[clear].sum()), commonest, float(same.mean()), cosine)
 
 
-def _scores(subject: Subject, outputs: Feeds) -> list[NDArray[np.float64]]:
+def _scores(subject: Subject, outputs: Tensors) -> list[NDArray[np.float64]]:
     """The scores of the choices of every decision, one row for each: labels of a text or of a token, tokens of the text
     to start and to end at, other texts to be the nearest of an embedding.
     """

@@ -17,7 +17,7 @@ from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.tasks.image_classification import ImageClassification
 from edgewright.runtime.bundle.manifest import Tolerance
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 
 __all__ = ["Subject", "make_subject", "photo_crops", "write_photos"]
 
@@ -28,7 +28,7 @@ class Subject:
 
     built: BuiltModel
     bundle: Path
-    feeds: Feeds
+    feeds: Tensors
 
 
 def photo_crops(count: int, side: int = 400) -> list[np.ndarray]:

@@ -18,7 +18,7 @@ from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.pipeline.models.recurrent.network import Dimensions, Network
 from edgewright.pipeline.models.recurrent.step import step_form
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.series.settings import ForecastSettings, Series, SeriesSettings
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask
@@ -185,11 +185,11 @@ def make(
     return Recurrent(module, reference, candidate, samples)
 
 
-def _in_order(feeds: Feeds, names: Sequence[str]) -> list[NDArray[Any]]:
+def _in_order(feeds: Tensors, names: Sequence[str]) -> list[NDArray[Any]]:
     return [feeds[name] for name in names]
 
 
-def _truths(task: str, device: DeviceTask, encoded: Sequence[Feeds]) -> list[Any]:
+def _truths(task: str, device: DeviceTask, encoded: Sequence[Tensors]) -> list[Any]:
     """What is true of each sample, in the user's units where these are numbers."""
     if task == "sequence-regression":
         scale, mean = REGRESSION.target_std[0], REGRESSION.target_mean[0]
@@ -203,14 +203,14 @@ def _truths(task: str, device: DeviceTask, encoded: Sequence[Feeds]) -> list[Any
     return [row % len(LABELS) for row in range(len(encoded))]
 
 
-def _targets(encoded: Sequence[Feeds]) -> NDArray[Any]:
+def _targets(encoded: Sequence[Tensors]) -> NDArray[Any]:
     """The truth of a regression in the graph's units, padded with NaN."""
     rows = [smoothed(sample["values"]) for sample in encoded]
     longest = max(len(row) for row in rows)
     return np.stack([np.pad(row, ((0, longest - len(row)), (0, 0)), constant_values=np.nan) for row in rows])
 
 
-def _train(module: RecurrentModel, batch: Feeds, names: Sequence[str], targets: NDArray[Any]) -> None:
+def _train(module: RecurrentModel, batch: Tensors, names: Sequence[str], targets: NDArray[Any]) -> None:
     inputs = [torch.from_numpy(value) for value in _in_order(batch, names)]
     wanted = torch.from_numpy(targets).float()
     known = torch.isfinite(wanted)

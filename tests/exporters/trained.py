@@ -14,7 +14,7 @@ from edgewright.exporters.bundle.write import Candidate
 from edgewright.exporters.graph.export import Graph
 from edgewright.exporters.reference import Metric, Reference, Samples, hits
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.images.encoding import ImageSettings
 from edgewright.runtime.tasks.image_classification import ImageClassification
 
@@ -33,7 +33,7 @@ class Trained:
     module: "ResNet"
     reference: Reference
     evaluation: Samples
-    calibration: list[Feeds]
+    calibration: list[Tensors]
     graph: Graph
     variants: dict[str, Graph]
 

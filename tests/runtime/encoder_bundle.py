@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from edgewright.runtime.bundle.manifest import Golden, GoldenSample, Manifest, Tolerance, Variant
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.running.windows import run_samples
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask
@@ -94,7 +94,7 @@ class Table:
         name = "embedding" if self.kind == "unit" else "logits"
         return (TensorSpec(name, "float32", ("batch", self.width)),)
 
-    def run(self, feeds: Feeds) -> Feeds:
+    def run(self, feeds: Tensors) -> Tensors:
         """What the graph must answer, computed by numpy."""
         vectors = self.table[feeds["input_ids"]].astype(np.float64)
         if self.kind == "tokens":
@@ -253,7 +253,7 @@ def make_encoder_bundle(
         content, suffix = task.raw_file(raw)
         (root / "golden" / f"{index}{suffix}").write_bytes(content)
         samples.append(GoldenSample(f"sample {index}", f"golden/{index}{suffix}"))
-    encoded: Sequence[Feeds] = [task.encode(raw) for raw in example.raws]
+    encoded: Sequence[Tensors] = [task.encode(raw) for raw in example.raws]
     outputs = run_samples(task, encoded, example.net.run)
     save_file(outputs, root / "golden" / "outputs.safetensors")
     assets = {}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class TensorDistance:
     finite: bool
 
 
-def distance(reference: Feeds, found: Feeds) -> TensorDistance:
+def distance(reference: Tensors, found: Tensors) -> TensorDistance:
     """Compare two sets of outputs of the same names and shapes, the leading axis being the samples.
 
     Of outputs with an answer for every step, the shorter ones count as padded with zeros.
@@ -55,7 +55,7 @@ def distance(reference: Feeds, found: Feeds) -> TensorDistance:
     return TensorDistance(max_abs, relative, tolerance, sqnr_db(reference, found), worst, True)
 
 
-def sqnr_db(reference: Feeds, found: Feeds) -> float | None:
+def sqnr_db(reference: Tensors, found: Tensors) -> float | None:
     """Signal to quantisation noise in decibels, over all outputs; None where there is no noise at all."""
     signal = noise = 0.0
     for name, value in reference.items():
@@ -67,13 +67,13 @@ def sqnr_db(reference: Feeds, found: Feeds) -> float | None:
     return 10.0 * math.log10(signal / noise) if signal > 0.0 else -math.inf
 
 
-def stack(parts: Sequence[Feeds]) -> Feeds:
+def stack(parts: Sequence[Tensors]) -> Tensors:
     """Batches of outputs, one after the other.
 
     Answers for every step [samples, time, ...] are padded with zeros to the longest batch; of any other output all
     batches have one shape.
     """
-    stacked: Feeds = {}
+    stacked: Tensors = {}
     for name, first in parts[0].items():
         values = [part[name] for part in parts]
         if first.ndim > 1:

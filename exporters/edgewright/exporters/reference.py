@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.tasks.base import DeviceTask
 
@@ -127,19 +127,19 @@ class Reference:
     metric: Metric
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
-    step: Callable[[Feeds], Feeds] | None = None
+    step: Callable[[Tensors], Tensors] | None = None
 
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> Feeds:
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> Tensors:
         """One batch through the torch module in eval mode, numpy in and out."""
         return torch_call(self.module, self.input_names, self.output_names)(feeds)
 
 
 def torch_call(
     module: nn.Module, input_names: Sequence[str], output_names: Sequence[str]
-) -> Callable[[Mapping[str, NDArray[Any]]], Feeds]:
+) -> Callable[[Mapping[str, NDArray[Any]]], Tensors]:
     """A torch module as a function of arrays by name to arrays by name; it runs in eval mode and keeps no gradients."""
 
-    def call(feeds: Mapping[str, NDArray[Any]]) -> Feeds:
+    def call(feeds: Mapping[str, NDArray[Any]]) -> Tensors:
         if module.training:
             module.eval()
         device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-Feeds = dict[str, NDArray[Any]]
+Tensors = dict[str, NDArray[Any]]
 """Tensors by name: what goes into a graph, or comes out of it."""
 
 
@@ -17,7 +17,7 @@ class Steps:
     `times` is float64 [steps], the time of each step where it is known. The first `silent` steps have no answer yet.
     """
 
-    feeds: Feeds
+    feeds: Tensors
     count: int
     times: NDArray[Any] | None = None
     silent: int = 0
@@ -33,18 +33,18 @@ class BoundStep:
     run: Callable[[Any, Any], None]
     turn: list[Any]
     options: Any
-    feeds: Feeds
+    feeds: Tensors
     output: NDArray[Any]
 
 
 class Answer(Protocol):
-    """Makes the answer to a step, see `StreamFront`."""
+    """Makes the answer to a step, see `StreamEncoder`."""
 
     def __call__(self, outputs: NDArray[Any], time: float | None = None) -> Any:
         """The answer to the step at `time` from the graph's output [1, ...]."""
 
 
-class StreamFront(Protocol):
+class StreamEncoder(Protocol):
     """The raw half of one stream: pieces in, steps out, outputs to answers. It remembers what the next step needs of
     the raw input.
     """
@@ -69,7 +69,7 @@ class StreamFront(Protocol):
         way returns `slow`.
         """
 
-    def state(self) -> Feeds:
+    def state(self) -> Tensors:
         """All that it remembers, as arrays by name; always the same names, shapes and dtypes."""
 
     def restore(self, state: Mapping[str, NDArray[Any]], series: str = "") -> None:

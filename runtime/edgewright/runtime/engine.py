@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.manifest import Manifest
 from edgewright.runtime.bundle.opening import Bundle, open_bundle
-from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.checks import check_feeds
 from edgewright.runtime.graphs.providers import PROVIDERS
@@ -157,7 +157,7 @@ class Engine:
         """
         self._asked(labels)
 
-    def outputs(self, sample: Feeds, labels: Sequence[str] | None = None) -> Feeds:
+    def outputs(self, sample: Tensors, labels: Sequence[str] | None = None) -> Tensors:
         """What the graph makes of one sample, as the task's `encode` gave it: by name, for the task's `decode`.
 
         It is `infer` of the collated sample, but where a long text is read in several windows: theirs are merged.
@@ -176,7 +176,7 @@ class Engine:
         """Begin `count` independent streams that step together in one run; `series` names each where that matters."""
         return StreamGroup(self._steps(), count, series)
 
-    def infer(self, feeds: Mapping[str, NDArray[Any]] | NDArray[Any]) -> Feeds:
+    def infer(self, feeds: Mapping[str, NDArray[Any]] | NDArray[Any]) -> Tensors:
         """Run the graph on ready tensors, after strict checks.
 
         `feeds` holds one array for each input, with the batch axis; a single array will do where there is one
@@ -241,7 +241,7 @@ class Engine:
             self._known[key] = asked
         return asked
 
-    def _sorted(self, asked: "_Asked", samples: Sequence[Feeds]) -> list[Any]:
+    def _sorted(self, asked: "_Asked", samples: Sequence[Tensors]) -> list[Any]:
         """Answers in the order of the samples, from batches of samples of nearly one length."""
         if asked.rows is not None:  # of one sample may be many: whoever runs them sorts them
             return self._answer(asked, samples)
@@ -256,14 +256,14 @@ class Engine:
                 answers[index] = answer
         return answers
 
-    def _answer(self, asked: "_Asked", samples: Sequence[Feeds]) -> list[Any]:
+    def _answer(self, asked: "_Asked", samples: Sequence[Tensors]) -> list[Any]:
         rows_task = asked.rows
         if rows_task is None or len(samples) == 1:
             return asked.task.decode(self._run(asked, samples), samples)
         parts = run_parts(rows_task, samples, self._open().run, self.batch_size, asked.fixed, self._limit)
         return [answer for some, outputs in parts for answer in rows_task.decode(outputs, some)]
 
-    def _run(self, asked: "_Asked", samples: Sequence[Feeds]) -> Feeds:
+    def _run(self, asked: "_Asked", samples: Sequence[Tensors]) -> Tensors:
         # What encode makes fits the graph: task.check saw to that once, so it is not checked each time.
         run = self._open().run
         if asked.rows is None:
@@ -298,7 +298,7 @@ class Engine:
 class _Asked:
     """A task with the labels that were asked for, and the outputs of the rows that belong to each of its samples."""
 
-    def __init__(self, task: DeviceTask, fixed: Sequence[Feeds]) -> None:
+    def __init__(self, task: DeviceTask, fixed: Sequence[Tensors]) -> None:
         self.task = task
         self.rows = as_rows_task(task)
         self.fixed = fixed

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.manifest import Variant
 from edgewright.runtime.bundle.opening import Bundle, open_bundle
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import BundleError, EdgewrightError, InputError
 from edgewright.runtime.graphs.providers import load_onnxruntime
@@ -78,7 +78,7 @@ def selftest(
     return tuple(_replay(opened, variant, expected, provider, threads) for variant in chosen)
 
 
-def relative_difference(found: Feeds, expected: Feeds) -> float:
+def relative_difference(found: Tensors, expected: Tensors) -> float:
     """Largest absolute difference over the largest absolute expected value, the worst of all outputs.
 
     Infinity when an output is missing, of another shape, or not finite.
@@ -96,7 +96,7 @@ def _relative(found: NDArray[Any] | None, expected: NDArray[Any]) -> float:
     return float(difference / scale)
 
 
-def golden_outputs(bundle: Bundle) -> Feeds:
+def golden_outputs(bundle: Bundle) -> Tensors:
     """What torch answered to the golden samples, by output: one row for each. Raises `BundleError`."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -104,7 +104,7 @@ def golden_outputs(bundle: Bundle) -> Feeds:
     manifest = bundle.manifest
     path = bundle.path(manifest.golden.outputs)
     try:
-        outputs: Feeds = load_file(path)
+        outputs: Tensors = load_file(path)
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise BundleError(f"{path} is not a safetensors file ({error}): pack the bundle again") from None
     for spec in manifest.outputs:
@@ -118,7 +118,7 @@ def golden_outputs(bundle: Bundle) -> Feeds:
 
 
 def _replay(
-    bundle: Bundle, variant: Variant, expected: Feeds, provider: str, threads: int | None
+    bundle: Bundle, variant: Variant, expected: Tensors, provider: str, threads: int | None
 ) -> SelfTestRow:
     golden, tolerance = bundle.manifest.golden, variant.tolerance
     row = SelfTestRow(
@@ -173,7 +173,7 @@ def _replay(
     )
 
 
-def _stream(engine: Engine, whole: Feeds) -> float | None:
+def _stream(engine: Engine, whole: Tensors) -> float | None:
     """How far the steps of a stream lie from what the whole model answered; None where no sample can be streamed."""
     golden = engine.manifest.golden.samples
     (name,) = whole

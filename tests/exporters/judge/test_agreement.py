@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgewright.exporters.judge.agreement import clear_rows, decides, decision_of, margins, neighbours_kept
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.text.raw import Question
 from edgewright.runtime.text.settings import QuestionSettings
 from tests.runtime.encoder_bundle import case
@@ -16,7 +16,7 @@ from tests.runtime.encoder_bundle import case
 TIE = 1e-5
 
 
-def best(outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+def best(outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
     return [int(row.argmax()) for row in outputs["logits"]]
 
 
@@ -29,7 +29,7 @@ def test_of_classes_the_two_best_scores_say_it_exactly() -> None:
 def test_what_decides_nothing_has_no_tie() -> None:
     outputs = {"boxes": np.zeros((3, 4, 5))}
 
-    def nothing(_: Feeds, samples: Sequence[Feeds] | None) -> list[Any]:
+    def nothing(_: Tensors, samples: Sequence[Tensors] | None) -> list[Any]:
         return [[], [], []]
 
     assert clear_rows(outputs, 1e-4, nothing).all() and margins(outputs, nothing).tolist() == [0.1] * 3
@@ -39,7 +39,7 @@ def test_what_decides_nothing_has_no_tie() -> None:
 def test_of_several_labels_one_near_its_threshold_is_unclear() -> None:
     outputs = {"logits": np.array([[5.0, -5.0, TIE], [5.0, -5.0, 2.0]], np.float32)}
 
-    def chosen(found: Feeds, samples: Sequence[Feeds] | None) -> list[Any]:
+    def chosen(found: Tensors, samples: Sequence[Tensors] | None) -> list[Any]:
         return [np.flatnonzero(row > 0).tolist() for row in found["logits"]]
 
     assert clear_rows(outputs, 1e-4, chosen).tolist() == [False, True]

@@ -23,7 +23,7 @@ from edgewright.runtime.bundle.manifest import (
     manifest_from_json,
     manifest_to_json,
 )
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import BundleError, ProviderError
 from edgewright.runtime.graphs.session import Session, open_session
 from tests.exporters.trained import Trained
@@ -140,7 +140,7 @@ class Elsewhere:
     def __init__(self, session: Session, off: float) -> None:
         self._session, self._off = session, off
 
-    def run(self, feeds: Feeds) -> Feeds:
+    def run(self, feeds: Tensors) -> Tensors:
         return {name: value * self._off for name, value in self._session.run(feeds).items()}
 
 

@@ -13,7 +13,7 @@ from edgewright.exporters.graph.export import Graph, export_graph, load_graph
 from edgewright.exporters.graph.prepare import preprocess
 from edgewright.exporters.precision.outliers import MOST, can_divide, divide_outliers
 from edgewright.exporters.precision.registry import make_variant, wants_calibration
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.graphs.session_options import cpu_session
 
 WIDTH = 64
@@ -47,7 +47,7 @@ def export(path: Path, outliers: bool) -> Graph:
     return export_graph(module, (torch.zeros(2, 7, WIDTH),), path, ("tokens",), ("logits",), axes)
 
 
-def batches(seed: int, count: int = 6) -> list[Feeds]:
+def batches(seed: int, count: int = 6) -> list[Tensors]:
     random = np.random.default_rng(seed)
     return [{"tokens": random.standard_normal((1, 20, WIDTH)).astype(np.float32)} for _ in range(count)]
 
@@ -57,11 +57,11 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     return export(tmp_path_factory.mktemp("outliers") / "model.onnx", outliers=True)
 
 
-def run(model: Path | bytes, feeds: Feeds) -> Feeds:
+def run(model: Path | bytes, feeds: Tensors) -> Tensors:
     return {"logits": cpu_session(model).run(None, feeds)[0]}
 
 
-def decibels(wanted: Feeds, found: Feeds) -> float:
+def decibels(wanted: Tensors, found: Tensors) -> float:
     value = sqnr_db(wanted, found)
     assert value is not None
     return value

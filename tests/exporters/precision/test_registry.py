@@ -15,7 +15,7 @@ from edgewright.exporters.judge.nodes import first_apart_from_graph
 from edgewright.exporters.precision import registry as making
 from edgewright.exporters.precision.calibration import measure_ranges
 from edgewright.exporters.precision.registry import PRECISIONS, make_variant
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import ExportError
 from edgewright.runtime.graphs.session_options import cpu_session
 from tests.exporters.trained import Trained
@@ -25,7 +25,7 @@ def operators(graph: Graph) -> set[str]:
     return {node.op_type for node in onnx.load(graph.path).graph.node}
 
 
-def run(graph: Graph, feeds: Feeds) -> Feeds:
+def run(graph: Graph, feeds: Tensors) -> Tensors:
     return {"logits": cpu_session(graph.path).run(None, feeds)[0]}
 
 

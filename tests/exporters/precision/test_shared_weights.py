@@ -13,7 +13,7 @@ from edgewright.exporters.distance import sqnr_db
 from edgewright.exporters.graph.export import Graph, export_graph
 from edgewright.exporters.precision import registry
 from edgewright.exporters.precision.registry import make_variant
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.graphs import session_options
 from edgewright.runtime.graphs.session_options import cpu_session
 
@@ -54,7 +54,7 @@ CASES = [("int8-dynamic", Layers), ("int8-static", Layers), ("int8-static", Conv
 SHAPES = {Layers: (2, 7, 96), Convolutions: (2, 8, 8, 8)}
 
 
-def exported(kind: type[Layers | Convolutions], path: Path) -> tuple[Graph, Feeds]:
+def exported(kind: type[Layers | Convolutions], path: Path) -> tuple[Graph, Tensors]:
     """Such a net as a graph, and a batch for it."""
     values = torch.randn(SHAPES[kind], generator=torch.Generator().manual_seed(1))
     axes = {"values": {0: "batch", 1: "time"} if kind is Layers else {0: "batch"}}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgewright.pipeline.data.content import content_with
-from edgewright.pipeline.data.samples import Answers, Found, Sample, Splits
+from edgewright.pipeline.data.samples import Answers, Dataset, Sample, Splits
 from edgewright.pipeline.data.split import divide
 from edgewright.pipeline.data.text.labelled import TEXTS
 from edgewright.pipeline.data.text.questions import QUESTIONS
@@ -19,7 +19,7 @@ Row = tuple[str, int, str]  # id, target, content
 LABELS = ("a", "b", "c")
 
 
-def divided(source: Found, seed: int = 0, **data: Any) -> Splits:
+def divided(source: Dataset, seed: int = 0, **data: Any) -> Splits:
     """The splits of a source by the defaults of a recipe, or by these keys of its section `data`."""
     return divide(source, Data(source="x", **data), seed)
 
@@ -37,14 +37,14 @@ def rows(counts: Sequence[int], prefix: str = "") -> list[Row]:
     ]
 
 
-def found(given_rows: Mapping[str, Sequence[Row]], classes: int) -> Found:
+def found(given_rows: Mapping[str, Sequence[Row]], classes: int) -> Dataset:
     """Images of one class each."""
     samples = {
         split: tuple(Sample(name, Path(name), target, content) for name, target, content in split_rows)
         for split, split_rows in given_rows.items()
     }
     files = sum(len(split_rows) for split_rows in given_rows.values())
-    return Found(tuple(f"class{index}" for index in range(classes)), samples, (), "here", files)
+    return Dataset(tuple(f"class{index}" for index in range(classes)), samples, (), "here", files)
 
 
 def split(given_rows: Mapping[str, Sequence[Row]], classes: int, seed: int = 0, **data: Any) -> Splits:
@@ -63,15 +63,15 @@ def labelled(count: int) -> tuple[Sample, ...]:
     return tuple(several(number, *[[0], [0, 1], [], [2]][number % 4]) for number in range(count))
 
 
-def found_of(samples: tuple[Sample, ...], fixed: bool = False) -> Found:
-    return Found(LABELS, {"train": samples}, (), "x", len(samples), TEXTS, fixed=fixed)
+def found_of(samples: tuple[Sample, ...], fixed: bool = False) -> Dataset:
+    return Dataset(LABELS, {"train": samples}, (), "x", len(samples), TEXTS, fixed=fixed)
 
 
-def found_questions(count: int, contexts: int) -> tuple[Found, dict[str, str]]:
+def found_questions(count: int, contexts: int) -> tuple[Dataset, dict[str, str]]:
     """So many questions on so many texts, and what each must stay with by its id."""
     samples = []
     for number in range(count):
         raw = Question(f"question {number}", f"context {number % contexts}")
         samples.append(Sample(f"{number:02d}", raw, Answers(), content_with(raw, [])))
     groups = {sample.id: sample.raw.context for sample in samples}
-    return Found((), {"train": tuple(samples)}, (), "x", count, QUESTIONS, groups=groups), groups
+    return Dataset((), {"train": tuple(samples)}, (), "x", count, QUESTIONS, groups=groups), groups

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgewright.pipeline.data.content import content_of_raw
-from edgewright.pipeline.data.samples import SPLITS, Found, Sample
+from edgewright.pipeline.data.samples import SPLITS, Dataset, Sample
 from edgewright.pipeline.data.text.labelled import TEXTS
 from edgewright.runtime.errors import DataError
 from tests.pipeline.data.small_found import (
@@ -128,13 +128,13 @@ def test_given_splits_share_nothing() -> None:
         "train": labelled(40),
         "evaluation": (several(3, 0), *(several(n, 0, 1, 2) for n in range(50, 60))),
     }
-    splits = divided(Found(LABELS, given, (), "x", 51, TEXTS))
+    splits = divided(Dataset(LABELS, given, (), "x", 51, TEXTS))
     assert "003" not in {sample.id for sample in splits.evaluation}, (
         "the same text with other labels is the same"
     )
     assert any(note.startswith("003: left out of evaluation: another split holds") for note in splits.notes)
     with pytest.raises(DataError, match="every evaluation text is also in another split"):
-        divided(Found(LABELS, {"train": labelled(40), "evaluation": labelled(4)}, (), "x", 44, TEXTS))
+        divided(Dataset(LABELS, {"train": labelled(40), "evaluation": labelled(4)}, (), "x", 44, TEXTS))
 
 
 def test_a_copy_of_what_is_judged_is_in_no_split() -> None:
@@ -148,8 +148,8 @@ def test_a_copy_of_what_is_judged_is_in_no_split() -> None:
 def test_a_label_that_nothing_teaches() -> None:
     given = {"train": tuple(several(n, 0, 1) for n in range(20)), "evaluation": (several(30, 2),)}
     with pytest.raises(DataError, match="no training text has the label 'c': add texts with it, or leave it"):
-        divided(Found(LABELS, given, (), "x", 21, TEXTS))
-    assert divided(Found(LABELS, given, (), "x", 21, TEXTS, fixed=True)).notes == (
+        divided(Dataset(LABELS, given, (), "x", 21, TEXTS))
+    assert divided(Dataset(LABELS, given, (), "x", 21, TEXTS, fixed=True)).notes == (
         "no evaluation text has the label a, b: nothing is measured of it",
     )
 

@@ -21,7 +21,7 @@ from edgewright.pipeline.tasks.text_classification import TextClassification, ma
 from edgewright.pipeline.tasks.token_classification import UNKNOWN, TokenClassification
 from edgewright.pipeline.tasks.zero_shot_classification import ZeroShotClassification
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import DataError, RecipeError, TrainingError
 from edgewright.runtime.running.windows import run_samples
 from edgewright.runtime.text.raw import Question, Words
@@ -69,7 +69,7 @@ def samples_of(name: str) -> list[Sample]:
     return [Sample(f"{name}/{place}", raw, target, str(place)) for place, (raw, target) in enumerate(pairs)]
 
 
-def told(task: Any, device: Any, outputs: Feeds, samples: Sequence[Sample]) -> dict[str, Any]:
+def told(task: Any, device: Any, outputs: Tensors, samples: Sequence[Sample]) -> dict[str, Any]:
     """The figures of outputs of `samples`, as the device reads them."""
     answers = device.decode(outputs, device.encode_all([sample.raw for sample in samples]))
     return figures_of(task.figures, zip(answers, task.truths(samples, device), strict=True))
@@ -100,7 +100,7 @@ def test_figures_are_those_of_the_devices_answers(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_every_row_of_a_sample_has_a_target(name: str) -> None:
     task, device = training(name), case(name).device_task()
-    rows: list[Feeds] = []
+    rows: list[Tensors] = []
     targets: list[Any] = []
     for sample in samples_of(name):
         feeds = device.encode(sample.raw)
@@ -126,7 +126,7 @@ def test_every_row_of_a_sample_has_a_target(name: str) -> None:
         assert task.named(outputs).keys() == case(name).net.run(device.collate_rows(rows)).keys()
 
 
-def _raw_outputs(task: RowsTraining, named: Feeds) -> NDArray[np.float32]:
+def _raw_outputs(task: RowsTraining, named: Tensors) -> NDArray[np.float32]:
     """Outputs by name as `training_outputs` gives them: one tensor."""
     values = list(named.values())
     return values[0] if len(values) == 1 else np.stack(values, axis=-1)
@@ -233,7 +233,7 @@ def test_questions_without_an_answer_are_told_apart() -> None:
     assert figures["f1"] == figures["exact-match"] == 0.5
 
 
-def _points_at_the_first_token(feeds: Feeds) -> Feeds:
+def _points_at_the_first_token(feeds: Tensors) -> Tensors:
     scores = np.zeros(feeds["input_ids"].shape, np.float32)
     scores[:, 0] = 9.0
     return {"start_logits": scores, "end_logits": scores}

@@ -24,7 +24,7 @@ from edgewright.pipeline.training.freeze import digest_tensors
 from edgewright.pipeline.training.phases import plan_phases
 from edgewright.pipeline.training.rows import RowSource
 from edgewright.pipeline.training.stepping import evaluate
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import InputError, RecipeError, TrainingError
 from edgewright.runtime.running.windows import run_samples
 from tests.pipeline.training.small_encoders import KINDS, encoder_recipe, encoder_splits, halves, tiny_encoder
@@ -50,7 +50,7 @@ def parts_of(name: str) -> tuple[BuiltModel, Splits, Any, Any]:
     return built, splits, task, task.device_task(built.settings, splits.classes, built.assets)
 
 
-def torch_run(built: BuiltModel, feeds: Feeds) -> Feeds:
+def torch_run(built: BuiltModel, feeds: Tensors) -> Tensors:
     with torch.inference_mode():
         found = built.module(*(torch.from_numpy(feeds[name]) for name in built.input_names))
     values = found if isinstance(found, tuple) else (found,)

@@ -10,7 +10,7 @@ import pytest
 
 from edgewright.runtime import Engine, selftest
 from edgewright.runtime.bundle.manifest import Manifest
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.running.windows import (
     RowsTask,
@@ -68,7 +68,7 @@ def test_batches_hold_few_tokens_and_give_every_row_its_own(batch_size: int, lim
     samples = [task.encode("good bad film " * count) for count in (1, 5, 2, 9, 3, 1, 12, 4, 1, 1, 6, 2)]
     shapes: list[tuple[int, ...]] = []
 
-    def run(feeds: Feeds) -> Feeds:
+    def run(feeds: Tensors) -> Tensors:
         shapes.append(feeds["input_ids"].shape)
         assert (feeds["attention_mask"].sum(axis=1).max() == feeds["attention_mask"].shape[1]).all()
         return example.net.run(feeds)
@@ -133,7 +133,7 @@ def test_what_is_answered_at_once_fits_into_memory(tmp_path: Path, monkeypatch: 
         sizes: list[int] = []
         decode = engine.task.decode
 
-        def counted(outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+        def counted(outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
             sizes.extend(map(len, outputs.values()))
             return decode(outputs, samples)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.running.windows import run_samples
 from edgewright.runtime.tasks.question_answering import QuestionAnswering
@@ -22,7 +22,7 @@ SETTINGS = EncoderTextSettings(
 )
 
 
-def encoded(task: Any, raws: list[Any]) -> tuple[list[Any], list[Feeds]]:
+def encoded(task: Any, raws: list[Any]) -> tuple[list[Any], list[Tensors]]:
     """The raw inputs that are not refused, and their samples."""
     kept, samples = [], []
     for raw in raws:
@@ -46,7 +46,7 @@ def test_entities_point_to_their_text(name: str) -> None:
     task = TokenClassification(to_plain(SETTINGS), LABELS, {"tokenizer": family(name)[1]})
     texts, samples = encoded(task, corpus()[::41])
 
-    def run(feeds: Feeds) -> Feeds:
+    def run(feeds: Tensors) -> Tensors:
         return {"logits": random.normal(size=(*feeds["input_ids"].shape, 5)).astype(np.float32)}
 
     words = unseen = 0
@@ -67,7 +67,7 @@ def test_answers_point_to_their_text(name: str) -> None:
     task = QuestionAnswering(to_plain(SETTINGS), (), {"tokenizer": family(name)[1]})
     raws, samples = encoded(task, [Question("who is it", text) for text in corpus()[3::61]])
 
-    def run(feeds: Feeds) -> Feeds:
+    def run(feeds: Tensors) -> Tensors:
         shape = feeds["input_ids"].shape
         return {key: random.normal(size=shape).astype(np.float32) for key in ("start_logits", "end_logits")}
 

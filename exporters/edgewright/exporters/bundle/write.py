@@ -32,7 +32,7 @@ from edgewright.runtime.bundle.manifest import (
     Variant,
     manifest_to_json,
 )
-from edgewright.runtime.contracts import Feeds, Streaming, TensorSpec
+from edgewright.runtime.contracts import Streaming, Tensors, TensorSpec
 from edgewright.runtime.errors import ExportError, MachineError
 from edgewright.runtime.tasks.base import DeviceTask
 from edgewright.runtime.tasks.description import ModelFacts
@@ -239,7 +239,7 @@ def _rows(rows: tuple[Any, ...], spec: TensorSpec) -> NDArray[Any]:
 
 
 def _check_same(task: DeviceTask, raw: Any, file: Path, sample_id: str) -> None:
-    kept: Feeds = task.encode(file)
+    kept: Tensors = task.encode(file)
     for name, value in task.encode(raw).items():
         if not np.array_equal(value, kept[name]):
             raise ExportError(

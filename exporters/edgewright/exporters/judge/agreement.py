@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.tasks.base import DeviceTask
 from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, SentenceEmbedding, neighbours
 
-Decide = Callable[[Feeds, Sequence[Feeds] | None], list[Any]]
+Decide = Callable[[Tensors, Sequence[Tensors] | None], list[Any]]
 """Outputs of all samples, and what these were encoded to, to a decision for each, compared with ==."""
 
 _DRAWS = 8
@@ -33,7 +33,7 @@ def decision_of(task: DeviceTask) -> Decide:
     return _nearest if isinstance(task, SentenceEmbedding) else task.decisions
 
 
-def neighbours_kept(task: DeviceTask, wanted: Feeds, found: Feeds, count: int = 10) -> float | None:
+def neighbours_kept(task: DeviceTask, wanted: Tensors, found: Tensors, count: int = 10) -> float | None:
     """The share of the `count` nearest samples of each that are torch's too, 0 to 1; None for other tasks."""
     if not isinstance(task, SentenceEmbedding):
         return None
@@ -43,13 +43,13 @@ def neighbours_kept(task: DeviceTask, wanted: Feeds, found: Feeds, count: int = 
     return float(np.mean([len({*one} & {*two}) / len(one) for one, two in zip(ours, theirs, strict=True)]))
 
 
-def _nearest(outputs: Feeds, samples: Sequence[Feeds] | None) -> list[Any]:
+def _nearest(outputs: Tensors, samples: Sequence[Tensors] | None) -> list[Any]:
     places = neighbours(outputs[EMBEDDING], 1)
     return places[:, 0].tolist() if places.shape[1] else [[] for _ in places]
 
 
 def clear_rows(
-    outputs: Feeds, relative: float, decide: Decide, samples: Sequence[Feeds] | None = None
+    outputs: Tensors, relative: float, decide: Decide, samples: Sequence[Tensors] | None = None
 ) -> NDArray[np.bool_]:
     """Which samples torch decides clearly, bool [samples]: an error of `relative` in every output turns nothing.
 
@@ -64,7 +64,9 @@ def clear_rows(
     return _unmoved(outputs, relative, decide, samples, decided, _DRAWS, np.random.default_rng(0))
 
 
-def margins(outputs: Feeds, decide: Decide, samples: Sequence[Feeds] | None = None) -> NDArray[np.float64]:
+def margins(
+    outputs: Tensors, decide: Decide, samples: Sequence[Tensors] | None = None
+) -> NDArray[np.float64]:
     """How clearly each sample is decided, float64 [samples]; 0 where little turns it.
 
     The distance between the two best scores where there is one for each class; otherwise the largest of a few errors,
@@ -82,7 +84,7 @@ def margins(outputs: Feeds, decide: Decide, samples: Sequence[Feeds] | None = No
     return found
 
 
-def score_gaps(outputs: Feeds, decided: Sequence[Any]) -> NDArray[np.float64] | None:
+def score_gaps(outputs: Tensors, decided: Sequence[Any]) -> NDArray[np.float64] | None:
     """How far the best score of each sample lies above the second best, where it has a score for each class and the
     decision is the index of the best; None for any other task.
     """
@@ -97,10 +99,10 @@ def score_gaps(outputs: Feeds, decided: Sequence[Any]) -> NDArray[np.float64] | 
 
 
 def _unmoved(
-    outputs: Feeds,
+    outputs: Tensors,
     relative: float,
     decide: Decide,
-    samples: Sequence[Feeds] | None,
+    samples: Sequence[Tensors] | None,
     decided: Sequence[Any],
     draws: int,
     random: np.random.Generator,

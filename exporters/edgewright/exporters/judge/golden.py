@@ -14,7 +14,7 @@ from edgewright.exporters.reference import Reference, Samples
 from edgewright.exporters.verdict import GoldenAnswers
 from edgewright.runtime.bundle.manifest import Tolerance
 from edgewright.runtime.bundle.opening import Bundle
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.running.windows import encode_all, run_samples
 from edgewright.runtime.self_test import golden_outputs
@@ -130,7 +130,7 @@ def _nested(value: np.ndarray[Any, Any]) -> list[Any]:
 
 
 def _tolerance(
-    name: str, torch_outputs: Feeds, outputs: Feeds, rows: list[int], stream_apart: float
+    name: str, torch_outputs: Tensors, outputs: Tensors, rows: list[int], stream_apart: float
 ) -> Tolerance:
     rows = rows or list(range(len(next(iter(outputs.values())))))
     few = distance(

@@ -21,7 +21,7 @@ from edgewright.exporters.reference import Reference, Samples
 from edgewright.exporters.verdict import FP32_DECISIONS, FP32_RELATIVE, ROUNDING, Budget, Ladder, Rung
 from edgewright.runtime.bundle.manifest import Variant
 from edgewright.runtime.bundle.opening import Bundle, open_bundle
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import EdgewrightError, ProviderError
 from edgewright.runtime.graphs.session import open_session
@@ -88,7 +88,7 @@ class _Climber:
     threads: int | None
     opener: Opener
     measured: Measured
-    feeds: list[Feeds]
+    feeds: list[Tensors]
 
     def rungs(self) -> list[Rung]:
         variants = [entry for entry in self.bundle.manifest.variants if entry.name != "fp32"]
@@ -114,7 +114,7 @@ class _Climber:
             return Rung(name, variant, "failed", None, None, str(error))
 
     @property
-    def _torch(self) -> Feeds:
+    def _torch(self) -> Tensors:
         return {name: value[list(self.rows)] for name, value in self.measured.torch.items()}
 
     def _encode(self) -> Rung:
@@ -152,7 +152,7 @@ class _Climber:
         return rung
 
     def _against_torch(
-        self, name: str, variant: str, found: Feeds, tolerance: float, decisions: float
+        self, name: str, variant: str, found: Tensors, tolerance: float, decisions: float
     ) -> Rung:
         wanted = self._torch
         apart = distance(wanted, found)
@@ -172,7 +172,7 @@ class _Climber:
         status = "failed" if reasons else "ok"
         return Rung(name, variant, status, apart.relative, tolerance, "; ".join(reasons), worst)
 
-    def _one(self, sample_id: str) -> Feeds:
+    def _one(self, sample_id: str) -> Tensors:
         return self.reference.task.collate([self.feeds[self.few.ids.index(sample_id)]])
 
     def _tolerance(self, name: str) -> float | None:

@@ -12,13 +12,13 @@ from edgewright.exporters.judge.measure import Measured, Opener
 from edgewright.exporters.judge.steps import open_step, step_latencies
 from edgewright.exporters.judge.timing import Latency, measure_latency
 from edgewright.exporters.reference import Reference, Samples
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import EdgewrightError
 from edgewright.runtime.graphs.session import Session
 from edgewright.runtime.streams.runner import StepRunner
 
 
-def typical_sample(reference: Reference, samples: Samples, measured: Measured) -> Feeds:
+def typical_sample(reference: Reference, samples: Samples, measured: Measured) -> Tensors:
     """The sample that latencies are measured on, encoded: the first one, or one of median length."""
     row = 0
     if measured.lengths is not None:
@@ -27,7 +27,7 @@ def typical_sample(reference: Reference, samples: Samples, measured: Measured) -
 
 
 def whole_latencies(
-    reference: Reference, sample: Feeds, sessions: Mapping[str, Session], threads: int, seconds: float
+    reference: Reference, sample: Tensors, sessions: Mapping[str, Session], threads: int, seconds: float
 ) -> dict[str, Latency]:
     feeds = reference.task.collate([sample])
     sides: dict[str, Callable[[], object]] = {"torch": lambda: reference.run(feeds)}
@@ -44,7 +44,7 @@ def whole_latencies(
 def stepped_latencies(
     reference: Reference,
     candidate: Candidate,
-    sample: Feeds,
+    sample: Tensors,
     measured: Measured,
     provider: str,
     opener: Opener,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgewright.exporters.distance import stack
 from edgewright.exporters.reference import Reference, Samples, packed
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import EdgewrightError
 from edgewright.runtime.graphs.checks import all_finite
 from edgewright.runtime.graphs.session import Session
@@ -33,11 +33,11 @@ class Measured:
     outputs are all finite, both as `packed` gives it.
     """
 
-    torch: Feeds
+    torch: Tensors
     torch_evidence: NDArray[Any]
     lengths: NDArray[np.int64] | None = None
-    samples: list[Feeds] | None = None
-    variants: dict[str, Feeds] = field(default_factory=dict)
+    samples: list[Tensors] | None = None
+    variants: dict[str, Tensors] = field(default_factory=dict)
     evidence: dict[str, NDArray[Any]] = field(default_factory=dict)
     providers: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
@@ -64,8 +64,8 @@ def measure(
     if as_rows_task(reference.task) is not None:
         measured.samples = []
     fixed = run_fixed(reference.task, reference.run)
-    torch_parts: list[Feeds] = []
-    parts: dict[str, list[Feeds]] = {name: [] for name in sessions}
+    torch_parts: list[Tensors] = []
+    parts: dict[str, list[Tensors]] = {name: [] for name in sessions}
     evidence: dict[str, list[Any]] = {name: [] for name in sessions}
     torch_evidence: list[Any] = []
     lengths: list[int] = []
@@ -98,14 +98,14 @@ def measure(
 
 
 def read_evidence(
-    reference: Reference, outputs: Feeds, feeds: Sequence[Feeds], truths: Sequence[Any]
+    reference: Reference, outputs: Tensors, feeds: Sequence[Tensors], truths: Sequence[Any]
 ) -> list[Any]:
     """What the metric keeps of the answers in `outputs`, those of some samples."""
     answers = reference.task.decode(outputs, feeds)
     return [reference.metric.evidence(*pair) for pair in zip(answers, truths, strict=True)]
 
 
-def run_each(reference: Reference, session: Session, feeds: list[Feeds]) -> Feeds:
+def run_each(reference: Reference, session: Session, feeds: list[Tensors]) -> Tensors:
     """One sample at a time, as a device meets them: int8-dynamic takes its scales from the whole batch. The rows of one
     sample, such as the windows of a long text, share batches as they do in the engine.
     """

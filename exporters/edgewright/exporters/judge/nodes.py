@@ -14,13 +14,13 @@ from edgewright.exporters.distance import sqnr_db
 from edgewright.exporters.graph.export import name_scopes
 from edgewright.exporters.graph.prepare import save_scratch
 from edgewright.exporters.reference import Reference
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.graphs.session_options import cpu_session, products_saturate
 
 _ENOUGH_DB = 10.0  # noise below a tenth of the signal's power is what a precision is expected to add
 
 
-def first_apart_from_torch(reference: Reference, graph: Path, feeds: Feeds, tolerance: float) -> str:
+def first_apart_from_torch(reference: Reference, graph: Path, feeds: Tensors, tolerance: float) -> str:
     """The first node of `graph` whose tensor is further than `tolerance` (relative) from the torch module it
     came from.
 
@@ -55,7 +55,7 @@ def first_apart_from_torch(reference: Reference, graph: Path, feeds: Feeds, tole
     return ""
 
 
-def first_apart_from_graph(good: Path, bad: Path, feeds: Feeds) -> str:
+def first_apart_from_graph(good: Path, bad: Path, feeds: Tensors) -> str:
     """The first node of `bad` whose tensor is noisy (SQNR below 10 dB) against the tensor of the same name in
     `good`.
 
@@ -96,7 +96,9 @@ def _relative(wanted: NDArray[Any], found: NDArray[Any]) -> float:
     return float(np.abs(found.astype(np.float64) - wanted).max(initial=0.0)) / scale
 
 
-def _outputs_of(reference: Reference, names: Collection[str], feeds: Feeds) -> dict[str, list[NDArray[Any]]]:
+def _outputs_of(
+    reference: Reference, names: Collection[str], feeds: Tensors
+) -> dict[str, list[NDArray[Any]]]:
     """What the torch modules called `names` give, call by call; those that give no plain tensor are left out."""
     captured: dict[str, list[NDArray[Any]]] = {}
     handles = []
@@ -117,7 +119,7 @@ def _outputs_of(reference: Reference, names: Collection[str], feeds: Feeds) -> d
     return captured
 
 
-def _tensors(model: onnx.ModelProto, names: Sequence[str], feeds: Feeds, optimise: bool = False) -> Feeds:
+def _tensors(model: onnx.ModelProto, names: Sequence[str], feeds: Tensors, optimise: bool = False) -> Tensors:
     """Run `model` and return the tensors `names` from inside it; as it is written, unless `optimise`."""
     if not names:  # a session takes an empty list for all of its outputs
         return {}

@@ -9,7 +9,7 @@ import torch
 from edgewright.exporters.distance import TensorDistance, distance, stack
 from edgewright.exporters.judge.measure import Opener
 from edgewright.exporters.judge.timing import Latency, measure_latency
-from edgewright.runtime.contracts import Feeds, Streaming, TensorSpec
+from edgewright.runtime.contracts import Streaming, Tensors, TensorSpec
 from edgewright.runtime.streams.runner import StepRunner, check_step_graph
 from edgewright.runtime.tasks.series import VALUES
 
@@ -36,7 +36,7 @@ def open_step(path: Path, streaming: Streaming, provider: str, opener: Opener) -
     return StepRunner(session, streaming, 1)
 
 
-def step_through(runner: StepRunner, sample: Feeds) -> Iterator[Feeds]:
+def step_through(runner: StepRunner, sample: Tensors) -> Iterator[Tensors]:
     """Every step of one encoded sample, from the initial states on: the outputs after it, without a batch axis.
 
     The arrays are the runner's own and change with the next step.
@@ -52,7 +52,7 @@ def step_through(runner: StepRunner, sample: Feeds) -> Iterator[Feeds]:
 
 
 def stream_apart(
-    runner: StepRunner, samples: Sequence[Feeds], whole: Feeds, outputs: Sequence[TensorSpec]
+    runner: StepRunner, samples: Sequence[Tensors], whole: Tensors, outputs: Sequence[TensorSpec]
 ) -> tuple[TensorDistance, int]:
     """How far the steps of `samples` lie from `whole`, the outputs of the whole graph on them, row by row.
 
@@ -60,8 +60,8 @@ def stream_apart(
     and how many of the samples were compared.
     """
     every = {spec.name for spec in outputs if answers_every_step(spec)}
-    wanted: list[Feeds] = []
-    found: list[Feeds] = []
+    wanted: list[Tensors] = []
+    found: list[Tensors] = []
     steps = 0
     for row, sample in enumerate(samples):
         steps += len(sample[VALUES])
@@ -92,8 +92,8 @@ def stream_apart(
 def step_latencies(
     runners: Mapping[str, StepRunner],
     streaming: Streaming,
-    torch_step: Callable[[Feeds], Feeds] | None,
-    sample: Feeds,
+    torch_step: Callable[[Tensors], Tensors] | None,
+    sample: Tensors,
     seconds: float,
 ) -> dict[str, Latency]:
     """Latency of one step, in milliseconds, by variant, and of "torch" where it has a step; each on one thread."""
@@ -126,8 +126,8 @@ def _many(call: Callable[[], object]) -> Callable[[], None]:
     return calls
 
 
-def _first_step(streaming: Streaming, sample: Feeds) -> Feeds:
-    feeds: Feeds = {}
+def _first_step(streaming: Streaming, sample: Tensors) -> Tensors:
+    feeds: Tensors = {}
     for spec in streaming.inputs:
         value = sample[VALUES][0] if spec.name == VALUES else sample[spec.name]
         feeds[spec.name] = np.broadcast_to(value, _one(spec.shape)).astype(spec.dtype)

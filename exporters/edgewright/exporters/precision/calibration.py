@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from edgewright.exporters.graph.prepare import save_scratch
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import ExportError
 from edgewright.runtime.graphs.session_options import cpu_session
 
@@ -28,7 +28,7 @@ Ranges = Mapping[str, tuple[float, float]]
 
 
 def measure_ranges(
-    model_path: Path, calibration: Iterable[Feeds], operators: Sequence[str]
+    model_path: Path, calibration: Iterable[Tensors], operators: Sequence[str]
 ) -> dict[str, Ranges]:
     """Run every calibration batch through the graph; returns the ranges by method.
 
@@ -130,7 +130,7 @@ def _session_with_tensors(model_path: Path, folder: Path, operators: Sequence[st
 
 
 def _batches(
-    session: Any, names: list[str], calibration: Iterable[Feeds]
+    session: Any, names: list[str], calibration: Iterable[Tensors]
 ) -> Iterator[list[tuple[str, NDArray[np.float32]]]]:
     inputs = {value.name for value in session.get_inputs()}
     outputs = [name for name in names if name not in inputs]

@@ -26,7 +26,7 @@ from onnx import helper
 from edgewright.exporters.graph.edit import GraphEdit
 from edgewright.exporters.graph.prepare import save_scratch
 from edgewright.exporters.precision.weight_only import int8_of
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.graphs.session_options import cpu_session
 
 BATCHES, ROWS = 128, 512
@@ -61,7 +61,9 @@ def can_divide(model: onnx.ModelProto) -> bool:
     return bool(_groups(model))
 
 
-def divide_outliers(model: onnx.ModelProto, calibration: Iterable[Feeds]) -> tuple[onnx.ModelProto, int, int]:
+def divide_outliers(
+    model: onnx.ModelProto, calibration: Iterable[Tensors]
+) -> tuple[onnx.ModelProto, int, int]:
     """`model` (fp32) without outlying channels, how many activations were changed, and of how many it has.
 
     It computes the same but for rounding. `calibration` holds batches of the graph's inputs; of none nothing follows.
@@ -148,7 +150,7 @@ def _groups(model: onnx.ModelProto) -> list[_Group]:
     return groups
 
 
-def _look(model: onnx.ModelProto, groups: list[_Group], calibration: Iterable[Feeds]) -> None:
+def _look(model: onnx.ModelProto, groups: list[_Group], calibration: Iterable[Tensors]) -> None:
     """Run the samples, and keep what the search needs to know of every activation."""
     names = [name for group in groups for name in group.activations]
     random = np.random.default_rng(0)
@@ -169,7 +171,7 @@ def _look(model: onnx.ModelProto, groups: list[_Group], calibration: Iterable[Fe
                 group.rows.append(rows[np.sort(chosen)])
 
 
-def _run(model: onnx.ModelProto, names: list[str], batches: list[Feeds]) -> Iterator[Feeds]:
+def _run(model: onnx.ModelProto, names: list[str], batches: list[Tensors]) -> Iterator[Tensors]:
     """The tensors `names` from inside the graph, batch by batch."""
     probe = onnx.ModelProto()
     probe.CopyFrom(model)

@@ -29,7 +29,7 @@ from edgewright.exporters.precision.recurrent import (
 from edgewright.exporters.precision.shared_weights import separate_weights
 from edgewright.exporters.precision.weight_only import has_tables, tables_int8
 from edgewright.runtime.bundle.files import explain_os_error
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import EdgewrightError, ExportError
 from edgewright.runtime.graphs.session_options import cpu_session
 
@@ -46,7 +46,7 @@ _INT4_BATCHES = 32
 
 @dataclass(frozen=True)
 class _Settings:
-    calibration: Sequence[Feeds] = ()
+    calibration: Sequence[Tensors] = ()
     method: str = "auto"
     per_channel: bool = True
     step: bool = False
@@ -68,7 +68,7 @@ class Precision:
 def make_variant(
     graph: Graph,
     precision: str,
-    calibration: Iterable[Feeds],
+    calibration: Iterable[Tensors],
     path: Path,
     method: str = "auto",
     per_channel: bool = True,
@@ -297,7 +297,7 @@ def _quantize(
     return model
 
 
-def _outputs(model: Path | onnx.ModelProto, batches: Sequence[Feeds]) -> dict[str, NDArray[Any]]:
+def _outputs(model: Path | onnx.ModelProto, batches: Sequence[Tensors]) -> dict[str, NDArray[Any]]:
     session = cpu_session(model if isinstance(model, Path) else model.SerializeToString())
     names = [value.name for value in session.get_outputs()]
     return stack([dict(zip(names, session.run(names, feeds), strict=True)) for feeds in batches])
@@ -344,7 +344,7 @@ def _blocks_of_int4(source: Path, level: int | None) -> onnx.ModelProto:
     return model
 
 
-def _run_large(model: onnx.ModelProto, batches: Sequence[Feeds]) -> dict[str, NDArray[Any]]:
+def _run_large(model: onnx.ModelProto, batches: Sequence[Tensors]) -> dict[str, NDArray[Any]]:
     """The outputs of a graph that may be too large for one message."""
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         path, copied = Path(folder) / "model.onnx", onnx.ModelProto()

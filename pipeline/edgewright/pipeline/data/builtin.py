@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgewright.pipeline.data.content import content_of_text
 from edgewright.pipeline.data.digits import handwritten_digits
-from edgewright.pipeline.data.samples import Found, Noun, Sample, Splits, content_of_array
+from edgewright.pipeline.data.samples import Dataset, Sample, SampleKind, Splits, content_of_array
 from edgewright.pipeline.data.series.builtin import SERIES_SETS, series_set
 from edgewright.pipeline.data.series.open import split_recordings
 from edgewright.pipeline.data.sound.builtin import SOUND_SETS
@@ -46,29 +46,33 @@ BUILTIN_SETS: Mapping[str, Callable[[], BuiltinSet]] = {"digits": _digits}
 """Name to the function that loads it; `data: builtin:NAME` in a recipe of images."""
 
 
-def builtin_images(name: str, recipe: Recipe) -> Found:
+def builtin_images(name: str, recipe: Recipe) -> Dataset:
     """A set of images, undivided; `data.classes` are the classes to keep, in order."""
     loaded = BUILTIN_SETS[name]()
     rows = [
         (f"{name}/{index:04d}", image, target)
         for index, (image, target) in enumerate(zip(loaded.images, loaded.targets, strict=True))
     ]
-    return _labelled(name, recipe, loaded.classes, rows, Noun())
+    return _labelled(name, recipe, loaded.classes, rows, SampleKind())
 
 
-def builtin_sounds(name: str, recipe: Recipe) -> Found:
+def builtin_sounds(name: str, recipe: Recipe) -> Dataset:
     """A set of sounds, at the recipe's sample rate."""
     return _labelled(name, recipe, *SOUND_SETS[name](recipe.audio.sample_rate), SOUNDS)
 
 
-def builtin_texts(name: str, recipe: Recipe) -> Found:
+def builtin_texts(name: str, recipe: Recipe) -> Dataset:
     """A set of texts with one label each."""
     return _labelled(name, recipe, *TEXT_SETS[name](), TEXTS)
 
 
 def _labelled(
-    name: str, recipe: Recipe, classes: tuple[str, ...], rows: Sequence[tuple[str, Any, int]], noun: Noun
-) -> Found:
+    name: str,
+    recipe: Recipe,
+    classes: tuple[str, ...],
+    rows: Sequence[tuple[str, Any, int]],
+    noun: SampleKind,
+) -> Dataset:
     """Rows (id, raw input, index of the class) of the classes that the recipe keeps.
 
     Raises `RecipeError` for a class that there is not, `DataError` for labels that the head of a checkpoint does not
@@ -97,10 +101,10 @@ def _labelled(
         if classes[target] in places
     )
     source = f"builtin:{name}"
-    return Found(kept, {"train": samples}, (), source, len(samples), noun, fixed=head is not None)
+    return Dataset(kept, {"train": samples}, (), source, len(samples), noun, fixed=head is not None)
 
 
-def builtin_entities(name: str, recipe: Recipe) -> Found:
+def builtin_entities(name: str, recipe: Recipe) -> Dataset:
     """A set of sentences with labelled words."""
     rows = ENTITY_SETS[name]()
     sentences = [
@@ -112,7 +116,7 @@ def builtin_entities(name: str, recipe: Recipe) -> Found:
     return found_sentences(sentences, recipe, f"builtin:{name}", kept=kept_labels(recipe))
 
 
-def builtin_questions(name: str, recipe: Recipe) -> Found:
+def builtin_questions(name: str, recipe: Recipe) -> Dataset:
     """The questions; those without an answer only where the recipe wants them."""
     asked = [
         AskedQuestion(

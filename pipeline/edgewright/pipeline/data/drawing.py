@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from edgewright.pipeline.data.content import content_of_raw, content_of_text
-from edgewright.pipeline.data.samples import SPLITS, Found, Sample
+from edgewright.pipeline.data.samples import SPLITS, Dataset, Sample
 from edgewright.pipeline.recipe.data import Data
 from edgewright.runtime.errors import DataError
 
@@ -49,7 +49,7 @@ def allot(counts: Sequence[int], total: int) -> list[int]:
     return result
 
 
-def draw_by_class(samples: Sequence[Sample], found: Found, data: Data, given: Collection[str]) -> Drawn:
+def draw_by_class(samples: Sequence[Sample], found: Dataset, data: Data, given: Collection[str]) -> Drawn:
     """Draw the splits that are not among `given` so that each has its share of every class; the rest trains.
 
     Raises `DataError` where a class has too few samples.
@@ -91,7 +91,7 @@ def _by_class(samples: Iterable[Sample], classes: int) -> list[list[Sample]]:
     return result
 
 
-def _check_enough(classes: Sequence[Sequence[Sample]], found: Found, wanted: Collection[str]) -> None:
+def _check_enough(classes: Sequence[Sequence[Sample]], found: Dataset, wanted: Collection[str]) -> None:
     """Raise `DataError` unless every class has a sample for each split that must have one."""
     noun = found.noun
     for target, members in enumerate(classes):
@@ -103,7 +103,7 @@ def _check_enough(classes: Sequence[Sequence[Sample]], found: Found, wanted: Col
 
 
 def draw_by_group(
-    samples: Sequence[Sample], found: Found, data: Data, given: Collection[str], seed: int
+    samples: Sequence[Sample], found: Dataset, data: Data, given: Collection[str], seed: int
 ) -> Drawn:
     """Draw the splits that are not among `given`, as many whole groups as come nearest to the share of each.
 
@@ -134,7 +134,7 @@ def draw_by_group(
     return result
 
 
-def _groups(samples: Sequence[Sample], found: Found, seed: int) -> list[list[Sample]]:
+def _groups(samples: Sequence[Sample], found: Dataset, seed: int) -> list[list[Sample]]:
     """Samples that must stay together, the groups in the order of a hash."""
     members: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -144,7 +144,7 @@ def _groups(samples: Sequence[Sample], found: Found, seed: int) -> list[list[Sam
     return [members[key] for key in order]
 
 
-def _needed_for_training(groups: Sequence[Sequence[Sample]], found: Found) -> set[int]:
+def _needed_for_training(groups: Sequence[Sequence[Sample]], found: Dataset) -> set[int]:
     """The first group with each label, where the labels are to be learnt."""
     if found.fixed or not found.classes:
         return set()

@@ -16,7 +16,7 @@ from edgewright.pipeline.data.builtin import (
     builtin_texts,
 )
 from edgewright.pipeline.data.files.folder import open_folder
-from edgewright.pipeline.data.samples import Found, Noun, Splits
+from edgewright.pipeline.data.samples import Dataset, SampleKind, Splits
 from edgewright.pipeline.data.series.builtin import SERIES_SETS, series_set
 from edgewright.pipeline.data.series.open import open_series
 from edgewright.pipeline.data.sound.builtin import SOUND_SETS
@@ -42,9 +42,9 @@ class Reader:
     are. `files`: raw inputs are files, found again by their paths.
     """
 
-    noun: Noun
-    open: Callable[[Recipe, Count | None], Found | Splits]
-    builtin: Callable[[str, Recipe], Found | Splits]
+    noun: SampleKind
+    open: Callable[[Recipe, Count | None], Dataset | Splits]
+    builtin: Callable[[str, Recipe], Dataset | Splits]
     sets: Mapping[str, Any]
     files: bool = False
 
@@ -53,17 +53,17 @@ class Reader:
         return series_set(name) if self.sets is SERIES_SETS else name if name in self.sets else None
 
 
-def _open_images(recipe: Recipe, progress: Count | None) -> Found:
+def _open_images(recipe: Recipe, progress: Count | None) -> Dataset:
     return open_folder(Path(recipe.data.source), recipe.data.classes, progress)
 
 
-def _open_sounds(recipe: Recipe, progress: Count | None) -> Found:
+def _open_sounds(recipe: Recipe, progress: Count | None) -> Dataset:
     return open_folder(Path(recipe.data.source), recipe.data.classes, progress, audio_kind(recipe.audio))
 
 
-IMAGES = Reader(Noun(), _open_images, builtin_images, BUILTIN_SETS, files=True)
+IMAGES = Reader(SampleKind(), _open_images, builtin_images, BUILTIN_SETS, files=True)
 SOUNDS = Reader(A_SOUND, _open_sounds, builtin_sounds, SOUND_SETS, files=True)
-SERIES = Reader(Noun("series", "series", "series"), open_series, builtin_series, SERIES_SETS)
+SERIES = Reader(SampleKind("series", "series", "series"), open_series, builtin_series, SERIES_SETS)
 LABELLED_TEXTS = Reader(TEXTS, open_texts, builtin_texts, TEXT_SETS)
 TAGGED_TEXTS = Reader(SENTENCES, open_tagged_texts, builtin_entities, ENTITY_SETS)
 QUESTIONS = Reader(A_QUESTION, open_questions, builtin_questions, QUESTION_SETS)

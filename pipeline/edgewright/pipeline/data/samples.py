@@ -145,7 +145,7 @@ class Splits:
 
 
 @dataclass(frozen=True)
-class Noun:
+class SampleKind:
     """What a message calls one raw input, and several; `exact` is what two equal ones have in common, `files` what was
     looked at for them.
     """
@@ -157,7 +157,7 @@ class Noun:
 
 
 @dataclass(frozen=True)
-class Found:
+class Dataset:
     """What a source holds before it is divided: samples by split; what is missing is drawn from "train".
 
     `groups` maps the id of a sample to what it must stay with; without it samples stay with equal ones. `fixed`: the
@@ -169,7 +169,7 @@ class Found:
     skipped: tuple[Skipped, ...]
     source: str
     files: int
-    noun: Noun = Noun()
+    noun: SampleKind = SampleKind()
     notes: tuple[str, ...] = ()
     groups: Mapping[str, str] | None = None
     fixed: bool = False

@@ -7,7 +7,7 @@ from typing import Any
 
 from edgewright.pipeline.catalog import BUILTIN_PREFIX, TASKS, load
 from edgewright.pipeline.data.readers import reader_of
-from edgewright.pipeline.data.samples import SPLITS, Noun, Sample, Skipped, Splits
+from edgewright.pipeline.data.samples import SPLITS, Sample, SampleKind, Skipped, Splits
 from edgewright.pipeline.data.split import divide
 from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
@@ -97,7 +97,7 @@ def restore_splits(document: Any, recipe: Recipe) -> Splits:
     return _opened_again(plain, recipe)
 
 
-def _from_files(plain: _Document, noun: Noun) -> Splits:
+def _from_files(plain: _Document, noun: SampleKind) -> Splits:
     """The splits of a folder, whose files are only looked for."""
     root = Path(plain.source)
     rows = [row for split in SPLITS for row in plain.splits[split]]

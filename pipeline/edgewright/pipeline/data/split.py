@@ -12,12 +12,12 @@ from dataclasses import replace
 from edgewright.pipeline.catalog import BUILTIN_PREFIX
 from edgewright.pipeline.data.content import content_of_raw
 from edgewright.pipeline.data.drawing import Drawn, draw_by_class, draw_by_group, label_of, labels_of
-from edgewright.pipeline.data.samples import SPLITS, Found, Sample, Skipped, Splits
+from edgewright.pipeline.data.samples import SPLITS, Dataset, Sample, Skipped, Splits
 from edgewright.pipeline.recipe.data import Data
 from edgewright.runtime.errors import DataError
 
 
-def divide(found: Found, data: Data, seed: int) -> Splits:
+def divide(found: Dataset, data: Data, seed: int) -> Splits:
     """Fill the splits that `found` does not give, by drawing from its "train".
 
     Where each sample has one class, or there are none, class by class: every split holds each class. Entities, answers,
@@ -39,13 +39,13 @@ def divide(found: Found, data: Data, seed: int) -> Splits:
     return as_splits(found, result, [*notes, *_check_labels(found, result, grouped)])
 
 
-def _is_grouped(found: Found) -> bool:
+def _is_grouped(found: Dataset) -> bool:
     """Whether samples belong together, or have not one each of the classes that there are, or may lack some."""
     one_each = all(sample.label is not None for samples in found.given.values() for sample in samples)
     return found.fixed or found.groups is not None or bool(found.classes and not one_each)
 
 
-def _without_conflicts(found: Found) -> Found:
+def _without_conflicts(found: Dataset) -> Dataset:
     """Skip raw inputs that lie under two classes: which one is right cannot be known."""
     every = [sample for samples in found.given.values() for sample in samples]
     targets: dict[str, set[int]] = defaultdict(set)
@@ -78,7 +78,7 @@ def check_share(skipped: Sequence[Skipped], files: int, max_bad: float, many: st
         )
 
 
-def _check_classes(found: Found) -> None:
+def _check_classes(found: Dataset) -> None:
     """Raise `DataError` unless there are two classes, and every split that is given has samples of each."""
     classes, noun = found.classes, found.noun
     count = len({sample.content for samples in found.given.values() for sample in samples})
@@ -103,7 +103,7 @@ def _check_classes(found: Found) -> None:
             )
 
 
-def _without_repeats(found: Found, grouped: bool) -> tuple[dict[str, tuple[Sample, ...]], list[str]]:
+def _without_repeats(found: Dataset, grouped: bool) -> tuple[dict[str, tuple[Sample, ...]], list[str]]:
     """Between splits that are given, a raw input stays in the first of `SPLITS` that has it; notes on the others.
 
     Drawn by groups, the same raw input with other labels is the same.
@@ -132,7 +132,7 @@ def _note_of(samples: Sequence[Sample], text: str) -> list[str]:
 
 
 def _fill(
-    found: Found, given: Mapping[str, tuple[Sample, ...]], data: Data, seed: int, grouped: bool
+    found: Dataset, given: Mapping[str, tuple[Sample, ...]], data: Data, seed: int, grouped: bool
 ) -> tuple[Drawn, list[Sample]]:
     """The samples of every split, and the copies of samples that do not train: these are in no split."""
     originals, copies = _originals(ordered(given["train"], seed))
@@ -183,7 +183,7 @@ def first_of_each(samples: Iterable[Sample], count: int) -> list[Sample]:
     return result
 
 
-def _check_calibration(found: Found, result: Mapping[str, Sequence[Sample]], data: Data) -> None:
+def _check_calibration(found: Dataset, result: Mapping[str, Sequence[Sample]], data: Data) -> None:
     """Raise `DataError` where the recipe wants samples for calibration and none are left."""
     many = found.noun.many
     if data.calibration > 0 and not result["calibration"]:
@@ -193,7 +193,7 @@ def _check_calibration(found: Found, result: Mapping[str, Sequence[Sample]], dat
         )
 
 
-def _check_labels(found: Found, result: Mapping[str, Sequence[Sample]], grouped: bool) -> list[str]:
+def _check_labels(found: Dataset, result: Mapping[str, Sequence[Sample]], grouped: bool) -> list[str]:
     """A note on labels that nothing is measured of. Raises `DataError` for one that must be learnt or judged."""
     noun = found.noun
     elsewhere = f"is also in another split: give {noun.many} that training does not see"
@@ -218,7 +218,7 @@ def _check_labels(found: Found, result: Mapping[str, Sequence[Sample]], grouped:
 
 
 def as_splits(
-    found: Found,
+    found: Dataset,
     result: Mapping[str, Sequence[Sample]],
     notes: Sequence[str],
     features: tuple[str, ...] = (),

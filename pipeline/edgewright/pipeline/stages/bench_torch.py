@@ -16,7 +16,7 @@ from edgewright.runtime import Engine, open_bundle
 from edgewright.runtime.bundle.files import canonical_json
 from edgewright.runtime.bundle.opening import Bundle
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.graphs.session import open_session
 from edgewright.runtime.tasks.base import DeviceTask
@@ -68,7 +68,7 @@ def _raw_side(task: DeviceTask) -> str:
 
 
 def _whole(
-    built: BuiltModel, engines: Mapping[str, Engine], feeds: Feeds, seconds: float, threads: int | None
+    built: BuiltModel, engines: Mapping[str, Engine], feeds: Tensors, seconds: float, threads: int | None
 ) -> Mapping[str, Latency]:
     reference = torch_call(built.module, built.input_names, built.output_names)
     sides: dict[str, Callable[[], object]] = {"torch": lambda: reference(feeds)}
@@ -86,7 +86,7 @@ def _whole(
 
 
 def _steps(
-    built: BuiltModel, opened: Bundle, variants: Sequence[str], sample: Feeds, seconds: float, provider: str
+    built: BuiltModel, opened: Bundle, variants: Sequence[str], sample: Tensors, seconds: float, provider: str
 ) -> Mapping[str, Latency]:
     streaming = opened.manifest.streaming
     if streaming is None or built.step is None:

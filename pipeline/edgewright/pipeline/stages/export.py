@@ -37,7 +37,7 @@ from edgewright.pipeline.training.results import LoadedModel, load_trained
 from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes, write_text
 from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import BundleError, ExportError, RecipeError
 from edgewright.runtime.tasks.base import DeviceTask
 
@@ -87,7 +87,7 @@ class _Batches:
     def __init__(self, task: DeviceTask, samples: tuple[Sample, ...], progress: Progress) -> None:
         self._task, self._samples, self._progress = task, samples, progress
 
-    def __iter__(self) -> Iterator[Feeds]:
+    def __iter__(self) -> Iterator[Tensors]:
         for done, sample in enumerate(self._samples):
             self._progress("calibrating", done + 1, len(self._samples))
             yield self._task.collate([self._task.encode(sample.raw)])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgewright.exporters.reference import Figure, Metric
 from edgewright.pipeline.data.samples import Sample
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.running.windows import RowsTask, chunks, encode_all
 from edgewright.runtime.tasks import load_task
@@ -56,7 +56,7 @@ class TrainingTask(abc.ABC):
         """A loaded raw input, changed at random; the same generator state gives the same result."""
         return image
 
-    def target(self, sample: Sample, feeds: Feeds) -> Any:
+    def target(self, sample: Sample, feeds: Tensors) -> Any:
         """What is to be answered to one sample, encoded to `feeds`. Raises `DataError` when the two do not fit."""
         return sample.target
 
@@ -77,11 +77,11 @@ class TrainingTask(abc.ABC):
         """How much each sample counts in the loss of its batch, [N]: by its class, or by how much of it is known."""
         return np.ones(len(targets), dtype=np.float32)
 
-    def named(self, outputs: NDArray[np.float32]) -> Feeds:
+    def named(self, outputs: NDArray[np.float32]) -> Tensors:
         """Outputs as `training_outputs` gives them, under the names of the graph's outputs."""
         return {self.output: outputs}
 
-    def truth(self, sample: Sample, feeds: Feeds) -> Any:
+    def truth(self, sample: Sample, feeds: Tensors) -> Any:
         """What the answer to a sample, encoded to `feeds`, is held against. Raises `DataError` as `target` does."""
         return self.target(sample, feeds)
 
@@ -126,7 +126,7 @@ class RowsTraining(TrainingTask):
 
     sequences = True
 
-    def row_targets(self, sample: Sample, feeds: Feeds, device: RowsTask) -> Sequence[Any]:
+    def row_targets(self, sample: Sample, feeds: Tensors, device: RowsTask) -> Sequence[Any]:
         """What is to be answered in each row of a sample that `device` encoded to `feeds`; `stack` puts them together.
 
         Raises `DataError` when the sample and its target do not fit.

@@ -14,7 +14,7 @@ from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks import label_scores
 from edgewright.pipeline.tasks.encoder_rows import EncoderRows
 from edgewright.pipeline.tasks.label_figures import one_label
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.tasks.labels import MultiLabelText
 
@@ -70,7 +70,7 @@ class SeveralLabels(EncoderRows):
     def stack(self, targets: Sequence[Any]) -> NDArray[np.float32]:
         return np.array(targets, np.float32).reshape(len(targets), len(self.classes))
 
-    def target(self, sample: Sample, feeds: Feeds) -> NDArray[Any]:
+    def target(self, sample: Sample, feeds: Tensors) -> NDArray[Any]:
         target = np.asarray(sample.target)
         if target.shape != (len(self.classes),) or not np.isin(target, (0, 1)).all():
             raise DataError(

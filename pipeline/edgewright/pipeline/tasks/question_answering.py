@@ -14,7 +14,7 @@ from edgewright.pipeline.data.samples import Answers, Sample
 from edgewright.pipeline.tasks import squad_scores
 from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_options
 from edgewright.pipeline.tasks.figures import mean
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.running.windows import RowsTask
 from edgewright.runtime.tasks.question_answering import END, START, QuestionAnswer
@@ -42,7 +42,7 @@ class QuestionAnswering(EncoderRows):
         return np.array(targets, np.int32).reshape(len(targets), 4)
 
     def row_targets(
-        self, sample: Sample, feeds: Feeds, device: RowsTask
+        self, sample: Sample, feeds: Tensors, device: RowsTask
     ) -> Sequence[tuple[int, int, int, int]]:
         answers = self.truth(sample, feeds)
         windows = feeds["windows"].tolist()
@@ -58,14 +58,14 @@ class QuestionAnswering(EncoderRows):
             first += size
         return rows
 
-    def truth(self, sample: Sample, feeds: Feeds) -> Answers:
+    def truth(self, sample: Sample, feeds: Tensors) -> Answers:
         if not isinstance(sample.target, Answers):
             raise DataError(
                 f"{sample.id}: it has no answers: give each question its answers, or an empty list"
             )
         return sample.target
 
-    def named(self, outputs: NDArray[np.float32]) -> Feeds:
+    def named(self, outputs: NDArray[np.float32]) -> Tensors:
         return {START: outputs[..., 0], END: outputs[..., 1]}
 
     def losses(

@@ -13,7 +13,7 @@ from edgewright.exporters.reference import Figure, Metric
 from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_label_options
 from edgewright.pipeline.tasks.label_scores import f1_of
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.running.windows import RowsTask
 from edgewright.runtime.tasks.token_classification import TaggedText
@@ -47,7 +47,7 @@ class TokenClassification(EncoderRows):
             place[: len(row)] = row
         return stacked
 
-    def row_targets(self, sample: Sample, feeds: Feeds, device: RowsTask) -> Sequence[NDArray[np.int32]]:
+    def row_targets(self, sample: Sample, feeds: Tensors, device: RowsTask) -> Sequence[NDArray[np.int32]]:
         labels = self.truth(sample, feeds)
         windows, offsets = feeds["windows"].tolist(), feeds["offsets"]
         speaking = cast(Tagger, device).word_rows(feeds)
@@ -89,7 +89,7 @@ class TokenClassification(EncoderRows):
         total: NDArray[np.float32] = weights.sum(axis=1)
         return total
 
-    def truth(self, sample: Sample, feeds: Feeds) -> NDArray[np.int64]:
+    def truth(self, sample: Sample, feeds: Tensors) -> NDArray[np.int64]:
         labels = np.asarray(sample.target, np.int64)
         if labels.shape != (len(feeds["words"]),):
             raise DataError(

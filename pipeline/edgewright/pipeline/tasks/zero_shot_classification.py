@@ -14,7 +14,7 @@ from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_options, known_label
 from edgewright.pipeline.tasks.figures import mean
 from edgewright.pipeline.tasks.label_figures import one_label
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import TrainingError
 from edgewright.runtime.tasks.labels import LOGITS, LabelledText, MultiLabelText
 from edgewright.runtime.tasks.sentence_embedding import EMBEDDING
@@ -34,10 +34,10 @@ class ZeroShotClassification(EncoderRows):
 
     learns = False
 
-    def truth(self, sample: Sample, feeds: Feeds) -> int:
+    def truth(self, sample: Sample, feeds: Tensors) -> int:
         return known_label(sample, len(self.classes))
 
-    def named(self, outputs: NDArray[np.float32]) -> Feeds:
+    def named(self, outputs: NDArray[np.float32]) -> Tensors:
         way = self.settings.zero_shot
         return {EMBEDDING if way is not None and way.by == "embedding" else LOGITS: outputs}
 

@@ -12,7 +12,7 @@ from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.models.model import training_outputs
 from edgewright.pipeline.tasks.base import RowsTraining
 from edgewright.pipeline.training.sources import Inputs
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.running.windows import RowsTask, chunks, merge_rows, run_fixed
 
@@ -32,7 +32,7 @@ class RowAnswers:
         task: RowsTraining,
         device: RowsTask,
         names: Sequence[str],
-        encoded: Sequence[Feeds],
+        encoded: Sequence[Tensors],
         places: Sequence[NDArray[np.int64]],
         truths: Sequence[Any],
     ) -> None:
@@ -71,7 +71,7 @@ class RowAnswers:
             answers = device.decode(merged, self._encoded[part])
             yield from zip(answers, self._truths[part], strict=True)
 
-    def _run(self, module: nn.Module, feeds: Feeds) -> Feeds:
+    def _run(self, module: nn.Module, feeds: Tensors) -> Tensors:
         device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
         with torch.inference_mode():
             inputs = [torch.from_numpy(feeds[name]).to(device) for name in self._names]
@@ -96,8 +96,8 @@ class RowSource:
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self._device, self._names = device, tuple(names)
-        found: list[Feeds] = []
-        encoded: list[Feeds] = []
+        found: list[Tensors] = []
+        encoded: list[Tensors] = []
         row_targets: list[Any] = []
         truths: list[Any] = []
         counts: list[int] = []
@@ -141,12 +141,12 @@ class RowSource:
             batch = self._device.collate_rows([self._row(int(index)) for index in indices])
             yield tuple(torch.from_numpy(np.ascontiguousarray(batch[name])) for name in self._names)
 
-    def _row(self, index: int) -> Feeds:
+    def _row(self, index: int) -> Tensors:
         start, end = self._starts[index], self._starts[index + 1]
         return {name: values[start:end].astype(np.int64) for name, values in self._values.items()}
 
 
-def _encoded(device: RowsTask, samples: Sequence[Sample]) -> list[Feeds]:
+def _encoded(device: RowsTask, samples: Sequence[Sample]) -> list[Tensors]:
     """All samples, encoded together. Raises `InputError` for the first that cannot be, with its id."""
     try:
         return device.encode_all([sample.raw for sample in samples])

@@ -14,7 +14,7 @@ from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.training.batching import cut
 from edgewright.pipeline.training.randomness import generator
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.tasks.base import DeviceTask
 
 Inputs = tuple[torch.Tensor, ...]
@@ -115,7 +115,7 @@ class SampleAnswers:
     """
 
     def __init__(
-        self, task: TrainingTask, device: DeviceTask, truths: NDArray[Any], beside: Sequence[Feeds] | None
+        self, task: TrainingTask, device: DeviceTask, truths: NDArray[Any], beside: Sequence[Tensors] | None
     ) -> None:
         self._task, self._device, self._truths, self._beside = task, device, truths, beside
 
@@ -161,10 +161,10 @@ class SampleSource:
         self._seed = seed
         self._workers = workers
         self._names = names
-        self._kept: dict[int, Feeds] | None = {} if keep else None
+        self._kept: dict[int, Tensors] | None = {} if keep else None
         self._kept_bytes = 0
         self.lengths: NDArray[np.int64] | None = None
-        beside: list[Feeds] | None = None
+        beside: list[Tensors] | None = None
         if task.sequences:
             self.targets, self.lengths, beside = self._survey(progress or (lambda done, total: None))
         else:
@@ -173,10 +173,10 @@ class SampleSource:
 
     def _survey(
         self, progress: Callable[[int, int], None]
-    ) -> tuple[NDArray[Any], NDArray[np.int64], list[Feeds]]:
+    ) -> tuple[NDArray[Any], NDArray[np.int64], list[Tensors]]:
         """Targets and lengths of all samples, and what reading the answers to them needs."""
         targets, lengths, count = [], [], len(self._samples)
-        beside: list[Feeds] = []
+        beside: list[Tensors] = []
         plan = cut(np.arange(count, dtype=np.int64), _SURVEYED)
         for indices, rows in zip(plan, self._encoded(plan, None), strict=True):
             for index, feeds in zip(indices, rows, strict=True):
@@ -189,17 +189,17 @@ class SampleSource:
             progress(len(lengths), count)
         return self._task.stack(targets), np.array(lengths, np.int64), beside
 
-    def encode(self, index: int, epoch: int | None = None) -> Feeds:
+    def encode(self, index: int, epoch: int | None = None) -> Tensors:
         """The tensors of one sample, without a batch axis. Raises `InputError` naming the file."""
         raw = self._samples[index].raw
         if epoch is not None and self._task.augments:
             draws = generator(self._seed, "augment", epoch, index)
-            changed: Feeds = self._device.encode_loaded(self._task.augment(self._device.load(raw), draws))
+            changed: Tensors = self._device.encode_loaded(self._task.augment(self._device.load(raw), draws))
             return changed
         kept = self._kept  # another thread may find the split too large and let go of it
         if kept is not None and index in kept:
             return kept[index]
-        encoded: Feeds = self._device.encode(raw)
+        encoded: Tensors = self._device.encode(raw)
         if kept is not None:
             size = sum(value.nbytes for value in encoded.values())
             self._kept_bytes += size
@@ -218,13 +218,13 @@ class SampleSource:
         for rows in self._encoded(plan, epoch):
             yield self._collate(rows)
 
-    def _encoded(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[list[Feeds]]:
+    def _encoded(self, plan: Sequence[NDArray[np.int64]], epoch: int | None) -> Iterator[list[Tensors]]:
         """The tensors of the samples of each batch."""
         if self._workers == 0:
             for indices in plan:
                 yield [self.encode(int(index), epoch) for index in indices]
             return
-        waiting: collections.deque[list[Future[Feeds]]] = collections.deque()
+        waiting: collections.deque[list[Future[Tensors]]] = collections.deque()
         with ThreadPoolExecutor(self._workers, thread_name_prefix="encode") as pool:
             try:
                 for indices in plan:
@@ -236,7 +236,7 @@ class SampleSource:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _collate(self, rows: list[Feeds]) -> Inputs:
+    def _collate(self, rows: list[Tensors]) -> Inputs:
         if not rows:  # this process has no part of the batch
             return ()
         batch = self._device.collate(rows)

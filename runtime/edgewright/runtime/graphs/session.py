@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError, MachineError, ProviderError
 from edgewright.runtime.graphs.cache import CacheSlot, cache_slot
 from edgewright.runtime.graphs.providers import (
@@ -78,7 +78,7 @@ class Session:
             return self._session.run_with_iobinding, first, second, options
         return inner.run_with_iobinding, *bare, options
 
-    def run(self, feeds: Feeds) -> Feeds:
+    def run(self, feeds: Tensors) -> Tensors:
         """Run the graph once. Raises `InputError` for feeds it does not take, `MachineError` when running
         fails.
         """

@@ -8,7 +8,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Feeds
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.tasks.base import DeviceTask
 
 _LARGEST = 16 << 20
@@ -25,26 +25,26 @@ class RowsTask(DeviceTask, Protocol):
     """A task of which one sample may be several rows of the graph."""
 
     @property
-    def fixed(self) -> Sequence[Feeds]:
+    def fixed(self) -> Sequence[Tensors]:
         """Rows that belong to every sample; whoever runs many samples runs these once."""
 
     @property
     def rows_each(self) -> int:
         """How many rows even the shortest sample is."""
 
-    def encode_all(self, raws: Sequence[Any]) -> list[Feeds]:
+    def encode_all(self, raws: Sequence[Any]) -> list[Tensors]:
         """What `encode` makes of each, on all cores."""
 
-    def rows(self, sample: Feeds) -> list[Feeds]:
+    def rows(self, sample: Tensors) -> list[Tensors]:
         """The rows of a sample, each with the graph's inputs [time]."""
 
-    def alone(self, sample: Feeds) -> bool:
+    def alone(self, sample: Tensors) -> bool:
         """Whether the sample is a single row and has its outputs: then `collate_rows` takes the sample itself."""
 
-    def collate_rows(self, rows: Sequence[Feeds]) -> Feeds:
+    def collate_rows(self, rows: Sequence[Tensors]) -> Tensors:
         """Rows to one batch, padded to the longest of them."""
 
-    def merge(self, rows: Sequence[Feeds], sample: Feeds, fixed: Sequence[Feeds]) -> Feeds:
+    def merge(self, rows: Sequence[Tensors], sample: Tensors, fixed: Sequence[Tensors]) -> Tensors:
         """The outputs of a sample's rows, and of the fixed ones, as the outputs of the sample: no batch axis here.
 
         An output with an entry for every token has been cut to the row's own length.
@@ -54,7 +54,7 @@ class RowsTask(DeviceTask, Protocol):
         """One row of the output `name` without what belongs to the padding beyond `length`."""
 
 
-Run = Callable[[Feeds], Feeds]
+Run = Callable[[Tensors], Tensors]
 """Runs one batch: a session's `run`, or torch."""
 
 
@@ -63,7 +63,7 @@ def as_rows_task(task: DeviceTask) -> RowsTask | None:
     return cast(RowsTask, task) if hasattr(task, "collate_rows") else None
 
 
-def encode_all(task: DeviceTask, raws: Sequence[Any]) -> list[Feeds]:
+def encode_all(task: DeviceTask, raws: Sequence[Any]) -> list[Tensors]:
     """Encode many raw inputs, on all cores where the task can. Raises `InputError` for the first that is bad."""
     rows_task = as_rows_task(task)
     if rows_task is None:
@@ -99,12 +99,12 @@ def most_tokens(provider: str) -> int | None:
 
 def run_samples(
     task: DeviceTask,
-    samples: Sequence[Feeds],
+    samples: Sequence[Tensors],
     run: Run,
     batch_size: int = 32,
-    fixed: Sequence[Feeds] | None = None,
+    fixed: Sequence[Tensors] | None = None,
     limit: int | None = _CPU_TOKENS,
-) -> Feeds:
+) -> Tensors:
     """Run encoded samples and return the outputs by name, one row for each sample, as `decode` takes them.
 
     Rows of nearly one length share a batch: at most `batch_size` of them, and of several at most `limit` tokens, see
@@ -124,12 +124,12 @@ def run_samples(
 
 def run_parts(
     task: RowsTask,
-    samples: Sequence[Feeds],
+    samples: Sequence[Tensors],
     run: Run,
     batch_size: int,
-    fixed: Sequence[Feeds],
+    fixed: Sequence[Tensors],
     limit: int | None = _CPU_TOKENS,
-) -> Iterator[tuple[Sequence[Feeds], Feeds]]:
+) -> Iterator[tuple[Sequence[Tensors], Tensors]]:
     """As `run_samples`, in parts of `batch_size` samples with their outputs: merged, those of one sample may be many
     times as large as its rows.
     """
@@ -140,16 +140,16 @@ def run_parts(
 
 
 def _rows_of_each(
-    task: RowsTask, samples: Sequence[Feeds], run: Run, batch_size: int, limit: int | None
-) -> list[list[Feeds]]:
+    task: RowsTask, samples: Sequence[Tensors], run: Run, batch_size: int, limit: int | None
+) -> list[list[Tensors]]:
     rows = [task.rows(sample) for sample in samples]
     found = iter(_run_rows(task, [row for own in rows for row in own], run, batch_size, limit))
     return [[next(found) for _ in own] for own in rows]
 
 
 def merge_rows(
-    task: RowsTask, samples: Sequence[Feeds], rows: Sequence[Sequence[Feeds]], fixed: Sequence[Feeds]
-) -> Feeds:
+    task: RowsTask, samples: Sequence[Tensors], rows: Sequence[Sequence[Tensors]], fixed: Sequence[Tensors]
+) -> Tensors:
     """The outputs of each sample's rows, trimmed, as the outputs of the samples: one row of each for every sample.
 
     Outputs with an entry for every token are padded with zeros to the longest sample.
@@ -160,17 +160,17 @@ def merge_rows(
 
 def run_fixed(
     task: DeviceTask, run: Run, batch_size: int = 32, limit: int | None = _CPU_TOKENS
-) -> list[Feeds]:
+) -> list[Tensors]:
     """The outputs of the rows that belong to every sample, none for most tasks."""
     rows_task = as_rows_task(task)
     return [] if rows_task is None else _run_rows(rows_task, rows_task.fixed, run, batch_size, limit)
 
 
 def _run_rows(
-    task: RowsTask, rows: Sequence[Feeds], run: Run, batch_size: int, limit: int | None
-) -> list[Feeds]:
+    task: RowsTask, rows: Sequence[Tensors], run: Run, batch_size: int, limit: int | None
+) -> list[Tensors]:
     lengths = [len(row["input_ids"]) for row in rows]
-    found: list[Feeds] = [{}] * len(rows)
+    found: list[Tensors] = [{}] * len(rows)
     for chosen in _batches(lengths, batch_size, limit):
         outputs = run(task.collate_rows([rows[index] for index in chosen]))
         for place, index in enumerate(chosen):

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from edgewright.runtime.contracts import Feeds
-from edgewright.runtime.series.stream import SeriesFront
+from edgewright.runtime.contracts import Tensors
+from edgewright.runtime.series.stream import SeriesEncoder
 
 _LARGEST = 3e38
 """Normalised values up to this one are within float32."""
@@ -18,7 +18,7 @@ _FLOAT64 = np.dtype(np.float64)
 _FLOAT32 = np.dtype(np.float32)
 
 
-def block_writer(fronts: Sequence[SeriesFront], feeds: Feeds) -> Callable[[Any], bool]:
+def block_writer(fronts: Sequence[SeriesEncoder], feeds: Tensors) -> Callable[[Any], bool]:
     """One step of many series at once, [streams, features] of float32 or float64; `feeds` are the graph's inputs.
 
     It looks at the fronts once: after anything else has happened to one of them, a new one is needed.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Answer, BoundStep, Feeds, Steps
+from edgewright.runtime.contracts import Answer, BoundStep, Steps, Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.graphs.providers import step_failed
 from edgewright.runtime.series.late import LateAnswer
@@ -43,8 +43,8 @@ def anchors(
     return picked
 
 
-class SeriesFront:
-    """Steps of one series to the step graph's inputs; see `StreamFront`.
+class SeriesEncoder:
+    """Steps of one series to the step graph's inputs; see `StreamEncoder`.
 
     `answerer` makes of the front what makes its answers; it may look at `steps`, `target_mean` and `target_std`.
     """
@@ -53,7 +53,7 @@ class SeriesFront:
         self,
         settings: SeriesSettings,
         series: str,
-        answerer: Callable[["SeriesFront"], Answer],
+        answerer: Callable[["SeriesEncoder"], Answer],
     ) -> None:
         self.settings = settings
         count, forecast = len(settings.features), settings.forecast
@@ -155,7 +155,7 @@ class SeriesFront:
         if times is not None and settings.irregular == "resample" and resampler is not None:
             resampler = copy.copy(resampler)
             moved, rows = resampler.push(times, values)
-        feeds: Feeds = {"values": normalise(rows, self._mean, self._std, name)}
+        feeds: Tensors = {"values": normalise(rows, self._mean, self._std, name)}
         history = self._forecast(feeds, rows, series.known)
         # Nothing below fails: from here on the piece is remembered.
         if history is not None:
@@ -190,7 +190,7 @@ class SeriesFront:
         return fill_missing(values, policy, names, self._mean, None, name)
 
     def _forecast(
-        self, feeds: Feeds, rows: NDArray[np.float64], known: NDArray[np.float64] | None
+        self, feeds: Tensors, rows: NDArray[np.float64], known: NDArray[np.float64] | None
     ) -> NDArray[np.float32] | None:
         """Adds what a forecast starts from to `feeds`; returns the history after these rows."""
         forecast = self.settings.forecast
@@ -207,7 +207,7 @@ class SeriesFront:
         return history[-self._season :]
 
     def quick(self, step: BoundStep, slow: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """See `StreamFront`: a row [features] of float32 or float64, with nothing missing, after others like it."""
+        """See `StreamEncoder`: a row [features] of float32 or float64, with nothing missing, after others like it."""
         if self.settings.forecast is not None and self.settings.forecast.known:
             return slow
         # A small step takes ten microseconds and leaves the caches cold: everything that can be looked up before, is,
@@ -250,7 +250,7 @@ class SeriesFront:
 
         return push
 
-    def _rememberer(self, feeds: Feeds) -> Callable[[Any, NDArray[np.float32]], None] | None:
+    def _rememberer(self, feeds: Tensors) -> Callable[[Any, NDArray[np.float32]], None] | None:
         """What the quick way has to do for the next step, where there is anything."""
         forecast, last, forward = self.settings.forecast, self._last, self.settings.missing == "forward"
         if forecast is None and not forward:
@@ -268,7 +268,7 @@ class SeriesFront:
 
         return remember
 
-    def state(self) -> Feeds:
+    def state(self) -> Tensors:
         """All that it remembers, as arrays by name."""
         resampler, count = self._resampler, len(self._mean)
         started = resampler is not None and resampler.values is not None

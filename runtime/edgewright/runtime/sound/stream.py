@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Answer, BoundStep, Feeds, Steps
+from edgewright.runtime.contracts import Answer, BoundStep, Steps, Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.series.values import normalise
 from edgewright.runtime.sound.decoding import to_mono
@@ -14,7 +14,7 @@ from edgewright.runtime.sound.mel import AudioSettings, frame_count, log_mel
 
 
 class AudioFront:
-    """Samples to the step graph's input; see `StreamFront`. The frames are those of the whole sound, to the last bit.
+    """Samples to the step graph's input; see `StreamEncoder`. The frames are those of the whole sound, to the last bit.
 
     `answer` makes an answer of the graph's output [1, ...].
     """
@@ -56,10 +56,10 @@ class AudioFront:
         return Steps({"values": normalise(frames.astype(np.float64), self._mean, self._std)}, count)
 
     def quick(self, step: BoundStep, slow: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """See `StreamFront`: a piece of sound is never one step."""
+        """See `StreamEncoder`: a piece of sound is never one step."""
         return slow
 
-    def state(self) -> Feeds:
+    def state(self) -> Tensors:
         """All that it remembers, as arrays by name."""
         rest = np.zeros(self.settings.fft, np.float32)
         rest[: len(self._rest)] = self._rest

@@ -8,7 +8,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Answer, Feeds, Steps
+from edgewright.runtime.contracts import Answer, Steps, Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.series.late import LateAnswer
 from edgewright.runtime.streams.state import StreamState, save_state
@@ -151,7 +151,7 @@ class StreamGroup:
             self._renew()
         return steps
 
-    def _run(self, rows: list[int], feeds: Sequence[Feeds], turn: int) -> NDArray[Any]:
+    def _run(self, rows: list[int], feeds: Sequence[Tensors], turn: int) -> NDArray[Any]:
         """Run some streams one step; their outputs, in the order of `rows`."""
         batch = {name: np.stack([feed[name][turn] for feed in feeds]) for name in self._axes}
         if len(rows) == len(self):

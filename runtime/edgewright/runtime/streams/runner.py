@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import BoundStep, Feeds, Streaming, TensorSpec
+from edgewright.runtime.contracts import BoundStep, Streaming, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.graphs.providers import load_onnxruntime, step_failed
 from edgewright.runtime.graphs.session import Session
@@ -52,8 +52,10 @@ class StepRunner:
         self._session = session
         self._streaming = streaming
         self.rows = rows
-        self.feeds: Feeds = {spec.name: _buffer(spec.shape, rows, spec.dtype) for spec in streaming.inputs}
-        self.outputs: Feeds = {spec.name: _buffer(spec.shape, rows, spec.dtype) for spec in streaming.outputs}
+        self.feeds: Tensors = {spec.name: _buffer(spec.shape, rows, spec.dtype) for spec in streaming.inputs}
+        self.outputs: Tensors = {
+            spec.name: _buffer(spec.shape, rows, spec.dtype) for spec in streaming.outputs
+        }
         self._axes = [batch_axis(state.shape) for state in streaming.states]
         # Two sets of states: a step reads one and writes the other, and then they change places.
         even = [_buffer(state.shape, rows, "float32") for state in streaming.states]
@@ -90,7 +92,7 @@ class StepRunner:
         """The arrays that the next step reads."""
         return self._even if self.bound.turn[0] is self._first else self._odd
 
-    def step_rows(self, rows: NDArray[np.intp], feeds: Feeds) -> Feeds:
+    def step_rows(self, rows: NDArray[np.intp], feeds: Tensors) -> Tensors:
         """Run some of the streams one step; `feeds` holds their inputs only. Returns their outputs."""
         states = self._streaming.states
         whole = dict(feeds)
@@ -109,14 +111,14 @@ class StepRunner:
             else:
                 np.moveaxis(array, axis, 0)[row] = state.initial
 
-    def state(self, row: int) -> Feeds:
+    def state(self, row: int) -> Tensors:
         """The states of one stream by the names of the graph's inputs, without the batch axis, copied."""
         return {
             state.input: np.take(array, row, axis)
             for state, axis, array in zip(self._streaming.states, self._axes, self._states, strict=True)
         }
 
-    def restore(self, row: int, states: Feeds) -> None:
+    def restore(self, row: int, states: Tensors) -> None:
         """Set the states of one stream to what `state` returned."""
         for state, axis, array in zip(self._streaming.states, self._axes, self._states, strict=True):
             np.moveaxis(array, axis, 0)[row] = states[state.input]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes
 from edgewright.runtime.bundle.manifest import Variant
 from edgewright.runtime.bundle.opening import Bundle
-from edgewright.runtime.contracts import Steps, StreamFront
+from edgewright.runtime.contracts import Steps, StreamEncoder
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.session import Session
 from edgewright.runtime.streams.runner import StepRunner, check_step_graph
@@ -46,13 +46,13 @@ class StepModel:
         """Buffers and states for `rows` streams."""
         return StepRunner(self.session, self.streaming, rows)
 
-    def state(self, runner: StepRunner, row: int, front: StreamFront) -> StreamState:
+    def state(self, runner: StepRunner, row: int, front: StreamEncoder) -> StreamState:
         """The state of one stream."""
         arrays = runner.state(row) | {f"{_FRONT}{name}": array for name, array in front.state().items()}
         return StreamState(self.digest, front.series, arrays)
 
     def restore(
-        self, state: StreamState | str | Path, runner: StepRunner, row: int, front: StreamFront
+        self, state: StreamState | str | Path, runner: StepRunner, row: int, front: StreamEncoder
     ) -> None:
         """Set one stream to a state. Raises `InputError`, and changes nothing, for a state that is not its own."""
         whose = f"the state {state}" if isinstance(state, (str, Path)) else "the state"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds, StreamFront, Streaming, TensorSpec
+from edgewright.runtime.contracts import StreamEncoder, Streaming, Tensors, TensorSpec
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.inputs import file_inputs
 from edgewright.runtime.series.late import LateAnswer, late
@@ -97,7 +97,7 @@ class AudioClassification(Classifier):
             return bytes(raw), ".flac" if bytes(raw[:4]) == b"fLaC" else ".wav"
         return write_wav(load_audio(raw, self.settings), self.settings.sample_rate), ".wav"
 
-    def encode(self, raw: Any) -> Feeds:
+    def encode(self, raw: Any) -> Tensors:
         """One raw sound to `values` float32 [frames, mels] and `lengths` int32, the number of frames.
 
         Raises `InputError`, also for a sound shorter than one frame.
@@ -114,7 +114,7 @@ class AudioClassification(Classifier):
             LENGTHS: np.array(len(frames), np.int32),
         }
 
-    def collate(self, samples: Sequence[Feeds]) -> Feeds:
+    def collate(self, samples: Sequence[Tensors]) -> Tensors:
         """Samples to one batch; shorter ones are padded with zeros at the end. A single one is not copied."""
         return pad_collate(samples, self._tensors)
 
@@ -122,7 +122,7 @@ class AudioClassification(Classifier):
         """The raw half of a new stream."""
         return AudioFront(self.settings, LateAnswer(_Late, self._one, self._all))
 
-    def block_writer(self, fronts: Sequence[StreamFront], feeds: Feeds) -> Callable[[Any], bool]:
+    def block_writer(self, fronts: Sequence[StreamEncoder], feeds: Tensors) -> Callable[[Any], bool]:
         """Never: a piece of sound is not a step."""
         return lambda piece: False
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from edgewright.runtime.contracts import Feeds, StreamFront, Streaming, TensorSpec
+from edgewright.runtime.contracts import StreamEncoder, Streaming, Tensors, TensorSpec
 from edgewright.runtime.tasks.description import Description, ModelFacts
 
 
@@ -54,26 +54,26 @@ class DeviceTask(Protocol):
     def raw_file(self, raw: Any) -> tuple[bytes, str]:
         """A raw input as the content and suffix (".png") of a file that encodes to exactly the same tensors."""
 
-    def encode(self, raw: Any) -> Feeds:
+    def encode(self, raw: Any) -> Tensors:
         """One raw input to the tensors of one sample, without a batch axis. Raises `InputError`.
 
         Beside the graph's inputs there may be what `decode` needs to know of the sample: the "scale" of its series,
         the "time" of its last step.
         """
 
-    def collate(self, samples: Sequence[Feeds]) -> Feeds:
+    def collate(self, samples: Sequence[Tensors]) -> Tensors:
         """Samples to one batch of the graph's inputs, on a new leading axis, padded with zeros where their lengths
         differ.
         """
 
-    def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+    def decode(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
         """A batch of graph outputs to one answer each. Raises `InputError` when an output is not finite.
 
         `samples` is what `encode` made of each, for tasks whose answers depend on the sample; without it, an answer is
         as long as its output and has the scale of the whole training data.
         """
 
-    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
         """A batch of graph outputs to what is decided for each, in plain JSON values that can be compared
         with ==. A task whose answers are numbers alone decides nothing: an empty list for each.
         """
@@ -91,13 +91,13 @@ class StreamingTask(DeviceTask, Protocol):
     def check_step(self, streaming: Streaming) -> None:
         """Raise `BundleError` when a step graph of this form cannot serve this task."""
 
-    def stream_front(self, series: str = "") -> StreamFront:
+    def stream_front(self, series: str = "") -> StreamEncoder:
         """The raw half of a new stream; `series` says which one it is where each has its own scale.
 
         Raises `InputError` for a series that training never saw.
         """
 
-    def block_writer(self, fronts: Sequence[StreamFront], feeds: Feeds) -> Callable[[Any], bool]:
+    def block_writer(self, fronts: Sequence[StreamEncoder], feeds: Tensors) -> Callable[[Any], bool]:
         """What writes one whole step of plain numbers of many streams at once into `feeds`, the step graph's inputs.
 
         It says True when it has done so, and False, with nothing changed, for anything else. Good until anything else

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Answer, Feeds, Streaming, TensorSpec
+from edgewright.runtime.contracts import Answer, Streaming, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.series.reading import label_of
 from edgewright.runtime.series.settings import Series
-from edgewright.runtime.series.stream import SeriesFront, anchors
+from edgewright.runtime.series.stream import SeriesEncoder, anchors
 from edgewright.runtime.series.values import normalise
 from edgewright.runtime.tasks.description import Description, ModelFacts, shortened
 from edgewright.runtime.tasks.series import (
@@ -107,7 +107,7 @@ class Forecasting(SeriesTask):
         self.check_step_inputs(streaming)
         check_tensors("output", streaming.outputs, self._outputs, "the step graph")
 
-    def encode_prepared(self, series: Series) -> Feeds:
+    def encode_prepared(self, series: Series) -> Tensors:
         """The last `context` steps, what the forecast is added to, and what is known ahead.
 
         Where the series has times and the trained step is known there is "time" float64 as well, that of its last step.
@@ -136,7 +136,7 @@ class Forecasting(SeriesTask):
             feeds["time"] = np.array(times[-1])
         return feeds
 
-    def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Forecast]:
+    def decode(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Forecast]:
         """Outputs [batch, horizon, targets] to one answer each; with the times of the steps to come where `samples`
         have times and the trained step is known. Raises `InputError` when an output is not finite.
         """
@@ -153,7 +153,7 @@ class Forecasting(SeriesTask):
             return None
         return np.asarray(last + self.settings.step * np.arange(1, self.forecast.horizon + 1), np.float64)
 
-    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
         """An empty list for each sample: numbers alone decide nothing."""
         return no_decisions(outputs)
 
@@ -172,11 +172,11 @@ class Forecasting(SeriesTask):
             for name, column in zip(answer.names, answer.values.T.tolist(), strict=True)
         )
 
-    def stream_front(self, series: str = "") -> SeriesFront:
+    def stream_front(self, series: str = "") -> SeriesEncoder:
         """The raw half of a new stream; it has no answer before it has seen `context` steps."""
-        return SeriesFront(self.settings, series, self._answerer)
+        return SeriesEncoder(self.settings, series, self._answerer)
 
-    def _answerer(self, front: SeriesFront) -> Answer:
+    def _answerer(self, front: SeriesEncoder) -> Answer:
         def answer(outputs: NDArray[Any], time: float | None = None) -> Forecast | None:
             if front.steps < self.forecast.context:
                 return None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.images.decoding import image_files, load_image
 from edgewright.runtime.images.encoding import INTERPOLATIONS, encode_image, image_settings
@@ -122,15 +122,15 @@ class ImageClassification(Classifier):
         """
         return load_image(raw, self.settings.max_pixels)
 
-    def encode_loaded(self, image: Image.Image) -> Feeds:
+    def encode_loaded(self, image: Image.Image) -> Tensors:
         """The second half of `encode`: an RGB image to a float32 tensor [3, height, width]."""
         return {INPUT: encode_image(image, self.settings)}
 
-    def encode(self, raw: Any) -> Feeds:
+    def encode(self, raw: Any) -> Tensors:
         """One raw image to a float32 tensor [3, height, width], without a batch axis. Raises `InputError`."""
         return self.encode_loaded(self.load(raw))
 
-    def collate(self, samples: Sequence[Feeds]) -> Feeds:
+    def collate(self, samples: Sequence[Tensors]) -> Tensors:
         """Samples to one batch [batch, 3, height, width]; a single one is not copied."""
         if len(samples) == 1:
             return {INPUT: samples[0][INPUT][np.newaxis]}

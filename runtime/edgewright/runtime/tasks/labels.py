@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.checks import all_finite
 from edgewright.runtime.printable import one_line
@@ -89,7 +89,7 @@ class Classifier:
                 "get a fresh copy of the bundle"
             )
 
-    def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Classification]:
+    def decode(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Classification]:
         """Logits [batch, classes] to one answer each. Raises `InputError` when a logit is not finite."""
         logits = self._logits(outputs).astype(np.float64)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -101,7 +101,7 @@ class Classifier:
             for row, index in zip(probabilities, logits.argmax(axis=1), strict=True)
         ]
 
-    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[int]:
+    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[int]:
         """The index of the largest logit of each sample, the first of equal ones."""
         return [int(index) for index in self._logits(outputs).argmax(axis=1)]
 
@@ -226,7 +226,7 @@ def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
-def finite(outputs: Feeds, name: str, shape: Sequence[int | None]) -> NDArray[Any]:
+def finite(outputs: Tensors, name: str, shape: Sequence[int | None]) -> NDArray[Any]:
     """The output `name`, of this shape (None: any size). Raises `BundleError` for another one, `InputError` for values
     that are not finite.
     """
@@ -250,6 +250,6 @@ def _misshaped(name: str, value: NDArray[Any], shape: Sequence[int | None]) -> B
     return BundleError(f"the graph gave {name} of {found} instead of {wanted}: get a fresh bundle")
 
 
-def lost_of(samples: Sequence[Feeds] | None, count: int) -> list[int]:
+def lost_of(samples: Sequence[Tensors] | None, count: int) -> list[int]:
     """How many tokens of each sample were cut off; zeros where nothing is known of them."""
     return [0] * count if samples is None else [int(sample["lost"]) for sample in samples]

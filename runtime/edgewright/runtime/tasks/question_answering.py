@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.printable import one_line
 from edgewright.runtime.tasks.description import Description, ModelFacts
@@ -95,7 +95,7 @@ class QuestionAnswering(EncoderTask):
         self.check_output(outputs, START, ("batch", "time"))
         self.check_output(outputs, END, ("batch", "time"))
 
-    def answers_at(self, sample: Feeds, start: int, end: int) -> list[tuple[int, int] | None]:
+    def answers_at(self, sample: Tensors, start: int, end: int) -> list[tuple[int, int] | None]:
         """Where the characters `start` to `end` of the text stand, for each window of a sample: its first and last
         token, counted over all windows; None for a window that does not hold all of them.
         """
@@ -114,7 +114,7 @@ class QuestionAnswering(EncoderTask):
             found.append((first + left, first + right) if whole else None)
         return found
 
-    def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[QuestionAnswer]:
+    def decode(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[QuestionAnswer]:
         """Logits [batch, time] to one answer each. Raises `InputError` when a logit is not finite."""
         if samples is None:
             raise InputError("an answer points into its text: give decode the samples")
@@ -122,7 +122,7 @@ class QuestionAnswering(EncoderTask):
         ends = finite(outputs, END, (len(samples), None)).astype(np.float64)
         return [self._answer(*one) for one in zip(starts, ends, samples, strict=True)]
 
-    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
         """The answer to each question, empty where there is none; without the samples, the best tokens to start and
         end at.
         """
@@ -155,7 +155,9 @@ class QuestionAnswering(EncoderTask):
         shown += [f"{one_line(span.text)} {span.probability:.1%}" for span in spans]
         return "  ".join(shown) + lost_note(answer.lost)
 
-    def _answer(self, start: NDArray[np.float64], end: NDArray[np.float64], sample: Feeds) -> QuestionAnswer:
+    def _answer(
+        self, start: NDArray[np.float64], end: NDArray[np.float64], sample: Tensors
+    ) -> QuestionAnswer:
         text = sample["text"].tobytes().decode("utf-8")
         contexts = _contexts(sample)
         scores, firsts, lasts = _best_spans(start, end, contexts, self._question.max_answer_tokens)
@@ -188,7 +190,7 @@ class QuestionAnswering(EncoderTask):
         return QuestionAnswer(best.text, best.start, best.end, best.probability, spans, lost)
 
 
-def _contexts(sample: Feeds) -> list[tuple[int, int]]:
+def _contexts(sample: Tensors) -> list[tuple[int, int]]:
     """The tokens of the text in each window: the first, and the one behind the last."""
     inside = sample["offsets"][:, 0] >= 0
     found, first = [], 0
@@ -226,5 +228,5 @@ def _log_sum(values: NDArray[np.float64]) -> float:
     return float(largest + np.log(np.exp(values - largest).sum()))
 
 
-def _blank(sample: Feeds, start: int, end: int) -> bool:
+def _blank(sample: Tensors, start: int, end: int) -> bool:
     return not sample["text"].tobytes().decode("utf-8")[start:end].strip()

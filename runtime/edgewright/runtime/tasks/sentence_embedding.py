@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.tasks.description import Description, ModelFacts
 from edgewright.runtime.tasks.labels import finite, lost_of
@@ -71,14 +71,14 @@ class SentenceEmbedding(EncoderTask):
         self.check_inputs(inputs)
         self.check_output(outputs, EMBEDDING, ("batch", "dimensions"))
 
-    def merge(self, rows: Sequence[Feeds], sample: Feeds, fixed: Sequence[Feeds]) -> Feeds:
+    def merge(self, rows: Sequence[Tensors], sample: Tensors, fixed: Sequence[Tensors]) -> Tensors:
         """The windows' vectors as their mean, of length 1 where each has it."""
         merged = super().merge(rows, sample, fixed)
         if len(rows) > 1 and self.settings.normalise:
             merged[EMBEDDING] = unit(merged[EMBEDDING]).astype(merged[EMBEDDING].dtype)
         return merged
 
-    def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Embedding]:
+    def decode(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Embedding]:
         """Vectors [batch, dimensions] to one answer each, which are views of them where these are float32.
 
         Raises `InputError` when a value is not finite.
@@ -90,7 +90,7 @@ class SentenceEmbedding(EncoderTask):
             return [Embedding(vectors[0], int(samples[0]["lost"]))]
         return list(map(Embedding, vectors, lost_of(samples, len(vectors))))
 
-    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
         """None: a vector alone decides nothing. `neighbours` says which texts are near one another."""
         return [[] for _ in outputs[EMBEDDING]]
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.contracts import Streaming, TensorSpec
 from edgewright.runtime.series.late import LateAnswer, late
-from edgewright.runtime.series.stream import SeriesFront
+from edgewright.runtime.series.stream import SeriesEncoder
 from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
 from edgewright.runtime.tasks.labels import LOGITS, Classification, Classifier
 from edgewright.runtime.tasks.series import SeriesTask
@@ -43,9 +43,9 @@ class SequenceClassification(Classifier, SeriesTask):
         self.check_step_inputs(streaming)
         self.check_logits(streaming.outputs)
 
-    def stream_front(self, series: str = "") -> SeriesFront:
+    def stream_front(self, series: str = "") -> SeriesEncoder:
         """The raw half of a new stream."""
-        return SeriesFront(self.settings, series, lambda front: LateAnswer(_Late, self._one, self._all))
+        return SeriesEncoder(self.settings, series, lambda front: LateAnswer(_Late, self._one, self._all))
 
     def _one(self, outputs: NDArray[Any]) -> Classification:
         return self._all(outputs)[0]

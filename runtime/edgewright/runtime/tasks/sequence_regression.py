@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Answer, Feeds, Streaming, TensorSpec
+from edgewright.runtime.contracts import Answer, Streaming, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.series.late import LateAnswer, late
-from edgewright.runtime.series.stream import SeriesFront
+from edgewright.runtime.series.stream import SeriesEncoder
 from edgewright.runtime.tasks.description import Description, ModelFacts, shortened
 from edgewright.runtime.tasks.series import (
     LENGTHS,
@@ -116,7 +116,7 @@ class SequenceRegression(SeriesTask):
         self.check_step_inputs(streaming)
         check_tensors("output", streaming.outputs, self._step_outputs, "the step graph")
 
-    def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Prediction]:
+    def decode(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Prediction]:
         """Outputs [batch, time, targets] to one answer each, as long as the sample where `samples` are given.
 
         Raises `InputError` when an output is not finite.
@@ -129,7 +129,7 @@ class SequenceRegression(SeriesTask):
             answers.append(Prediction(names, to_units(used, *self.scale(sample))))
         return answers
 
-    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
         """An empty list for each sample: numbers alone decide nothing."""
         return no_decisions(outputs)
 
@@ -145,11 +145,11 @@ class SequenceRegression(SeriesTask):
         )
         return shown if len(answer.values) == 1 else f"{shown}  (the last of {len(answer.values)} steps)"
 
-    def stream_front(self, series: str = "") -> SeriesFront:
+    def stream_front(self, series: str = "") -> SeriesEncoder:
         """The raw half of a new stream."""
-        return SeriesFront(self.settings, series, self._answerer)
+        return SeriesEncoder(self.settings, series, self._answerer)
 
-    def _answerer(self, front: SeriesFront) -> Answer:
+    def _answerer(self, front: SeriesEncoder) -> Answer:
         names, one = self.settings.targets, self._one
         if self.settings.per_series is None:
             mean, std = front.target_mean, front.target_std

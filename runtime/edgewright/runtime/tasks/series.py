@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds, StreamFront, Streaming, TensorSpec
+from edgewright.runtime.contracts import StreamEncoder, Streaming, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.checks import all_finite
 from edgewright.runtime.inputs import is_directory
 from edgewright.runtime.series.block import block_writer
 from edgewright.runtime.series.reading import as_series, label_of, read_series, series_csv
 from edgewright.runtime.series.settings import Series, series_settings
-from edgewright.runtime.series.stream import SeriesFront
+from edgewright.runtime.series.stream import SeriesEncoder
 from edgewright.runtime.series.values import check_times, fill_missing, normalise, resample
 from edgewright.runtime.tables.reading import TABLE_SUFFIXES, table_files
 from edgewright.runtime.tasks.description import Description, shortened
@@ -110,27 +110,27 @@ class SeriesTask:
             return self._mean
         return np.array(self.settings.scales(series.name)[0])
 
-    def encode(self, raw: Any) -> Feeds:
+    def encode(self, raw: Any) -> Tensors:
         """One raw series to `values` float32 [steps, features] and `lengths` int32, the number of steps.
 
         Where each series has its own scale there is "scale" float64 [2, targets] as well. Raises `InputError`.
         """
         return self.encode_prepared(self.prepare(raw))
 
-    def encode_prepared(self, series: Series) -> Feeds:
+    def encode_prepared(self, series: Series) -> Tensors:
         """The second half of `encode`: what `prepare` returned, to tensors."""
         mean, std, *target = self.settings.scales(series.name)
         values = normalise(series.values, np.array(mean), np.array(std), label_of(series))
-        feeds: Feeds = {VALUES: values, LENGTHS: np.array(len(values), np.int32)}
+        feeds: Tensors = {VALUES: values, LENGTHS: np.array(len(values), np.int32)}
         if self.settings.per_series is not None and self.settings.targets:
             feeds["scale"] = np.array(target)
         return feeds
 
-    def collate(self, samples: Sequence[Feeds]) -> Feeds:
+    def collate(self, samples: Sequence[Tensors]) -> Tensors:
         """Samples to one batch; shorter ones are padded with zeros at the end. A single one is not copied."""
         return pad_collate(samples, self._tensors)
 
-    def scale(self, sample: Feeds | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def scale(self, sample: Tensors | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """mean and std of each target of a sample, of the whole training data where the sample says nothing."""
         if sample is not None and "scale" in sample:
             return sample["scale"][0], sample["scale"][1]
@@ -144,9 +144,9 @@ class SeriesTask:
         """Raise `BundleError` unless a step graph takes these steps."""
         check_tensors("input", streaming.inputs, self._step_tensors, "the step graph")
 
-    def block_writer(self, fronts: Sequence[StreamFront], feeds: Feeds) -> Callable[[Any], bool]:
+    def block_writer(self, fronts: Sequence[StreamEncoder], feeds: Tensors) -> Callable[[Any], bool]:
         """One step [streams, features] of many streams at once, see `StreamingTask`."""
-        return block_writer([front for front in fronts if isinstance(front, SeriesFront)], feeds)
+        return block_writer([front for front in fronts if isinstance(front, SeriesEncoder)], feeds)
 
     def pieces(self, raw: Any) -> Iterator[Series]:
         """A raw series cut into its steps, each with its time, its name, and what is known ahead at that step."""
@@ -169,7 +169,7 @@ class SeriesTask:
 PREDICTION = "prediction"
 
 
-def predicted(outputs: Feeds, names: Sequence[str], axes: int = 3) -> NDArray[Any]:
+def predicted(outputs: Tensors, names: Sequence[str], axes: int = 3) -> NDArray[Any]:
     """The output [batch, ..., targets]. Raises `BundleError` for another shape, `InputError` where it is not finite."""
     values = outputs[PREDICTION]
     if values.ndim != axes or values.shape[-1] != len(names):
@@ -196,6 +196,6 @@ def same_numbers(left: NDArray[np.float64] | None, right: NDArray[np.float64] | 
     return left is right if left is None or right is None else np.array_equal(left, right)
 
 
-def no_decisions(outputs: Feeds) -> list[Any]:
+def no_decisions(outputs: Tensors) -> list[Any]:
     """An empty list for each row: numbers alone decide nothing."""
     return [[] for _ in next(iter(outputs.values()))]

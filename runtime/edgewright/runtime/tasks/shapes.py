@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError
 
 
@@ -38,14 +38,14 @@ def check_tensors(
         )
 
 
-def pad_collate(samples: Sequence[Feeds], inputs: Sequence[TensorSpec]) -> Feeds:
+def pad_collate(samples: Sequence[Tensors], inputs: Sequence[TensorSpec]) -> Tensors:
     """Samples to one batch on a new leading axis, each of `inputs` padded with zeros at the end of its time axis.
 
     Entries of a sample that are no input of the graph are left out. A single sample is not copied.
     """
     if len(samples) == 1:
         return {spec.name: samples[0][spec.name][np.newaxis] for spec in inputs}
-    batch: Feeds = {}
+    batch: Tensors = {}
     for spec in inputs:
         arrays = [sample[spec.name] for sample in samples]
         if "time" not in spec.shape:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.tasks.base import DeviceTask
 from edgewright.runtime.tasks.description import (
@@ -110,12 +110,12 @@ class TextClassification(Classifier):
         """The text as UTF-8; a file as it is."""
         return _text(raw).encode("utf-8"), ".txt"
 
-    def encode(self, raw: Any) -> Feeds:
+    def encode(self, raw: Any) -> Tensors:
         """One raw text to `tokens` int64 [tokens] and `lengths` int32, their number. Raises `InputError`."""
         tokens = encode_text(_text(raw), self._tokenizer, self.settings)
         return {TOKENS: tokens, LENGTHS: np.array(len(tokens), np.int32)}
 
-    def collate(self, samples: Sequence[Feeds]) -> Feeds:
+    def collate(self, samples: Sequence[Tensors]) -> Tensors:
         """Samples to one batch; shorter ones are padded with zeros at the end. A single one is not copied."""
         return pad_collate(samples, _TENSORS)
 
@@ -176,13 +176,13 @@ class EncoderTextClassification(EncoderTask):
         self.check_output(outputs, LOGITS, ("batch", len(self._labels)))
 
     def decode(
-        self, outputs: Feeds, samples: Sequence[Feeds] | None = None
+        self, outputs: Tensors, samples: Sequence[Tensors] | None = None
     ) -> list[LabelledText | MultiLabelText]:
         """Logits [batch, labels] to one answer each. Raises `InputError` when a logit is not finite."""
         logits = self._logits(outputs)
         return label_answers(logits, self._labels, self._threshold, lost_of(samples, len(logits)))
 
-    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
         """The index of the largest logit of each sample; of several labels, the indices of the chosen ones."""
         return chosen_labels(self._logits(outputs), self._threshold)
 
@@ -198,5 +198,5 @@ class EncoderTextClassification(EncoderTask):
     def _threshold(self) -> float | None:
         return self.settings.threshold if self.settings.multi_label else None
 
-    def _logits(self, outputs: Feeds) -> NDArray[Any]:
+    def _logits(self, outputs: Tensors) -> NDArray[Any]:
         return finite(outputs, LOGITS, (None, len(self._labels)))

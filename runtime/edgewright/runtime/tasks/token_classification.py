@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.printable import one_line
 from edgewright.runtime.tasks.description import Description, ModelFacts, label_places, shortened
@@ -110,7 +110,7 @@ class TokenClassification(EncoderTask):
         words = read_words(raw)
         return super().raw_file(raw) if words is None else (raw_json({"tokens": words}), ".json")
 
-    def encode_all(self, raws: Sequence[Any]) -> list[Feeds]:
+    def encode_all(self, raws: Sequence[Any]) -> list[Tensors]:
         """What `encode` makes of each: with `words` int32 [words, 2], the characters of each word."""
         texts: list[str] = []
         words: list[NDArray[np.int32]] = []
@@ -125,11 +125,11 @@ class TokenClassification(EncoderTask):
             sample["words"] = places
         return samples
 
-    def word_rows(self, sample: Feeds) -> NDArray[np.int64]:
+    def word_rows(self, sample: Tensors) -> NDArray[np.int64]:
         """The token of the sample that speaks for each word, int64 [words]; -1 where none does."""
         return word_tokens(sample["words"], sample["offsets"], sample["windows"].tolist())
 
-    def decode(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[TaggedText]:
+    def decode(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[TaggedText]:
         """Logits [batch, time, labels] to one answer each. Raises `InputError` when a logit is not finite."""
         if samples is None:
             raise InputError("the answer of a token classifier points into its text: give decode the samples")
@@ -138,7 +138,7 @@ class TokenClassification(EncoderTask):
             for (rows, logits), sample in zip(self._rows(outputs, samples), samples, strict=True)
         ]
 
-    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
         """The entities of each sample as [start, end, label], in characters; a label per word where none are made of
         them. Without the samples, the index of the best label of every token that is not padding.
         """
@@ -169,7 +169,9 @@ class TokenClassification(EncoderTask):
             shown = [f"{one_line(word.text)}/{word.label}" for word in answer.words]
         return ("  ".join(shown) or "no entity") + lost_note(answer.lost)
 
-    def _rows(self, outputs: Feeds, samples: Sequence[Feeds]) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
+    def _rows(
+        self, outputs: Tensors, samples: Sequence[Tensors]
+    ) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
         """The token of each word, and the logits of the sample's tokens."""
         logits = finite(outputs, LOGITS, (len(samples), None, len(self._labels)))
         return [
@@ -177,7 +179,7 @@ class TokenClassification(EncoderTask):
             for row, sample in zip(logits, samples, strict=True)
         ]
 
-    def _answer(self, rows: NDArray[np.int64], logits: NDArray[Any], sample: Feeds) -> TaggedText:
+    def _answer(self, rows: NDArray[np.int64], logits: NDArray[Any], sample: Tensors) -> TaggedText:
         text = sample["text"].tobytes().decode("utf-8")
         shown = np.flatnonzero(rows >= 0)
         tags = [OUTSIDE if OUTSIDE in self._labels else self._labels[0]] * len(rows)

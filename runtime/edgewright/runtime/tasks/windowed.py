@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.tasks.description import Description, tokenizer_config
 from edgewright.runtime.tasks.shapes import check_tensors, fits
@@ -78,7 +78,7 @@ class EncoderTask:
         return {_ROLE: ("tokenizer.json", self._content)}
 
     @property
-    def fixed(self) -> Sequence[Feeds]:
+    def fixed(self) -> Sequence[Tensors]:
         """None."""
         return ()
 
@@ -147,7 +147,7 @@ class EncoderTask:
             return text.encode("utf-8"), ".txt"
         return raw_json(dict(zip(self.parts, texts, strict=True))), ".json"
 
-    def encode(self, raw: Any) -> Feeds:
+    def encode(self, raw: Any) -> Tensors:
         """One raw input to the tokens of all its windows, one after another. Raises `InputError`.
 
         The graph's inputs are int64 [T]; `lengths` int32 is T, `windows` int32 [windows] the length of each, `lost`
@@ -160,7 +160,7 @@ class EncoderTask:
                 return sample
         return self.encode_all([raw])[0]
 
-    def encode_all(self, raws: Sequence[Any]) -> list[Feeds]:
+    def encode_all(self, raws: Sequence[Any]) -> list[Tensors]:
         """What `encode` makes of each, the tokens found on all cores. Raises `InputError` for the first that is bad."""
         texts = [self.read(raw) for raw in raws]
         tokens = iter(self.tokenizer.tokens([text for parts in texts for text in parts], self.places))
@@ -174,17 +174,17 @@ class EncoderTask:
                 raise InputError(f"the {name.replace('_', ' ')} is empty: give at least one word")
         return texts
 
-    def arrange(self, tokens: list[Tokens], texts: Sequence[str]) -> Feeds:
+    def arrange(self, tokens: list[Tokens], texts: Sequence[str]) -> Tensors:
         """The tokens of an input's texts to a sample. Raises `InputError`."""
         for one, text in zip(tokens, texts, strict=True):
             if not len(one):
                 raise InputError(f"the text {shown(text)} holds no token: give at least one word")
-        sample: Feeds = self.tokenizer.sample(tokens, texts)
+        sample: Tensors = self.tokenizer.sample(tokens, texts)
         if self.places:
             sample["text"] = np.frombuffer(texts[self.cut or 0].encode("utf-8"), np.uint8)
         return sample
 
-    def rows(self, sample: Feeds) -> list[Feeds]:
+    def rows(self, sample: Tensors) -> list[Tensors]:
         """The windows of a sample, each with the graph's inputs [time]."""
         windows = sample["windows"].tolist()
         if len(windows) == 1:
@@ -195,12 +195,12 @@ class EncoderTask:
             for size, end in zip(windows, ends, strict=True)
         ]
 
-    def collate_rows(self, rows: Sequence[Feeds]) -> Feeds:
+    def collate_rows(self, rows: Sequence[Tensors]) -> Tensors:
         """Windows to one batch [batch, time], padded at the end to the longest. A single one is not copied."""
         if len(rows) == 1:
             return {name: rows[0][name][np.newaxis] for name in self.settings.inputs}
         longest = max(len(row["input_ids"]) for row in rows)
-        batch: Feeds = {}
+        batch: Tensors = {}
         for name in self.settings.inputs:
             fill = self.settings.pad_id if name == "input_ids" else 0
             padded = np.full((len(rows), longest), fill, np.int64)
@@ -209,7 +209,7 @@ class EncoderTask:
             batch[name] = padded
         return batch
 
-    def collate(self, samples: Sequence[Feeds]) -> Feeds:
+    def collate(self, samples: Sequence[Tensors]) -> Tensors:
         """Samples to one batch with a row for every window of each."""
         return self.collate_rows([row for sample in samples for row in self.rows(sample)])
 
@@ -217,15 +217,15 @@ class EncoderTask:
         """One row of an output without what belongs to the padding."""
         return value[:length] if name in self.every_token else value
 
-    def alone(self, sample: Feeds) -> bool:
+    def alone(self, sample: Tensors) -> bool:
         """Whether the sample has one window."""
         return len(sample["windows"]) == 1
 
-    def merge(self, rows: Sequence[Feeds], sample: Feeds, fixed: Sequence[Feeds]) -> Feeds:
+    def merge(self, rows: Sequence[Tensors], sample: Tensors, fixed: Sequence[Tensors]) -> Tensors:
         """The windows' outputs as one: one after another where every token has an entry, else their mean."""
         if len(rows) == 1:
             return rows[0]
-        merged: Feeds = {}
+        merged: Tensors = {}
         for name in rows[0]:
             values = [row[name] for row in rows]
             if name in self.every_token:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Feeds, TensorSpec
+from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.tasks.description import Description, ModelFacts, label_places, shortened
 from edgewright.runtime.tasks.labels import (
@@ -54,7 +54,7 @@ class ZeroShotClassification(EncoderTask):
         super().__init__(processor, assets)
         self._labels: tuple[str, ...] = ()
         self._hypotheses: list[tuple[Tokens, str]] = []
-        self._fixed: list[Feeds] = []
+        self._fixed: list[Tensors] = []
         if labels:
             try:
                 self._prepare(labels)
@@ -67,7 +67,7 @@ class ZeroShotClassification(EncoderTask):
         return self._labels
 
     @property
-    def fixed(self) -> Sequence[Feeds]:
+    def fixed(self) -> Sequence[Tensors]:
         """By embeddings, the labels."""
         return self._fixed
 
@@ -118,7 +118,7 @@ class ZeroShotClassification(EncoderTask):
             raise InputError("there are no labels: give some, engine(text, labels=[...]) or --labels a,b")
         return super().read(raw)
 
-    def arrange(self, tokens: list[Tokens], texts: Sequence[str]) -> Feeds:
+    def arrange(self, tokens: list[Tokens], texts: Sequence[str]) -> Tensors:
         """A text to a sample: by NLI with a row for each label (`groups` int32 [labels]: how many windows each has)."""
         if self._way.by != "nli":
             return super().arrange(tokens, texts)
@@ -128,15 +128,15 @@ class ZeroShotClassification(EncoderTask):
             self.tokenizer.sample([tokens[0], hypothesis], [texts[0], text])
             for hypothesis, text in self._hypotheses
         ]
-        sample: Feeds = joined(rows)
+        sample: Tensors = joined(rows)
         sample["lost"] = max((row["lost"] for row in rows), key=int)
         return sample
 
-    def alone(self, sample: Feeds) -> bool:
+    def alone(self, sample: Tensors) -> bool:
         """Never: by embeddings the labels' vectors are part of every answer, by NLI there is an axis for the labels."""
         return False
 
-    def merge(self, rows: Sequence[Feeds], sample: Feeds, fixed: Sequence[Feeds]) -> Feeds:
+    def merge(self, rows: Sequence[Tensors], sample: Tensors, fixed: Sequence[Tensors]) -> Tensors:
         """By NLI the logits of each label, [labels, classes]; by embeddings the text's vector and those of the labels,
         [1 + labels, dimensions].
         """
@@ -154,7 +154,7 @@ class ZeroShotClassification(EncoderTask):
         return {EMBEDDING: np.stack([vector, *(row[EMBEDDING] for row in fixed)])}
 
     def decode(
-        self, outputs: Feeds, samples: Sequence[Feeds] | None = None
+        self, outputs: Tensors, samples: Sequence[Tensors] | None = None
     ) -> list[LabelledText | MultiLabelText]:
         """Merged outputs, see `merge`, to one answer each. Raises `InputError` when a value is not finite."""
         scores = self._scores(outputs)
@@ -167,7 +167,7 @@ class ZeroShotClassification(EncoderTask):
             ]
         return label_answers(scores, self._labels, self._threshold, lost)
 
-    def decisions(self, outputs: Feeds, samples: Sequence[Feeds] | None = None) -> list[Any]:
+    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
         """The index of the best label of each sample; of several labels, the indices of the chosen ones."""
         return chosen_labels(self._scores(outputs), self._threshold)
 
@@ -189,7 +189,7 @@ class ZeroShotClassification(EncoderTask):
         alone = len(self._labels) == 1 and self._way.contradiction is not None
         return self.settings.multi_label or alone
 
-    def _scores(self, outputs: Feeds) -> NDArray[np.float64]:
+    def _scores(self, outputs: Tensors) -> NDArray[np.float64]:
         """The logit of each label, [batch, labels]."""
         way = self._way
         if way.by != "nli":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgewright.pipeline.data.classes import check_listed
 from edgewright.pipeline.data.files.scan import IMAGES, FileKind, check_files
-from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
+from edgewright.pipeline.data.samples import Dataset, Sample, SampleKind, Skipped
 from edgewright.pipeline.progress import Count
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.hints import did_you_mean
@@ -32,7 +32,9 @@ class Listing:
     files: tuple[tuple[str, str, int], ...]
 
 
-def list_files(root: Path, wanted: Sequence[str] | None, noun: Noun, suffixes: Collection[str]) -> Listing:
+def list_files(
+    root: Path, wanted: Sequence[str] | None, noun: SampleKind, suffixes: Collection[str]
+) -> Listing:
     """Every file below `root`, whatever its suffix; `wanted` are the classes to keep, in their order.
 
     Raises `DataError` when the folder is missing or not laid out as above, `RecipeError` for a class that it
@@ -60,7 +62,7 @@ def open_folder(
     wanted: Sequence[str] | None = None,
     progress: Count | None = None,
     kind: FileKind = IMAGES,
-) -> Found:
+) -> Dataset:
     """Look through `root`, whose files are of one `kind`; `wanted` are the classes to keep, in their order.
 
     Raises `DataError` when the folder is missing or not laid out as above, `RecipeError` for a class that it
@@ -80,7 +82,7 @@ def open_folder(
             given[split].append(Sample(path, root / path, target, found.content))
         else:
             skipped.append(Skipped(path, found.reason))
-    return Found(
+    return Dataset(
         listing.classes,
         {split: tuple(samples) for split, samples in given.items()},
         tuple(skipped),
@@ -90,7 +92,7 @@ def open_folder(
     )
 
 
-def _check_root(root: Path, noun: Noun) -> None:
+def _check_root(root: Path, noun: SampleKind) -> None:
     if root.is_dir():
         return
     if root.exists():
@@ -130,7 +132,7 @@ def split_of(word: str) -> str | None:
     return next((split for split, names in SPLIT_FOLDERS.items() if name in names), None)
 
 
-def _layout(root: Path, noun: Noun, suffixes: Collection[str]) -> dict[str, Path]:
+def _layout(root: Path, noun: SampleKind, suffixes: Collection[str]) -> dict[str, Path]:
     """The folder of each split; a folder of classes is all "train", from which the other splits are drawn."""
     inside = _folders(root)
     if not inside:

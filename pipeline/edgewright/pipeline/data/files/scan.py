@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import PIL
 
-from edgewright.pipeline.data.samples import Noun
+from edgewright.pipeline.data.samples import SampleKind
 from edgewright.pipeline.progress import Count
 from edgewright.runtime.bundle.files import sha256_of_bytes, sha256_of_file, write_json
 from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json
@@ -62,7 +62,7 @@ class FileKind:
     tells the caches of one folder apart.
     """
 
-    noun: Noun
+    noun: SampleKind
     suffixes: frozenset[str]
     load: Callable[[Path], object]
     mismatch: Callable[[Path], str | None]
@@ -139,7 +139,7 @@ def _check(path: Path, kind: FileKind) -> tuple[str, str | None]:
         return "", f"cannot be read ({error.strerror or error})"
 
 
-def suffix_reason(path: Path, noun: Noun, suffixes: Collection[str]) -> str | None:
+def suffix_reason(path: Path, noun: SampleKind, suffixes: Collection[str]) -> str | None:
     """Why a file cannot be used whose name ends in none of `suffixes`; None where it does."""
     if path.suffix.lower() in suffixes:
         return None
@@ -178,7 +178,11 @@ def _kind(head: bytes) -> str:
 
 # Raise the number when `_check` or `load_image` judge differently. The function is looked up at each call.
 IMAGES = FileKind(
-    Noun(), IMAGE_SUFFIXES, lambda path: load_image(path), _image_mismatch, f"1 pillow {PIL.__version__}"
+    SampleKind(),
+    IMAGE_SUFFIXES,
+    lambda path: load_image(path),
+    _image_mismatch,
+    f"1 pillow {PIL.__version__}",
 )
 """Image files."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgewright.pipeline.data.files.folder import list_files, split_of
-from edgewright.pipeline.data.samples import Noun
+from edgewright.pipeline.data.samples import SampleKind
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.hints import did_you_mean
 from edgewright.runtime.tables.reading import TABLE_SUFFIXES
@@ -13,7 +13,7 @@ from edgewright.runtime.tables.reading import TABLE_SUFFIXES
 SERIES_SUFFIXES: Mapping[str, str] = TABLE_SUFFIXES
 """Suffix of a file that holds series, to its format."""
 
-_NOUN = Noun("table", "tables", "series")
+_NOUN = SampleKind("table", "tables", "series")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edgewright.pipeline.data.samples import SPLITS, Found, Noun, Sample, Skipped, Splits, content_of
+from edgewright.pipeline.data.samples import SPLITS, Dataset, Sample, SampleKind, Skipped, Splits, content_of
 from edgewright.pipeline.data.series.recordings import Columns, Recording, in_steps
 from edgewright.pipeline.data.series.windows import Span, forecast_samples, parts_in_time, window_samples
 from edgewright.pipeline.data.split import as_splits, check_share, divide, first_of_each, ordered
@@ -17,8 +17,8 @@ _ENOUGH_SERIES = 10
 _MOST_WINDOWS = 1_000_000
 _LONG = 5_000
 
-_NOUN = Noun("series", "series", "series", "series")
-_WINDOWS = Noun("window", "windows", "window", "series")
+_NOUN = SampleKind("series", "series", "series", "series")
+_WINDOWS = SampleKind("window", "windows", "window", "series")
 
 
 @dataclass(frozen=True)
@@ -192,10 +192,10 @@ class _Division:
         return {name: list(divided.split(name)) for name in SPLITS}
 
     def _divide(
-        self, given: Mapping[str, tuple[Sample, ...]], classes: tuple[str, ...], noun: Noun
+        self, given: Mapping[str, tuple[Sample, ...]], classes: tuple[str, ...], noun: SampleKind
     ) -> Splits:
         count = sum(map(len, given.values())) + len(self.skipped)
-        found = Found(classes, given, tuple(self.skipped), self.found.source, count, noun)
+        found = Dataset(classes, given, tuple(self.skipped), self.found.source, count, noun)
         everything = self.data.model_copy(update={"train_per_class": None, "calibration_limit": 1 << 60})
         divided = divide(found, everything, self.recipe.split_seed)
         self.skipped = list(divided.skipped)
@@ -213,7 +213,7 @@ class _Division:
         if len(found.given) > 1:
             chosen = {name: [replace(one, id=f"{name}/{one.id}") for one in chosen[name]] for name in SPLITS}
         told = (*self._left_out(), *self._long(chosen["train"]))
-        whole = Found(found.classes, {}, tuple(self.skipped), found.source, found.files, _NOUN, found.notes)
+        whole = Dataset(found.classes, {}, tuple(self.skipped), found.source, found.files, _NOUN, found.notes)
         return as_splits(whole, chosen, told, found.columns.features, found.columns.targets)
 
     def _left_out(self) -> tuple[str, ...]:

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgewright.pipeline.data.files.scan import FileKind
-from edgewright.pipeline.data.samples import Noun
+from edgewright.pipeline.data.samples import SampleKind
 from edgewright.pipeline.recipe.series import Audio
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.sound.decoding import AUDIO_SUFFIXES, load_audio
 from edgewright.runtime.sound.mel import AudioSettings, frame_count
 
-SOUNDS = Noun("sound", "sounds", "sound")
+SOUNDS = SampleKind("sound", "sounds", "sound")
 
 
 def audio_settings_of(audio: Audio) -> AudioSettings:

@@ -14,7 +14,7 @@ from edgewright.pipeline.data.files.folder import list_files
 from edgewright.pipeline.data.files.scan import error_reason, reported, suffix_reason
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
-from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
+from edgewright.pipeline.data.samples import Dataset, Sample, SampleKind, Skipped
 from edgewright.pipeline.data.text.head_labels import foreign_label, kept_labels
 from edgewright.pipeline.data.text.tables import LISTS, column_texts, is_missing, sample_names
 from edgewright.pipeline.progress import Count
@@ -24,7 +24,7 @@ from edgewright.runtime.hints import did_you_mean
 from edgewright.runtime.text.decoding import TEXT_SUFFIXES, load_text
 from edgewright.runtime.text.raw import TextPair
 
-TEXTS = Noun("text", "texts", "text", "texts")
+TEXTS = SampleKind("text", "texts", "text", "texts")
 
 _MOST_BYTES = 4 << 30
 """Of the targets of texts with any number of labels."""
@@ -42,7 +42,7 @@ class _Row:
     place: str
 
 
-def open_texts(recipe: Recipe, progress: Count | None = None) -> Found:
+def open_texts(recipe: Recipe, progress: Count | None = None) -> Dataset:
     """The texts of `recipe`, undivided; the raw input of each is the text itself, or a `TextPair`.
 
     Raises `DataError`, `RecipeError`, and `ModelError` for a checkpoint that cannot be opened to ask for its labels.
@@ -56,7 +56,9 @@ def open_texts(recipe: Recipe, progress: Count | None = None) -> Found:
     return _from_tables(source, recipe, kept)
 
 
-def _from_folder(source: Path, recipe: Recipe, progress: Count | None, kept: tuple[str, ...] | None) -> Found:
+def _from_folder(
+    source: Path, recipe: Recipe, progress: Count | None, kept: tuple[str, ...] | None
+) -> Dataset:
     for key, asked in (
         ("text.multi_label", recipe.text.multi_label),
         ("data.text", len(recipe.data.texts) == 2),
@@ -81,7 +83,7 @@ def _from_folder(source: Path, recipe: Recipe, progress: Count | None, kept: tup
             given[split].append(Sample(name, text, label, content_of_text(text)))
     samples = {split: tuple(found) for split, found in given.items()}
     count = len(listing.files)
-    return Found(tuple(index), samples, tuple(skipped), str(source), count, TEXTS, fixed=kept is not None)
+    return Dataset(tuple(index), samples, tuple(skipped), str(source), count, TEXTS, fixed=kept is not None)
 
 
 def _read(path: Path) -> tuple[str, str | None]:
@@ -96,7 +98,7 @@ def _read(path: Path) -> tuple[str, str | None]:
     return text, None if text.strip() else "is empty: remove it"
 
 
-def _from_tables(source: Path, recipe: Recipe, kept: tuple[str, ...] | None) -> Found:
+def _from_tables(source: Path, recipe: Recipe, kept: tuple[str, ...] | None) -> Dataset:
     files = find_tables(source, recipe.data.format, TABLE_SUFFIXES, class_folders=False)
     rows: list[_Row] = []
     skipped: list[Skipped] = []
@@ -125,7 +127,7 @@ def _from_tables(source: Path, recipe: Recipe, kept: tuple[str, ...] | None) -> 
             given[row.split].append(Sample(row.id, row.raw, target, content_of_raw(row.raw)))
     samples = {split: tuple(found) for split, found in given.items()}
     notes = _label_notes(rows, recipe) if several else ()
-    return Found(classes, samples, tuple(skipped), str(source), count, TEXTS, notes, fixed=kept is not None)
+    return Dataset(classes, samples, tuple(skipped), str(source), count, TEXTS, notes, fixed=kept is not None)
 
 
 def _with_labels(row: _Row, index: dict[str, int]) -> Sample:

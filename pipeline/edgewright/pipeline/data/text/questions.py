@@ -11,7 +11,7 @@ from edgewright.pipeline.data.content import content_of_text, content_with
 from edgewright.pipeline.data.files.scan import reported
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
-from edgewright.pipeline.data.samples import Answers, Found, Noun, Sample, Skipped
+from edgewright.pipeline.data.samples import Answers, Dataset, Sample, SampleKind, Skipped
 from edgewright.pipeline.data.text.tables import LISTS, column_texts, is_missing, sample_names
 from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
@@ -20,7 +20,7 @@ from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.text.decoding import load_text
 from edgewright.runtime.text.raw import Question
 
-QUESTIONS = Noun("question", "questions", "question", "questions")
+QUESTIONS = SampleKind("question", "questions", "question", "questions")
 
 QUESTION_SUFFIXES = {**TABLE_SUFFIXES, ".json": "squad"}
 """Suffix of a file to its format."""
@@ -40,7 +40,7 @@ class AskedQuestion:
     place: str
 
 
-def open_questions(recipe: Recipe, progress: Count | None = None) -> Found:
+def open_questions(recipe: Recipe, progress: Count | None = None) -> Dataset:
     """The questions of `recipe`, undivided; the raw input of each is a `Question`. Raises `DataError`."""
     source = Path(recipe.data.source)
     files = find_tables(source, recipe.data.format, QUESTION_SUFFIXES, class_folders=False)
@@ -55,7 +55,7 @@ def open_questions(recipe: Recipe, progress: Count | None = None) -> Found:
 
 def found_questions(
     asked: Sequence[AskedQuestion], recipe: Recipe, source: str, splits: Sequence[str] = ("train",)
-) -> Found:
+) -> Dataset:
     """Questions as samples; those on one text stay in one split. Raises `DataError`.
 
     A question that is empty, or whose answer is not where it is said to be, is skipped.
@@ -91,7 +91,7 @@ def found_questions(
         else ()
     )
     samples = {split: tuple(found) for split, found in given.items()}
-    return Found((), samples, tuple(skipped), source, len(asked), QUESTIONS, notes, groups)
+    return Dataset((), samples, tuple(skipped), source, len(asked), QUESTIONS, notes, groups)
 
 
 def _placed(one: AskedQuestion) -> tuple[Answers, str | None]:

@@ -11,7 +11,7 @@ from edgewright.pipeline.data.content import content_with
 from edgewright.pipeline.data.files.scan import reported
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
-from edgewright.pipeline.data.samples import Found, Noun, Sample, Skipped
+from edgewright.pipeline.data.samples import Dataset, Sample, SampleKind, Skipped
 from edgewright.pipeline.data.text.bio import bio_problem, is_bio, sort_tags, unknown_tag
 from edgewright.pipeline.data.text.head_labels import kept_labels
 from edgewright.pipeline.data.text.tables import LISTS, sample_names
@@ -21,7 +21,7 @@ from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.text.conll import CONLL_SUFFIXES, conll_sentences
 from edgewright.runtime.text.raw import Words
 
-SENTENCES = Noun("sentence", "sentences", "sentence", "sentences")
+SENTENCES = SampleKind("sentence", "sentences", "sentence", "sentences")
 
 TAGGED_SUFFIXES = {**TABLE_SUFFIXES, **CONLL_SUFFIXES}
 """Suffix of a file to its format; a .tsv has no header here."""
@@ -43,7 +43,7 @@ class TaggedSentence:
         return f"{self.file}, {self.places[min(word, len(self.places) - 1)]}"
 
 
-def open_tagged_texts(recipe: Recipe, progress: Count | None = None) -> Found:
+def open_tagged_texts(recipe: Recipe, progress: Count | None = None) -> Dataset:
     """The sentences of `recipe`, undivided; the raw input of each is `Words`. Raises `DataError` or `RecipeError`."""
     kept = kept_labels(recipe)
     source = Path(recipe.data.source)
@@ -61,7 +61,7 @@ def found_sentences(
     source: str,
     splits: Sequence[str] = ("train",),
     kept: tuple[str, ...] | None = None,
-) -> Found:
+) -> Dataset:
     """Sentences as samples. Raises `DataError` for tags that break the rules of BIO or are not in the list of labels.
 
     `kept` are the labels of a head that is kept; without it they are those of the training sentences.
@@ -98,7 +98,7 @@ def found_sentences(
         raw = Words(one.words)
         target = np.array([index[tag] for tag in one.tags], np.int64)
         given[one.split].append(Sample(one.id, raw, target, content_with(raw, list(one.tags))))
-    return Found(
+    return Dataset(
         labels,
         {split: tuple(samples) for split, samples in given.items()},
         tuple(skipped),
