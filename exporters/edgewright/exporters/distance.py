@@ -29,30 +29,59 @@ class TensorDistance:
     finite: bool
 
 
-def distance(reference: Tensors, found: Tensors) -> TensorDistance:
-    """Compare two sets of outputs of the same names and shapes, the leading axis being the samples.
+class Distances:
+    """Compares two models' outputs part by part and keeps none of them."""
 
-    Of outputs with an answer for every step, the shorter ones count as padded with zeros.
-    """
-    max_abs = relative = tolerance = 0.0
-    worst, finite = 0, True
-    for name, wanted in reference.items():
-        ours, theirs = _as_long_as_each_other(wanted.astype(np.float64), found[name].astype(np.float64))
-        if not np.isfinite(theirs).all():
-            finite = False
-            rows = ~np.isfinite(theirs.reshape(len(theirs), -1)).all(axis=1)
-            worst = int(np.argmax(rows))
-            break
-        gap = np.abs(theirs - ours)
-        scale = float(np.abs(ours).max()) or 1.0
-        max_abs = max(max_abs, float(gap.max()))
-        if float(gap.max()) / scale >= relative:
-            relative = float(gap.max()) / scale
-            worst = int(gap.reshape(len(gap), -1).max(axis=1).argmax())
-        tolerance = max(tolerance, float((gap / (1.0 + np.abs(ours))).max()))
-    if not finite:
-        return TensorDistance(math.inf, math.inf, math.inf, -math.inf, worst, False)
-    return TensorDistance(max_abs, relative, tolerance, sqnr_db(reference, found), worst, True)
+    def __init__(self) -> None:
+        self._samples = 0
+        self._widest: dict[str, tuple[float, int]] = {}
+        self._scales: dict[str, float] = {}
+        self._tolerance = self._signal = self._noise = 0.0
+        self._broken: int | None = None
+
+    def add(self, reference: Tensors, found: Tensors) -> None:
+        """Compare the outputs of some more samples, of the same names and shapes, the leading axis being the samples.
+
+        Of outputs with an answer for every step, the shorter ones count as padded with zeros.
+        """
+        first = self._samples
+        for name, wanted in reference.items():
+            ours, theirs = _as_long_as_each_other(wanted.astype(np.float64), found[name].astype(np.float64))
+            self._samples = first + len(ours)
+            finite = np.isfinite(theirs.reshape(len(theirs), -1)).all(axis=1)
+            if self._broken is None and not finite.all():
+                self._broken = first + int(np.argmin(finite))
+            if self._broken is not None:
+                continue
+            gaps, size = np.abs(theirs - ours), np.abs(ours)
+            widest = gaps.reshape(len(gaps), -1).max(axis=1)
+            if name not in self._widest or widest.max() > self._widest[name][0]:
+                self._widest[name] = float(widest.max()), first + int(widest.argmax())
+            self._scales[name] = max(self._scales.get(name, 0.0), float(size.max()))
+            self._tolerance = max(self._tolerance, float((gaps / (1.0 + size)).max()))
+            self._signal += float((ours**2).sum())
+            self._noise += float(((theirs - ours) ** 2).sum())
+
+    def result(self) -> TensorDistance:
+        """How far all that was added is apart."""
+        if self._broken is not None:
+            return TensorDistance(math.inf, math.inf, math.inf, -math.inf, self._broken, False)
+        relative, worst = 0.0, 0
+        for name, (gap, sample) in self._widest.items():
+            share = gap / (self._scales[name] or 1.0)
+            if share >= relative:
+                relative, worst = share, sample
+        widest = max((gap for gap, _ in self._widest.values()), default=0.0)
+        return TensorDistance(
+            widest, relative, self._tolerance, _decibels(self._signal, self._noise), worst, True
+        )
+
+
+def distance(reference: Tensors, found: Tensors) -> TensorDistance:
+    """Compare two sets of outputs, see `Distances.add`."""
+    both = Distances()
+    both.add(reference, found)
+    return both.result()
 
 
 def sqnr_db(reference: Tensors, found: Tensors) -> float | None:
@@ -62,6 +91,10 @@ def sqnr_db(reference: Tensors, found: Tensors) -> float | None:
         ours, theirs = _as_long_as_each_other(value.astype(np.float64), found[name].astype(np.float64))
         signal += float((ours**2).sum())
         noise += float(((theirs - ours) ** 2).sum())
+    return _decibels(signal, noise)
+
+
+def _decibels(signal: float, noise: float) -> float | None:
     if noise == 0.0:
         return None
     return 10.0 * math.log10(signal / noise) if signal > 0.0 else -math.inf

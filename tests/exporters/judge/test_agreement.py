@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgewright.exporters.judge.agreement import clear_rows, decides, decision_of, margins, neighbours_kept
+from edgewright.exporters.judge.agreement import (
+    Decided,
+    Decisions,
+    clear_rows,
+    decides,
+    decision_of,
+    margins,
+)
+from edgewright.exporters.verdict import FP32_RELATIVE
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.text.raw import Question
 from edgewright.runtime.text.settings import QuestionSettings
@@ -86,13 +94,39 @@ def test_of_embeddings_the_nearest_other_sample_is_what_is_decided() -> None:
     clear = clear_rows(outputs, 1e-4, decide)
     assert clear.tolist() == [True, True, True, True, False, True, True]
     assert decide({"embedding": vectors[:1]}, None) == [[]]
-    assert neighbours_kept(task, outputs, outputs) == 1.0
     turned = vectors.copy()
     turned[1] = vectors[4]
-    changed = neighbours_kept(task, outputs, {"embedding": turned}, count=1)
+    one, two = (decided(task, {"embedding": value}) for value in (vectors, turned))
+    assert one.each == [1, 0, 3, 2, 5, 4, 4] and one.own == [[]] * 7
+    assert one.clear.tolist() == clear_rows(outputs, FP32_RELATIVE, decide).tolist()
+    assert one.neighbours_kept(one) == 1.0
+    changed = one.neighbours_kept(two, count=1)
     assert changed is not None and changed == pytest.approx(
         np.mean(
             [a == b for a, b in zip(decide(outputs, None), decide({"embedding": turned}, None), strict=True)]
         )
     )
-    assert neighbours_kept(case("answers").device_task(), {}, {}) is None
+
+
+def decided(task: Any, outputs: Tensors, size: int = 3) -> Decided:
+    """Read in batches of `size`."""
+    decisions = Decisions(task, closely=True)
+    for start in range(0, len(next(iter(outputs.values()))), size):
+        batch = {name: value[start : start + size] for name, value in outputs.items()}
+        decisions.add(batch, [{"lost": np.array(0)}] * len(next(iter(batch.values()))))
+    return decisions.all()
+
+
+def test_scores_read_in_batches_are_as_clear_as_all_at_once() -> None:
+    task = case("one label").device_task()
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(40, len(task.labels))).astype(np.float32)
+    logits[::7, 1] = logits[::7, 0] = 9.0  # ties, and the largest score is in some batches only
+    logits[::7, 1] -= 1e-4
+    found = decided(task, {"logits": logits})
+    outputs = {"logits": logits}
+    assert found.each == found.own == task.decisions(outputs)
+    assert found.clear.tolist() == clear_rows(outputs, FP32_RELATIVE, task.decisions).tolist()
+    assert found.margins.tolist() == margins(outputs, task.decisions).tolist()
+    assert found.gaps is not None and not found.clear.all()
+    assert found.neighbours_kept(found) is None

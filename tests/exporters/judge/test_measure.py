@@ -8,7 +8,7 @@ from torch import nn
 
 from edgewright.exporters.distance import distance, stack
 from edgewright.exporters.graph.export import Graph, export_graph
-from edgewright.exporters.judge.measure import measure
+from edgewright.exporters.judge.measure import ladder_rows, measure, run_again
 from edgewright.exporters.reference import Metric, Reference, Samples
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.graphs.session import open_session
@@ -67,7 +67,7 @@ def test_the_windows_of_a_text_share_a_batch_as_in_the_engine(tmp_path: Path) ->
     texts = ["good film", "a very very boring film was not good the film was bad"]
     samples = Samples(tuple("ab"), texts, [0, 0])
     found, sessions = measure(reference, samples, {"fp32": graph.path}, "cpu", 1, open_session)
-    for text, logits in zip(texts, found.variants["fp32"]["logits"], strict=True):
+    for text, logits in zip(texts, found.variants["fp32"].few["logits"], strict=True):
         sample = task.encode(text)
         outputs = sessions["fp32"].run(task.collate([sample]))
         rows = [{"logits": row} for row in outputs["logits"]]
@@ -84,14 +84,32 @@ def test_a_long_text_is_one_sample_however_many_windows_it_has(tmp_path: Path) -
     ]
     samples = Samples(tuple("abcd"), texts, [0, 1, 2, 0])
     found, _ = measure(reference, samples, {"fp32": graph.path}, "cpu", 1, open_session)
-    assert found.errors == {} and found.samples is not None and len(found.samples) == 4
-    assert len(task.rows(found.samples[1])) > 2  # the test is about this
-    assert found.torch["logits"].shape == (4, 3)
-    assert distance(found.torch, found.variants["fp32"]).relative < 1e-5
+    assert found.errors == {} and found.rows == [0, 1, 2, 3]
+    assert len(task.rows(task.encode(texts[1]))) > 2  # the test is about this
+    assert found.torch.few["logits"].shape == (4, 3)
+    assert found.apart["fp32"] == distance(found.torch.few, found.variants["fp32"].few)
+    assert found.apart["fp32"].relative < 1e-5
     assert found.lengths is not None and found.lengths[1] > 4
-    best = found.torch["logits"].argmax(axis=1)
-    assert found.torch_evidence.tolist() == (best == [0, 1, 2, 0]).tolist()
-    assert found.evidence["fp32"].tolist() == found.torch_evidence.tolist()
+    best = found.torch.few["logits"].argmax(axis=1)
+    assert found.torch.evidence.tolist() == (best == [0, 1, 2, 0]).tolist()
+    assert found.variants["fp32"].evidence.tolist() == found.torch.evidence.tolist()
+    assert found.torch.decided.each == found.variants["fp32"].decided.each == best.tolist()
+
+
+def test_of_many_samples_few_outputs_are_kept(tmp_path: Path) -> None:
+    _, reference, graph = in_windows(Bag().eval(), tmp_path)
+    words = ("good", "bad", "film", "boring")
+    texts = [f"{words[row % 4]} {words[row // 4 % 4]} film" for row in range(150)]
+    samples = Samples(tuple(map(str, range(150))), texts, [row % 3 for row in range(150)])
+    rows = [3, 31, 32, 149]
+    found, _ = measure(reference, samples, {"fp32": graph.path}, "cpu", 1, open_session, rows=rows)
+    for side in (found.torch, found.variants["fp32"]):
+        assert side.few["logits"].shape == (4, 3)
+        assert len(side.evidence) == len(side.decided.each) == 150
+    alone = run_again(reference, samples, {"fp32": graph.path}, "cpu", 1, open_session, rows)
+    np.testing.assert_allclose(found.torch.few["logits"], alone[0]["logits"], rtol=1e-5)
+    np.testing.assert_array_equal(found.variants["fp32"].few["logits"], alone[1]["fp32"]["logits"])
+    assert len(ladder_rows(150)) == 64 and ladder_rows(3) == [0, 1, 2] and ladder_rows(150, 2) == [0, 149]
 
 
 def test_of_outputs_that_are_not_finite_nothing_is_read(tmp_path: Path) -> None:
@@ -104,7 +122,9 @@ def test_of_outputs_that_are_not_finite_nothing_is_read(tmp_path: Path) -> None:
     samples = Samples(tuple("ab"), ["good film", "bad"], [0, 1])
     paths = {"fp32": graph.path, "fp16": broken.path}
     found, _ = measure(reference, samples, paths, "cpu", 1, open_session)
-    assert found.errors == {} and set(found.variants) == {"fp32", "fp16"} and set(found.evidence) == {"fp32"}
+    assert found.errors == {} and set(found.variants) == {"fp32", "fp16"}
+    assert found.apart["fp32"].finite and len(found.variants["fp32"].evidence) == 2
+    assert not found.apart["fp16"].finite and not len(found.variants["fp16"].evidence)
 
 
 def test_batches_of_several_lengths_are_padded_and_compared_so() -> None:

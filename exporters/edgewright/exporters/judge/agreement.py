@@ -1,11 +1,13 @@
 """What is decided for each sample, and how clearly: a decision that rounding can turn says nothing of a variant."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.exporters.verdict import FP32_RELATIVE
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.tasks.base import DeviceTask
 from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, SentenceEmbedding, neighbours
@@ -33,14 +35,87 @@ def decision_of(task: DeviceTask) -> Decide:
     return _nearest if isinstance(task, SentenceEmbedding) else task.decisions
 
 
-def neighbours_kept(task: DeviceTask, wanted: Tensors, found: Tensors, count: int = 10) -> float | None:
-    """The share of the `count` nearest samples of each that are torch's too, 0 to 1; None for other tasks."""
-    if not isinstance(task, SentenceEmbedding):
-        return None
-    ours, theirs = (neighbours(outputs[EMBEDDING], count) for outputs in (wanted, found))
-    if not ours.size:
-        return None
-    return float(np.mean([len({*one} & {*two}) / len(one) for one, two in zip(ours, theirs, strict=True)]))
+@dataclass(frozen=True)
+class Decided:
+    """What a model decides for each sample.
+
+    Attributes:
+        each: What is compared with another model's, see `decision_of`.
+        own: What the task itself decides, which a bundle keeps.
+        gaps: How far the best score of each lies above the second best, where there is one for each class.
+        clear: bool [samples]: an error of `FP32_RELATIVE` in every output turns nothing; of torch alone.
+        margins: float64 [samples], how clearly each is decided; of torch alone.
+        vectors: Those of all samples where they are what is answered.
+    """
+
+    each: list[Any]
+    own: list[Any]
+    gaps: NDArray[np.float64] | None
+    clear: NDArray[np.bool_]
+    margins: NDArray[np.float64]
+    vectors: NDArray[Any] | None = None
+
+    def neighbours_kept(self, other: "Decided", count: int = 10) -> float | None:
+        """The share of the `count` nearest samples of each that are the other's too, 0 to 1; None without vectors."""
+        if self.vectors is None or other.vectors is None:
+            return None
+        ours, theirs = (neighbours(vectors, count) for vectors in (self.vectors, other.vectors))
+        if not ours.size:
+            return None
+        return float(
+            np.mean([len({*one} & {*two}) / len(one) for one, two in zip(ours, theirs, strict=True)])
+        )
+
+
+class Decisions:
+    """Reads decisions batch by batch; of the outputs there stay vectors alone, whose nearest may be in any batch."""
+
+    def __init__(self, task: DeviceTask, closely: bool = False) -> None:
+        """With `closely` it is read too how clearly each sample is decided."""
+        self._task, self._closely = task, closely
+        self._own: list[Any] = []
+        self._batches: list[tuple[NDArray[np.float64] | None, NDArray[np.bool_], NDArray[np.float64]]] = []
+        self._vectors: list[NDArray[Any]] = []
+        self._reach = 0.0
+
+    def add(self, outputs: Tensors, samples: Sequence[Tensors]) -> None:
+        """Read the outputs of some more samples."""
+        decided, task = self._task.decisions(outputs, samples), self._task
+        self._own += decided
+        if isinstance(task, SentenceEmbedding):
+            self._vectors.append(outputs[EMBEDDING])
+            return
+        self._reach = max(self._reach, *(float(np.abs(value).max(initial=0.0)) for value in outputs.values()))
+        gaps = score_gaps(outputs, decided)
+        clear, margin = np.ones(len(decided), bool), np.zeros(len(decided))
+        if self._closely and gaps is None:
+            clear = clear_rows(outputs, FP32_RELATIVE, task.decisions, samples)
+            margin = margins(outputs, task.decisions, samples)
+        self._batches.append((gaps, clear, margin))
+
+    def all(self) -> Decided:
+        """What was decided for all samples."""
+        if self._vectors:
+            return self._of_vectors(np.concatenate(self._vectors))
+        if not self._batches:
+            return Decided([], [], None, np.zeros(0, bool), np.zeros(0))
+        near = 2.0 * FP32_RELATIVE * self._reach
+        clear = [kept if gaps is None else gaps > near for gaps, kept, _ in self._batches]
+        margin = [kept if gaps is None else gaps for gaps, _, kept in self._batches]
+        every = [gaps for gaps, _, _ in self._batches if gaps is not None]
+        whole = len(every) == len(self._batches)
+        return Decided(
+            self._own,
+            self._own,
+            np.concatenate(every) if whole else None,
+            np.concatenate(clear),
+            np.concatenate(margin),
+        )
+
+    def _of_vectors(self, vectors: NDArray[Any]) -> Decided:
+        outputs, count = {EMBEDDING: vectors}, len(vectors)
+        clear = clear_rows(outputs, FP32_RELATIVE, _nearest) if self._closely else np.ones(count, bool)
+        return Decided(_nearest(outputs, None), self._own, None, clear, np.zeros(count), vectors)
 
 
 def _nearest(outputs: Tensors, samples: Sequence[Tensors] | None) -> list[Any]:

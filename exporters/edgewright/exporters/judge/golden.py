@@ -1,14 +1,14 @@
 """Chooses the samples that go into the bundle, and how near a device has to come to torch on them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.exporters.distance import distance, stack
-from edgewright.exporters.judge.agreement import decides, margins, score_gaps
+from edgewright.exporters.judge.agreement import decides
 from edgewright.exporters.judge.measure import Measured
 from edgewright.exporters.reference import Reference, Samples
 from edgewright.exporters.verdict import GoldenAnswers
@@ -18,7 +18,6 @@ from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.running.windows import encode_all, run_samples
 from edgewright.runtime.self_test import golden_outputs
-from edgewright.runtime.tasks.base import DeviceTask
 
 GOLDEN_SAMPLES = 8
 
@@ -29,52 +28,50 @@ _FLOORS = {"fp32": 1e-4, "fp16": 5e-3}
 _INTEGER_FLOOR = 2e-2
 
 
+Again = Callable[[Sequence[int]], tuple[Tensors, Mapping[str, Tensors]]]
+"""Runs some samples anew: the outputs of torch, and of variants by name, the leading axis being the samples."""
+
+
 def choose_golden(
-    task: DeviceTask,
     samples: Samples,
     measured: Measured,
     variants: Sequence[str],
-    every_step: Sequence[str] = (),
+    again: Again,
     stream_apart: Mapping[str, float] | None = None,
 ) -> GoldenAnswers:
     """Pick up to eight samples, spread over torch's decisions, that torch and all `variants` decide alike and
     clearly.
 
     Args:
-        every_step: Outputs with an answer for every step; they are kept up to the longest sample chosen.
+        again: Runs the samples that are picked: their outputs go into the bundle.
         stream_apart: How far each variant's streaming form lies from its whole graph, relative.
 
     Each variant's tolerance is what was measured on the chosen samples, widened for other machines.
     """
-    found = {name: measured.variants[name] for name in variants}
-    decided = task.decisions(measured.torch, measured.samples)
-    margin = margins(measured.torch, task.decisions, measured.samples)
-    agreed = np.ones(len(samples), bool)
-    for outputs in found.values():
-        found_decisions = task.decisions(outputs, measured.samples)
-        agreed &= np.array([a == b for a, b in zip(found_decisions, decided, strict=True)])
-        gaps = score_gaps(outputs, found_decisions)
-        margin = margin if gaps is None else np.minimum(margin, gaps)
-    if decides(decided):
-        rows = _spread([str(decision) for decision in decided], margin, agreed)
+    wanted = measured.torch.decided
+    margin, agreed = wanted.margins, np.ones(len(samples), bool)
+    for name in variants:
+        found = measured.variants[name].decided
+        agreed &= np.array([a == b for a, b in zip(found.own, wanted.own, strict=True)])
+        margin = margin if found.gaps is None else np.minimum(margin, found.gaps)
+    if decides(wanted.own):
+        rows = _spread([str(decision) for decision in wanted.own], margin, agreed)
     else:
         rows = _evenly(np.flatnonzero(agreed))
-    decisions: list[Any] = [decided[row] for row in rows]
-    kept = {name: value[rows] for name, value in measured.torch.items()}
-    if measured.lengths is not None and rows:
-        longest, all_steps = int(measured.lengths[rows].max()), int(measured.lengths.max())
-        kept = {
-            name: value[:, :longest] if name in every_step and value.shape[1] == all_steps else value
-            for name, value in kept.items()
-        }
-    apart = stream_apart or {}
+    nothing = {name: value[:0] for name, value in measured.torch.few.items()}
+    outputs, others = again(rows) if rows else (nothing, {})
+    measure = {
+        name: distance(outputs, others[name]).relative if rows else measured.apart[name].relative
+        for name in variants
+    }
+    streams = stream_apart or {}
     return GoldenAnswers(
         tuple(samples.ids[row] for row in rows),
-        {name: tuple(_nested(value)) for name, value in kept.items()},
-        tuple(decisions),
+        {name: tuple(_nested(value)) for name, value in outputs.items()},
+        tuple(wanted.own[row] for row in rows),
         {
-            name: _tolerance(name, measured.torch, outputs, rows, apart.get(name, 0.0))
-            for name, outputs in found.items()
+            name: Tolerance(widened(name, relative + streams.get(name, 0.0)))
+            for name, relative in measure.items()
         },
     )
 
@@ -127,17 +124,6 @@ def _spread(kinds: Sequence[str], margin: np.ndarray[Any, Any], agreed: np.ndarr
 def _nested(value: np.ndarray[Any, Any]) -> list[Any]:
     nested: list[Any] = value.tolist()
     return nested
-
-
-def _tolerance(
-    name: str, torch_outputs: Tensors, outputs: Tensors, rows: list[int], stream_apart: float
-) -> Tolerance:
-    rows = rows or list(range(len(next(iter(outputs.values())))))
-    few = distance(
-        {key: value[rows] for key, value in torch_outputs.items()},
-        {key: outputs[key][rows] for key in outputs},
-    )
-    return Tolerance(widened(name, few.relative + stream_apart))
 
 
 def widened(variant: str, relative: float) -> float:

@@ -2,7 +2,8 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from edgewright.exporters.bundle.write import Candidate, write_candidate
-from edgewright.exporters.distance import distance
-from edgewright.exporters.judge.agreement import clear_rows, decides, decision_of, neighbours_kept
-from edgewright.exporters.judge.golden import choose_golden
+from edgewright.exporters.judge.agreement import decides
+from edgewright.exporters.judge.golden import Again, choose_golden
 from edgewright.exporters.judge.ladder import climb
 from edgewright.exporters.judge.latency import row_speeds, stepped_latencies, typical_sample, whole_latencies
-from edgewright.exporters.judge.measure import Measured, Opener, measure
+from edgewright.exporters.judge.measure import Measured, Opener, measure, run_again
 from edgewright.exporters.judge.statistics import Difference, bootstrap_difference, paired_difference
-from edgewright.exporters.judge.steps import answers_every_step
 from edgewright.exporters.judge.timing import Latency
 from edgewright.exporters.reference import Metric, Reference, Samples
 from edgewright.exporters.verdict import (
@@ -83,20 +82,22 @@ def judge(
     latencies = whole_latencies(
         reference, typical, {name: sessions[name] for name in measured.variants}, count, seconds
     )
-    original = _original(reference, measured)
     rows = [
-        _judge_variant(name, reference, candidate, samples, budget, measured, original, latencies, steps)
+        _judge_variant(name, reference.metric, candidate, samples, budget, measured, latencies, steps)
         for name in candidate.graphs
     ]
     rows += [VariantRow(name, FAIL, reason) for name, reason in candidate.failures.items()]
     del sessions
-    ladder = _climb(reference, candidate, samples, budget, provider, count, opener, measured)
+
+    def again(names: Sequence[str]) -> Again:
+        chosen = {name: paths[name] for name in names}
+        return partial(run_again, reference, samples, chosen, provider, count, opener)
+
+    ladder = _climb(reference, candidate, samples, budget, provider, count, opener, measured, again)
     rows = [_blamed(row, ladder) for row in rows]
     ranking, reason = _rank(rows, budget, ladder)
     golden = (
-        choose_golden(
-            reference.task, samples, measured, ranking, _every_step(candidate), _stream_apart(ladder)
-        )
+        choose_golden(samples, measured, ranking, again(ranking), _stream_apart(ladder))
         if ranking
         else GoldenAnswers((), {}, (), {})
     )
@@ -113,41 +114,18 @@ def judge(
     )
 
 
-def _every_step(candidate: Candidate) -> list[str]:
-    return [spec.name for spec in candidate.graphs["fp32"].outputs if answers_every_step(spec)]
-
-
 def _stream_apart(ladder: Ladder | None) -> dict[str, float]:
     rungs = () if ladder is None else ladder.rungs
     return {rung.variant: rung.figure or 0.0 for rung in rungs if rung.name == "stream"}
 
 
-@dataclasses.dataclass(frozen=True)
-class _Original:
-    """Torch's side of every comparison, read once: decisions, which of them are clear, and the metric."""
-
-    decided: list[Any]
-    clear: NDArray[np.bool_]
-    metric: float
-
-
-def _original(reference: Reference, measured: Measured) -> _Original:
-    decide = decision_of(reference.task)
-    return _Original(
-        decide(measured.torch, measured.samples),
-        clear_rows(measured.torch, FP32_RELATIVE, decide, measured.samples),
-        reference.metric.of(measured.torch_evidence),
-    )
-
-
 def _judge_variant(
     name: str,
-    reference: Reference,
+    metric: Metric,
     candidate: Candidate,
     samples: Samples,
     budget: Budget,
     measured: Measured,
-    original: _Original,
     latencies: Mapping[str, Latency],
     steps: Mapping[str, Latency],
 ) -> VariantRow:
@@ -163,8 +141,7 @@ def _judge_variant(
     )
     if name in measured.errors:
         return row
-    torch_outputs, outputs = measured.torch, measured.variants[name]
-    apart = distance(torch_outputs, outputs)
+    torch, variant, apart = measured.torch, measured.variants[name], measured.apart[name]
     row = dataclasses.replace(
         row, worst_sample=samples.ids[apart.worst], **row_speeds(name, latencies, steps)
     )
@@ -173,22 +150,22 @@ def _judge_variant(
             row, reason="its outputs are not finite (NaN or infinity): leave this precision out"
         )
     agreement = agreement_clear = None
-    found = decision_of(reference.task)(outputs, measured.samples)
-    if decides(original.decided) or decides(found):
-        same = np.array([ours == theirs for ours, theirs in zip(original.decided, found, strict=True)])
+    ours, theirs = torch.decided, variant.decided
+    if decides(ours.each) or decides(theirs.each):
+        same = np.array([one == other for one, other in zip(ours.each, theirs.each, strict=True)])
         agreement = float(same.mean())
-        agreement_clear = float(same[original.clear].mean()) if original.clear.any() else 1.0
-    near = neighbours_kept(reference.task, torch_outputs, outputs)
+        agreement_clear = float(same[ours.clear].mean()) if ours.clear.any() else 1.0
+    near = ours.neighbours_kept(theirs)
     if near is not None:
         row = dataclasses.replace(
             row, notes=(*row.notes, f"{near:.1%} of the ten nearest samples are torch's")
         )
-    difference = _difference(reference.metric, measured.torch_evidence, measured.evidence[name])
+    difference = _difference(metric, torch.evidence, variant.evidence)
     known = np.isfinite([difference.low, difference.high]).all()
     row = dataclasses.replace(
         row,
-        metric=reference.metric.of(measured.evidence[name]),
-        metric_torch=original.metric,
+        metric=metric.of(variant.evidence),
+        metric_torch=metric.of(torch.evidence),
         drop=difference.drop,
         interval=(difference.low, difference.high) if known else None,
         interval_method=difference.method,
@@ -199,7 +176,7 @@ def _judge_variant(
         passing_tolerance=apart.passing_tolerance,
         sqnr_db=apart.sqnr_db if apart.sqnr_db is not None and np.isfinite(apart.sqnr_db) else None,
     )
-    return _decide(row, reference.metric.name, budget)
+    return _decide(row, metric.name, budget)
 
 
 def _difference(metric: Metric, torch: NDArray[Any], variant: NDArray[Any]) -> Difference:
@@ -285,6 +262,7 @@ def _climb(
     threads: int,
     opener: Opener,
     measured: Measured,
+    again: Callable[[Sequence[str]], Again],
 ) -> Ladder | None:
     """Climb the ladder of a bundle with everything in it that runs, before anything has passed."""
     names = [name for name in candidate.graphs if name in measured.variants]
@@ -292,11 +270,10 @@ def _climb(
         return None
     # Golden samples here only have to be there; a variant whose outputs are not finite has no tolerance to
     # give.
-    finite = [name for name in names if distance(measured.torch, measured.variants[name]).finite]
-    golden = choose_golden(reference.task, samples, measured, finite)
-    names = [name for name in names if name in finite]
+    names = [name for name in names if measured.apart[name].finite]
     if "fp32" not in names:
         return None
+    golden = choose_golden(samples, measured, names, again(names))
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         bundle = write_candidate(Path(folder) / "bundle", candidate, names, ("fp32",), golden, None, samples)
         return climb(reference, bundle, samples, budget, provider, threads, opener=opener, measured=measured)

@@ -4,7 +4,7 @@ Of a model with a streaming form, one more rung compares that with the whole mod
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from edgewright.exporters.distance import distance
 from edgewright.exporters.judge.agreement import clear_rows, decision_of
 from edgewright.exporters.judge.golden import widened
-from edgewright.exporters.judge.measure import Measured, Opener, measure, run_each
+from edgewright.exporters.judge.measure import Measured, Opener, ladder_rows, measure, run_each
 from edgewright.exporters.judge.nodes import first_apart_from_graph, first_apart_from_torch
 from edgewright.exporters.judge.steps import open_step, stream_apart
 from edgewright.exporters.reference import Reference, Samples
@@ -55,17 +55,14 @@ def climb(
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     paths = {entry.name: opened.path(entry.graphs["model"]) for entry in opened.manifest.variants}
     if measured is None:
-        measured, _ = measure(reference, samples, paths, provider, threads, opener)
-    rows = sorted(
-        set(np.linspace(0, len(samples) - 1, min(limit, len(samples))).round().astype(int).tolist())
-    )
-    few = samples.take(rows)
+        rows = ladder_rows(len(samples), limit)
+        measured, _ = measure(reference, samples, paths, provider, threads, opener, rows=rows)
+    few = samples.take(measured.rows)
     climber = _Climber(
         reference,
         opened,
         samples,
         few,
-        rows,
         budget,
         provider,
         threads,
@@ -82,7 +79,6 @@ class _Climber:
     bundle: Bundle
     samples: Samples
     few: Samples
-    rows: Sequence[int]
     budget: Budget
     provider: str
     threads: int | None
@@ -112,10 +108,6 @@ class _Climber:
             return step()
         except EdgewrightError as error:
             return Rung(name, variant, "failed", None, None, str(error))
-
-    @property
-    def _torch(self) -> Tensors:
-        return {name: value[list(self.rows)] for name, value in self.measured.torch.items()}
 
     def _encode(self) -> Rung:
         manifest = self.bundle.manifest
@@ -154,7 +146,7 @@ class _Climber:
     def _against_torch(
         self, name: str, variant: str, found: Tensors, tolerance: float, decisions: float
     ) -> Rung:
-        wanted = self._torch
+        wanted = self.measured.torch.few
         apart = distance(wanted, found)
         worst = self.few.ids[apart.worst]
         if not apart.finite:
@@ -182,23 +174,22 @@ class _Climber:
         for row in self.bundle.manifest.verdict.get("rows", ()):
             if row["name"] == name and row["relative"] is not None:
                 return widened(name, float(row["relative"]))
-        apart = distance(self.measured.torch, self.measured.variants[name])
+        apart = self.measured.apart[name]
         return widened(name, apart.relative) if apart.finite else None
 
     def _precision(self, variant: Variant) -> Rung:
         if variant.name in self.measured.errors:
             return Rung("precision", variant.name, "failed", None, None, self.measured.errors[variant.name])
         tolerance = self._tolerance(variant.name)
-        wanted, found = self.measured.torch, self.measured.variants[variant.name]
-        apart = distance(wanted, found)
+        apart = self.measured.apart[variant.name]
         worst = self.samples.ids[apart.worst]
         reasons = []
         if not apart.finite:
             reasons.append("the outputs are not finite")
         else:
-            metric, evidence = self.reference.metric, self.measured.evidence[variant.name]
-            values = metric.of(self.measured.torch_evidence), metric.of(evidence)
-            drop = metric.merit(values[0]) - metric.merit(values[1])
+            metric, sides = self.reference.metric, (self.measured.torch, self.measured.variants[variant.name])
+            values = [metric.merit(metric.of(side.evidence)) for side in sides]
+            drop = values[0] - values[1]
             if drop > self.budget.max_drop + ROUNDING:
                 reasons.append(f"{metric.name} falls by {drop:.4f}, {self.budget.max_drop:.4f} is allowed")
             if tolerance is not None and not apart.relative <= tolerance:
@@ -233,10 +224,7 @@ class _Climber:
         found = run_each(self.reference, session, self.feeds)
         # Against the same variant on the first provider: what the precision lost is the rung below's
         # business.
-        apart = distance(
-            {name: value[list(self.rows)] for name, value in self.measured.variants[variant.name].items()},
-            found,
-        )
+        apart = distance(self.measured.variants[variant.name].few, found)
         worst, tolerance = self.few.ids[apart.worst], self._tolerance(variant.name)
         if not apart.finite:
             return Rung("provider", variant.name, "failed", None, tolerance, f"not finite on {other}", worst)
@@ -254,7 +242,7 @@ class _Climber:
             return Rung("stream", variant.name, "not run", None, None, "its whole graph does not run")
         tolerance = FP32_RELATIVE if variant.name == "fp32" else self._tolerance(variant.name)
         runner = open_step(self.bundle.path(variant.graphs["step"]), streaming, self.provider, self.opener)
-        whole = {name: value[list(self.rows)] for name, value in self.measured.variants[variant.name].items()}
+        whole = self.measured.variants[variant.name].few
         found, count = stream_apart(runner, self.feeds, whole, self.bundle.manifest.outputs)
         worst = self.few.ids[found.worst]
         if not found.finite:
@@ -276,16 +264,13 @@ class _Climber:
         variant = self.bundle.manifest.default_variant
         with Engine(self.bundle, provider=self.provider, threads=self.threads, cache=False) as engine:
             wrong: dict[str, str] = {}
-            wanted = self._torch
+            wanted = self.measured.torch.few
             ours, theirs = (task.decode(wanted, self.feeds) for task in (self.reference.task, engine.task))
             for sample_id, one, two in zip(self.few.ids, ours, theirs, strict=True):
                 if not _same(one, two, 0.0):
                     wrong.setdefault(sample_id, "the device reads another answer from torch's own outputs")
             if variant in self.measured.variants:
-                outputs = {
-                    name: value[list(self.rows)] for name, value in self.measured.variants[variant].items()
-                }
-                expected = self.reference.task.decode(outputs, self.feeds)
+                expected = self.reference.task.decode(self.measured.variants[variant].few, self.feeds)
                 for sample_id, raw, answer in zip(self.few.ids, self.few.raws, expected, strict=True):
                     if not _same(answer, engine(raw), _SAME_ANSWER):
                         wrong.setdefault(
