@@ -27,22 +27,41 @@ if TYPE_CHECKING:
     from edgewright.runtime.streams.group import StreamGroup
     from edgewright.runtime.streams.state import StreamState
     from edgewright.runtime.streams.stream import Stream
+    from edgewright.runtime.tasks.answers import Answer
+    from edgewright.runtime.tasks.forecasting import Forecast
+    from edgewright.runtime.tasks.labels import Classification, LabelScore, MultiLabel
+    from edgewright.runtime.tasks.question_answering import AnswerSpan, QuestionAnswer
+    from edgewright.runtime.tasks.sentence_embedding import Embedding
+    from edgewright.runtime.tasks.sequence_regression import Prediction
+    from edgewright.runtime.tasks.token_classification import Entity, TaggedText, TaggedWord
     from edgewright.runtime.text.raw import Question, TextPair, Words
 
 __all__ = [
+    "Answer",
+    "AnswerSpan",
     "Bundle",
     "BundleError",
+    "Classification",
     "EdgewrightError",
+    "Embedding",
     "Engine",
+    "Entity",
+    "Forecast",
     "InputError",
+    "LabelScore",
     "MachineError",
+    "MultiLabel",
+    "Prediction",
     "ProviderError",
     "Question",
+    "QuestionAnswer",
     "SelfTestRow",
     "Series",
     "Stream",
     "StreamGroup",
     "StreamState",
+    "TaggedText",
+    "TaggedWord",
     "TextPair",
     "Words",
     "open_bundle",
@@ -50,19 +69,31 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Answer": "edgewright.runtime.tasks.answers",
+    "AnswerSpan": "edgewright.runtime.tasks.question_answering",
     "Bundle": "edgewright.runtime.bundle.opening",
     "BundleError": "edgewright.runtime.errors",
+    "Classification": "edgewright.runtime.tasks.labels",
     "EdgewrightError": "edgewright.runtime.errors",
+    "Embedding": "edgewright.runtime.tasks.sentence_embedding",
     "Engine": "edgewright.runtime.engine",
+    "Entity": "edgewright.runtime.tasks.token_classification",
+    "Forecast": "edgewright.runtime.tasks.forecasting",
     "InputError": "edgewright.runtime.errors",
+    "LabelScore": "edgewright.runtime.tasks.labels",
     "MachineError": "edgewright.runtime.errors",
+    "MultiLabel": "edgewright.runtime.tasks.labels",
+    "Prediction": "edgewright.runtime.tasks.sequence_regression",
     "ProviderError": "edgewright.runtime.errors",
     "Question": "edgewright.runtime.text.raw",
+    "QuestionAnswer": "edgewright.runtime.tasks.question_answering",
     "SelfTestRow": "edgewright.runtime.self_test",
     "Series": "edgewright.runtime.series.settings",
     "Stream": "edgewright.runtime.streams.stream",
     "StreamGroup": "edgewright.runtime.streams.group",
     "StreamState": "edgewright.runtime.streams.state",
+    "TaggedText": "edgewright.runtime.tasks.token_classification",
+    "TaggedWord": "edgewright.runtime.tasks.token_classification",
     "TextPair": "edgewright.runtime.text.raw",
     "Words": "edgewright.runtime.text.raw",
     "open_bundle": "edgewright.runtime.bundle.opening",

@@ -37,7 +37,7 @@ class BoundStep:
     output: NDArray[Any]
 
 
-class Answer(Protocol):
+class AnswerMaker(Protocol):
     """Makes the answer to a step, see `StreamEncoder`."""
 
     def __call__(self, outputs: NDArray[Any], time: float | None = None) -> Any:
@@ -49,7 +49,7 @@ class StreamEncoder(Protocol):
     the raw input.
     """
 
-    answer: Answer
+    answer: AnswerMaker
     """Makes the answer to the newest step from the graph's only output, a copy [1, ...] that the answer may keep.
 
     An answer that costs something to make may be made when it is first looked at; None while there is none yet.

@@ -45,7 +45,7 @@ def test_files_are_answered_as_the_engine_answers_their_content(cli: Call, tmp_p
         for record, raw in zip(records, example.raws, strict=True):
             name = record.pop("input")
             assert Path(name.split("#")[0].split(":")[0]).parent.name == "golden"
-            assert near(record, engine.task.plain(engine(raw)))
+            assert near(record, engine(raw).to_json())
     lines = cli("predict", bundle, *files).out.splitlines()
     assert len(lines) == len(files)
 
@@ -61,7 +61,7 @@ def test_pushed_piece_by_piece_the_last_answer_is_that_of_the_whole(
     records = answer.json["answers"]
     steps = [record["step"] for record in records]
     with Engine(bundle, cache=False) as engine:
-        whole = engine.task.plain(engine(example.raws[0]))
+        whole = engine(example.raws[0]).to_json()
         pieces = len(list(engine.task.pieces(example.raws[0])))  # type: ignore[attr-defined]
     assert steps == list(range(pieces - len(steps) + 1, pieces + 1))
     last = {key: value for key, value in records[-1].items() if key not in ("input", "step")}

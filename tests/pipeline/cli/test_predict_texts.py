@@ -33,11 +33,11 @@ def test_texts_files_and_lines(tmp_path: Path) -> None:
     result = predict(bundle, "good film", tmp_path / "a.txt", lines)
     assert result.exit_code == 1
     engine = Engine(bundle)
-    shown = engine.task.show(engine("good film"))
+    shown = engine("good film").line()
     assert result.stdout.splitlines() == [
         f"good film  {shown}",
         f"{tmp_path / 'a.txt'}  {shown}",
-        f"{lines}:1  {engine.task.show(engine('bad'))}",
+        f"{lines}:1  {engine('bad').line()}",
         f"{lines}:4  {shown}",
     ]
     assert "is empty: give at least one word" in result.stderr and "line 3: not UTF-8" in result.stderr
@@ -101,7 +101,7 @@ def test_labels_with_commas(tmp_path: Path) -> None:
 def test_a_label_stays_on_its_line(tmp_path: Path) -> None:
     bundle = make_encoder_bundle(tmp_path / "bundle", case("nearest label"))
     engine = Engine(bundle)
-    (line,) = engine.task.show(engine("good film", labels=["very\nbad\x1b[31m", "boring"]), 2).splitlines()
+    (line,) = engine("good film", labels=["very\nbad\x1b[31m", "boring"]).line(2).splitlines()
     assert "very bad\\x1b[31m " in line
 
 
@@ -135,7 +135,7 @@ def test_tables_of_every_dialect_answer_alike(tmp_path: Path) -> None:
     columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
     parquet.write_table(pyarrow.table(columns), tmp_path / "e.parquet")
     engine = Engine(bundle)
-    shown = [engine.task.show(engine(text)) for text, _ in rows]
+    shown = [engine(text).line() for text, _ in rows]
     for name in ("a.csv", "b.csv", "c.csv", "d.tsv", "e.parquet"):
         result = predict(bundle, tmp_path / name)
         assert result.exit_code == 0, result.output

@@ -40,8 +40,8 @@ def test_the_engine_answers_as_encode_graph_and_decode_do(name: str, tmp_path: P
             alone = engine(raw)
             for answer in (alone, several[index], several[index - len(example.raws)]):
                 assert near(answer, wanted), f"{answer} instead of {wanted}"
-            assert engine.task.show(alone) == task.show(wanted)
-            assert near(engine.task.plain(alone), task.plain(wanted))
+            assert alone.line() == wanted.line()
+            assert near(alone.to_json(), wanted.to_json())
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -235,7 +235,7 @@ def test_thousands_of_labels(tmp_path: Path) -> None:
     many = [f"{one} {two}" for one in ("good", "bad", "film") for two in range(1000)]
     by_vectors = Engine(make_encoder_bundle(tmp_path / "vectors", case("nearest label")))
     answer = by_vectors("good film", labels=many)
-    assert len(answer.names) == 3000 and len(by_vectors.task.plain(answer, 3)["labels"]) == 3
+    assert len(answer.names) == 3000 and len(answer.to_json(3)["labels"]) == 3
     by_nli = Engine(make_encoder_bundle(tmp_path / "nli", case("nli")))
     with pytest.raises(InputError, match="3000 labels are more than the 1000"):
         by_nli("good film", labels=many)

@@ -46,8 +46,8 @@ def test_a_saved_state_goes_on_anywhere(tmp_path: Path, task: str) -> None:
         assert [other.push(piece) for piece in pieces[half:]] == expected
         group.restore(1, restore)
         found = [group.push([piece], [1])[0] for piece in pieces[half:]]
-        assert [engine.task.show(answer) if answer else None for answer in found] == [
-            engine.task.show(answer) if answer else None for answer in expected
+        assert [answer.line() if answer else None for answer in found] == [
+            answer.line() if answer else None for answer in expected
         ]
 
 

@@ -9,7 +9,7 @@ from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.running.windows import run_samples
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.labels import LabelledText, MultiLabelText
+from edgewright.runtime.tasks.labels import Classification, MultiLabel
 from edgewright.runtime.tasks.sentence_embedding import Embedding, neighbours
 from edgewright.runtime.text.raw import Question, Words
 from edgewright.runtime.text.settings import QuestionSettings
@@ -26,10 +26,10 @@ def test_labels_of_a_text() -> None:
     task = case("one label").device_task()
     sample = task.encode("good " * 30)
     (answer,) = task.decode({"logits": np.array([[0.0, 2.0, 1.0]], np.float32)}, [sample])
-    assert isinstance(answer, LabelledText) and answer.label == "glad" and answer.lost == 20
+    assert isinstance(answer, Classification) and answer.label == "glad" and answer.lost == 20
     assert [score.label for score in answer.labels] == ["glad", "sad", "calm"]
-    assert task.show(answer, 2) == "glad 66.5%  sad 24.5%  (20 tokens were not read)"
-    assert task.plain(answer, 1)["lost"] == 20 and len(task.plain(answer, 1)["labels"]) == 1
+    assert answer.line(2) == "glad 66.5%  sad 24.5%  (20 tokens were not read)"
+    assert answer.to_json(1)["lost"] == 20 and len(answer.to_json(1)["labels"]) == 1
     assert task.decisions({"logits": np.array([[0.0, 2.0, 1.0], [3.0, 3.0, 0.0]])}) == [1, 0]
 
 
@@ -37,19 +37,16 @@ def test_several_labels_of_a_text() -> None:
     task = case("several labels").device_task(threshold=0.8)
     logits = np.array([[3.0, -1.0, 2.0], [0.0, 1.0, -900.0], [900.0, 1.4, 1.37]], np.float32)
     answers = task.decode({"logits": logits})
-    assert all(isinstance(answer, MultiLabelText) for answer in answers)
+    assert all(isinstance(answer, MultiLabel) for answer in answers)
     assert [[score.label for score in answer.labels] for answer in answers] == [
         ["calm", "sad"],
         [],
         ["calm", "glad"],
     ]
     assert task.decisions({"logits": logits}) == [[0, 2], [], [0, 1]]
-    assert task.show(answers[0]) == "calm 95.3%  sad 88.1%"
-    assert task.show(answers[1]) == "none (best: glad 73.1%)"
-    assert (
-        task.plain(answers[0], 1)["chosen"] == ["calm", "sad"]
-        and len(task.plain(answers[0], 1)["labels"]) == 1
-    )
+    assert answers[0].line() == "calm 95.3%  sad 88.1%"
+    assert answers[1].line() == "none (best: glad 73.1%)"
+    assert answers[0].to_json(1)["chosen"] == ["calm", "sad"] and len(answers[0].to_json(1)["labels"]) == 1
     assert np.isfinite(answers[1].probabilities).all() and np.isfinite(answers[2].probabilities).all()
 
 
@@ -79,8 +76,8 @@ def test_entities() -> None:
     assert [word.text for word in answer.words] == LIVES.split()
     assert answer.entities[0].probability == pytest.approx(np.exp(5) / (np.exp(5) + 4))
     assert decision == [[0, 12, "PER"], [22, 28, "LOC"], [42, 47, "LOC"]]
-    assert task.show(answer).startswith("PER Ada Lovelace 97.4%  LOC Berlin")
-    assert task.show(tagged(task, "good film", tags)[0]) == "no entity"
+    assert answer.line().startswith("PER Ada Lovelace 97.4%  LOC Berlin")
+    assert tagged(task, "good film", tags)[0].line() == "no entity"
 
 
 def test_entities_of_given_words_and_of_long_texts() -> None:
@@ -99,7 +96,7 @@ def test_entities_of_given_words_and_of_long_texts() -> None:
 def test_words_beyond_the_cut_are_outside() -> None:
     task = case("entities").device_task(policy="truncate", stride=0)
     answer, _, sample = tagged(task, "Ada " * 30, {"Ada": 1})
-    assert len(answer.words) == 10 and answer.lost == 20 and "not read" in task.show(answer)
+    assert len(answer.words) == 10 and answer.lost == 20 and "not read" in answer.line()
     (names,) = task.decode({"logits": np.eye(5)[[[1] * len(sample["input_ids"])]]}, [sample])
     assert names.tags == ("B-PER",) * 10 + ("O",) * 20
 
@@ -124,7 +121,7 @@ def test_labels_of_words_without_spans() -> None:
     )
     answer, decision, _ = tagged(task, "Ada lives", {"lives": 1})
     assert answer.entities == () and decision == ["NOUN", "VERB"]
-    assert task.show(answer) == "Ada/NOUN  lives/VERB"
+    assert answer.line() == "Ada/NOUN  lives/VERB"
 
 
 def asked(task: Any, context: str, scores: dict[int, tuple[float, float]], null: float = -9.0) -> Any:
@@ -151,7 +148,7 @@ def test_answers() -> None:
     assert odds == sorted(odds, reverse=True) and len(
         {(span.start, span.end) for span in answer.candidates}
     ) == len(odds)
-    assert task.show(answer).startswith("Ada Lovelace")
+    assert answer.line().startswith("Ada Lovelace")
     # An end before its start, or too far behind it, is no answer.
     other = asked(task, LIVES, {0: (0.0, 6.0), 4: (6.0, 0.0), 22: (-1.0, 1.0)})
     assert other.text == "Lovelace lives in Berlin"
@@ -164,7 +161,7 @@ def test_no_answer() -> None:
     answer = asked(task, LIVES, {0: (4.0, 4.0)}, null=5.0)
     assert (answer.text, answer.start, answer.end, answer.answered) == ("", -1, -1, False)
     assert 0.5 < answer.probability < 1.0, "every window says so"
-    assert answer.candidates[0].text == "Ada" and task.show(answer).startswith("no answer 7")
+    assert answer.candidates[0].text == "Ada" and answer.line().startswith("no answer 7")
     patient = case("answers").device_task(
         question=QuestionSettings(no_answer=True, null_threshold=3.0, max_answer_tokens=4)
     )
@@ -241,8 +238,8 @@ def test_vectors() -> None:
     assert answers[0].cosine(answers[1]) == pytest.approx(24 / 25)
     assert answers[0] == Embedding(np.array([3, 4, 0, 0, 0, 0], np.float32)) and answers[0] != answers[1]
     assert np.array_equal(np.asarray(answers[0]), [3, 4, 0, 0, 0, 0])
-    assert task.show(answers[0]) == "6 numbers: 3.0000 4.0000 0.0000 0.0000 ..."
-    assert task.plain(answers[0]) == {"embedding": [3.0, 4.0, 0.0, 0.0, 0.0, 0.0]}
+    assert answers[0].line() == "6 numbers: 3.0000 4.0000 0.0000 0.0000 ..."
+    assert answers[0].to_json() == {"embedding": [3.0, 4.0, 0.0, 0.0, 0.0, 0.0]}
     assert task.decisions({"embedding": np.ones((2, 6))}) == [[], []]
     with pytest.raises(InputError, match="not of one model"):
         answers[0].cosine(Embedding(np.ones(3, np.float32)))

@@ -83,8 +83,8 @@ def test_a_bundle_answers_and_tests_itself(tmp_path: Path, task: str) -> None:
     answers = engine(list(example.raws))
     for raw, answer in zip(example.raws, answers, strict=True):
         alone = engine(raw)
-        assert engine.task.show(alone) == engine.task.show(answer)
-        assert engine.task.plain(alone, 2).keys() == engine.task.plain(answer, 2).keys()
+        assert alone.line() == answer.line()
+        assert alone.to_json(2).keys() == answer.to_json(2).keys()
     (row,) = selftest(engine.bundle, provider="cpu")
     assert row.passed and row.reason == "" and row.relative is not None and row.relative < 1e-5
     assert (row.streamed is None) == (not example.streams)
@@ -195,8 +195,8 @@ def test_predictions_are_in_the_users_units() -> None:
     np.testing.assert_array_equal(own.values, [[1, 100], [0, 120]])
     assert own == Prediction(("torque", "drag"), np.array([[1.0, 100], [0, 120]])) and own != answer
     assert own.last.tolist() == [0, 120] and task.decisions(outputs) == [[]]
-    assert task.show(own) == "torque 0  drag 120  (the last of 2 steps)"
-    assert task.plain(own) == {"values": {"torque": [1.0, 0.0], "drag": [100.0, 120.0]}}
+    assert own.line() == "torque 0  drag 120  (the last of 2 steps)"
+    assert own.to_json() == {"values": {"torque": [1.0, 0.0], "drag": [100.0, 120.0]}}
     for broken, error in (
         (np.full((1, 2, 2), np.nan), InputError),
         (np.zeros((1, 2, 3)), BundleError),
@@ -223,10 +223,10 @@ def test_forecasts_are_in_the_users_units_and_times() -> None:
     np.testing.assert_array_equal(answer.values[1], [20 + 5 * 2, 1 + 0.5 * 3])
     (timeless,) = task.decode(outputs)
     assert timeless.times is None and timeless != answer and answer == dataclasses.replace(answer)
-    assert task.show(answer).startswith("heat 20 30 40 50  load 1.5 2.5")
-    assert task.plain(timeless)["times"] is None and task.plain(answer)["values"]["heat"] == [20, 30, 40, 50]
+    assert answer.line().startswith("heat 20 30 40 50  load 1.5 2.5")
+    assert timeless.to_json()["times"] is None and answer.to_json()["values"]["heat"] == [20, 30, 40, 50]
     long = Forecast(("y",), np.arange(9.0)[:, np.newaxis])
-    assert task.show(long) == "y 0 1 2 3 4 5 ... (9 steps)"
+    assert long.line() == "y 0 1 2 3 4 5 ... (9 steps)"
 
 
 @pytest.mark.parametrize(("kind", "rows"), [("last", [5, 5, 5, 5]), ("none", None)])

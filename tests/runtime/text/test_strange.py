@@ -55,7 +55,7 @@ def test_entities_point_to_their_text(name: str) -> None:
         parts: list[Any] = [*answer.entities, *answer.words]
         for part in parts:
             assert text[part.start : part.end] == part.text != ""
-        assert not steers(task.show(answer)) and task.plain(answer)["words"] is not None
+        assert not steers(answer.line()) and answer.to_json()["words"] is not None
         words += len(sample["words"])
         unseen += int((task.word_rows(sample) < 0).sum())
     assert words > 1000 and unseen < 0.02 * words
@@ -75,7 +75,7 @@ def test_answers_point_to_their_text(name: str) -> None:
     for raw, answer in zip(raws, task.decode(outputs, samples), strict=True):
         spans: list[Any] = [*answer.candidates, *([answer] if answer.answered else [])]
         assert all(raw.context[span.start : span.end] == span.text != "" for span in spans)
-        assert not steers(task.show(answer, 3))
+        assert not steers(answer.line(3))
     # Where the answer is said to be, it is found again.
     for raw, sample in zip(raws, samples, strict=True):
         for word in raw.context.split()[:3]:

@@ -12,6 +12,7 @@ from edgewright.runtime import Engine
 from edgewright.runtime.bundle.files import canonical_json
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.printable import printable
+from edgewright.runtime.tasks.answers import Answer
 from edgewright.runtime.tasks.base import DeviceTask, StreamingTask
 
 
@@ -111,15 +112,14 @@ class _Output:
         self._records: list[dict[str, Any]] = []
         self.failed = 0
 
-    def answer(self, name: str, answer: Any, step: int | None = None) -> None:
+    def answer(self, name: str, answer: Answer, step: int | None = None) -> None:
         """One answer to the input `name`, after `step` pieces where it was streamed."""
-        task = self._engine.task
         if self._as_json:
             place = {"input": name} if step is None else {"input": name, "step": step}
-            self._records.append({**place, **task.plain(answer, self._top)})
+            self._records.append({**place, **answer.to_json(self._top)})
         else:
             where = printable(name) if step is None else f"{printable(name)}  step {step}"
-            click.echo(f"{where}  {task.show(answer, self._top)}")
+            click.echo(f"{where}  {answer.line(self._top)}")
 
     def failure(self, name: str, error: str) -> None:
         """What is wrong with the input `name`."""

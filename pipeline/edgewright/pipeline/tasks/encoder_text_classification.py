@@ -16,7 +16,7 @@ from edgewright.pipeline.tasks.encoder_rows import EncoderRows
 from edgewright.pipeline.tasks.label_figures import one_label
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.tasks.labels import MultiLabelText
+from edgewright.runtime.tasks.labels import MultiLabel
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class SeveralLabels(EncoderRows):
         )
 
 
-def _chosen(answer: MultiLabelText, truth: NDArray[Any]) -> NDArray[np.float64]:
+def _chosen(answer: MultiLabel, truth: NDArray[Any]) -> NDArray[np.float64]:
     """Of every label whether it was chosen and whether it holds, float64 [2, labels] of 0 and 1."""
     rows = np.zeros((2, len(truth)))
     rows[0, [score.index for score in answer.labels]] = 1.0
@@ -106,7 +106,7 @@ def _chosen(answer: MultiLabelText, truth: NDArray[Any]) -> NDArray[np.float64]:
     return rows
 
 
-def _odds(answer: MultiLabelText, truth: NDArray[Any]) -> NDArray[np.float64]:
+def _odds(answer: MultiLabel, truth: NDArray[Any]) -> NDArray[np.float64]:
     """Of every label its probability and whether it holds, float64 [2, labels]."""
     return np.array((answer.probabilities, truth), np.float64)
 

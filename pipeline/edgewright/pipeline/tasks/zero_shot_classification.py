@@ -16,7 +16,7 @@ from edgewright.pipeline.tasks.figures import mean
 from edgewright.pipeline.tasks.label_figures import one_label
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import TrainingError
-from edgewright.runtime.tasks.labels import LOGITS, LabelledText, MultiLabelText
+from edgewright.runtime.tasks.labels import LOGITS, Classification, MultiLabel
 from edgewright.runtime.tasks.sentence_embedding import EMBEDDING
 
 _LEAST = 1e-12
@@ -54,18 +54,18 @@ class ZeroShotClassification(EncoderRows):
         return (accuracy, *others, Figure(name="loss", evidence=_surprise, figure=mean))
 
 
-def _decided(answer: LabelledText | MultiLabelText, truth: int) -> float:
+def _decided(answer: Classification | MultiLabel, truth: int) -> float:
     """1 where the answer is the label alone, else 0."""
-    if isinstance(answer, MultiLabelText):
+    if isinstance(answer, MultiLabel):
         return float([score.index for score in answer.labels] == [truth])
     return float(answer.index == truth)
 
 
-def _best(answer: LabelledText | MultiLabelText) -> int:
+def _best(answer: Classification | MultiLabel) -> int:
     return int(np.argmax(answer.probabilities))
 
 
-def _surprise(answer: LabelledText | MultiLabelText, truth: int) -> float:
+def _surprise(answer: Classification | MultiLabel, truth: int) -> float:
     return float(-np.log(max(answer.probabilities[truth], _LEAST)))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Answer, BoundStep, Steps, Tensors
+from edgewright.runtime.contracts import AnswerMaker, BoundStep, Steps, Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.graphs.providers import step_failed
 from edgewright.runtime.series.late import LateAnswer
@@ -53,7 +53,7 @@ class SeriesEncoder:
         self,
         settings: SeriesSettings,
         series: str,
-        answerer: Callable[["SeriesEncoder"], Answer],
+        answerer: Callable[["SeriesEncoder"], AnswerMaker],
     ) -> None:
         self.settings = settings
         count, forecast = len(settings.features), settings.forecast
@@ -67,7 +67,7 @@ class SeriesEncoder:
         self._factor = np.ones(count)
         self._plain: list[bool] = []
         self.reset()
-        self.answer: Answer = answerer(self)
+        self.answer: AnswerMaker = answerer(self)
 
     @property
     def series(self) -> str:
@@ -308,7 +308,7 @@ class SeriesEncoder:
                 self._resampler.time, self._resampler.values = grid_time, state["grid"].copy()
 
 
-def _finisher(answer: Answer, output: NDArray[Any]) -> Callable[[], Any]:
+def _finisher(answer: AnswerMaker, output: NDArray[Any]) -> Callable[[], Any]:
     """What makes the answer to what is in `output` at that moment."""
     return answer.of(output) if isinstance(answer, LateAnswer) else lambda: answer(output.copy())
 

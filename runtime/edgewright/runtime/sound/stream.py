@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Answer, BoundStep, Steps, Tensors
+from edgewright.runtime.contracts import AnswerMaker, BoundStep, Steps, Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.series.values import normalise
 from edgewright.runtime.sound.decoding import to_mono
@@ -21,7 +21,7 @@ class AudioFront:
 
     series = ""
 
-    def __init__(self, settings: AudioSettings, answer: Answer) -> None:
+    def __init__(self, settings: AudioSettings, answer: AnswerMaker) -> None:
         self.settings = settings
         self.answer = answer
         self._mean, self._std = np.array(settings.mean), np.array(settings.std)

@@ -8,7 +8,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Answer, Steps, Tensors
+from edgewright.runtime.contracts import AnswerMaker, Steps, Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.series.late import LateAnswer
 from edgewright.runtime.streams.state import StreamState, save_state
@@ -20,7 +20,7 @@ class _Answers(Sequence[Any]):
     the run.
     """
 
-    def __init__(self, makers: Sequence[Answer], output: NDArray[Any]) -> None:
+    def __init__(self, makers: Sequence[AnswerMaker], output: NDArray[Any]) -> None:
         self._makers, self._output = makers, output
 
     def __len__(self) -> int:

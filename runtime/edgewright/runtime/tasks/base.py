@@ -78,12 +78,6 @@ class DeviceTask(Protocol):
         with ==. A task whose answers are numbers alone decides nothing: an empty list for each.
         """
 
-    def plain(self, answer: Any, top: int = 5) -> dict[str, Any]:
-        """An answer as plain JSON values; of ranked labels the `top` best."""
-
-    def show(self, answer: Any, top: int = 1) -> str:
-        """An answer as one line for a person."""
-
 
 class StreamingTask(DeviceTask, Protocol):
     """A task whose raw input can arrive in pieces."""

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Answer, Streaming, Tensors, TensorSpec
+from edgewright.runtime.contracts import AnswerMaker, Streaming, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.printable import one_line
 from edgewright.runtime.series.reading import label_of
 from edgewright.runtime.series.settings import Series
 from edgewright.runtime.series.stream import SeriesEncoder, anchors
 from edgewright.runtime.series.values import normalise
+from edgewright.runtime.tasks.answers import Answer
 from edgewright.runtime.tasks.description import Description, ModelFacts, shortened
 from edgewright.runtime.tasks.series import (
     PREDICTION,
@@ -32,7 +34,7 @@ _SHOWN = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Forecast:
+class Forecast(Answer):
     """The answer to one series: `values` is float64 [horizon, targets] in the user's units, a column for each of
     `names`.
 
@@ -42,6 +44,20 @@ class Forecast:
     names: tuple[str, ...]
     values: NDArray[np.float64]
     times: NDArray[np.float64] | None = None
+
+    def to_json(self, top: int = 5) -> dict[str, Any]:
+        """Each target's values, step by step, and the times of the steps."""
+        columns = zip(self.names, self.values.T.tolist(), strict=True)
+        return {"values": dict(columns), "times": None if self.times is None else self.times.tolist()}
+
+    def line(self, top: int = 1) -> str:
+        """Each target's first values: "co2 371.2 371.5 371.9 ... (12 steps)"."""
+        steps = len(self.values)
+        tail = f" ... ({steps} steps)" if steps > _SHOWN else ""
+        return "  ".join(
+            f"{one_line(name)} {' '.join(f'{value:.6g}' for value in column[:_SHOWN])}{tail}"
+            for name, column in zip(self.names, self.values.T.tolist(), strict=True)
+        )
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Forecast):
@@ -157,26 +173,11 @@ class Forecasting(SeriesTask):
         """An empty list for each sample: numbers alone decide nothing."""
         return no_decisions(outputs)
 
-    def plain(self, answer: Forecast, top: int = 5) -> dict[str, Any]:
-        """Each target's values, step by step, and the times of the steps."""
-        columns = zip(answer.names, answer.values.T.tolist(), strict=True)
-        times = None if answer.times is None else answer.times.tolist()
-        return {"values": dict(columns), "times": times}
-
-    def show(self, answer: Forecast, top: int = 1) -> str:
-        """Each target's first values: "co2 371.2 371.5 371.9 ... (12 steps)"."""
-        steps = len(answer.values)
-        tail = f" ... ({steps} steps)" if steps > _SHOWN else ""
-        return "  ".join(
-            f"{name} {' '.join(f'{value:.6g}' for value in column[:_SHOWN])}{tail}"
-            for name, column in zip(answer.names, answer.values.T.tolist(), strict=True)
-        )
-
     def stream_front(self, series: str = "") -> SeriesEncoder:
         """The raw half of a new stream; it has no answer before it has seen `context` steps."""
         return SeriesEncoder(self.settings, series, self._answerer)
 
-    def _answerer(self, front: SeriesEncoder) -> Answer:
+    def _answerer(self, front: SeriesEncoder) -> AnswerMaker:
         def answer(outputs: NDArray[Any], time: float | None = None) -> Forecast | None:
             if front.steps < self.forecast.context:
                 return None

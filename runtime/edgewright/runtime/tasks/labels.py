@@ -13,8 +13,8 @@ from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.checks import all_finite
 from edgewright.runtime.printable import one_line
+from edgewright.runtime.tasks.answers import Answer, lost_note
 from edgewright.runtime.tasks.shapes import fits
-from edgewright.runtime.tasks.windowed import lost_note
 
 LOGITS = "logits"
 
@@ -29,16 +29,38 @@ class LabelScore:
 
 
 @dataclass(frozen=True)
-class Classification:
-    """The answer to one raw input.
-
-    `names` and `probabilities` stand in the order of the graph's output; `labels` has all of them, best
-    first.
-    """
+class _Labels(Answer):
+    """Labels with probabilities, both in the order of the graph's output."""
 
     names: tuple[str, ...]
     probabilities: tuple[float, ...]
+
+    @functools.cached_property
+    def scores(self) -> tuple[LabelScore, ...]:
+        """Every label, the most probable first; equal ones in the order of the output."""
+        # Sorted only when asked for: with a thousand classes it costs more than all the rest of an answer.
+        scores = map(LabelScore, self.names, range(len(self.names)), self.probabilities)
+        return tuple(sorted(scores, key=lambda score: -score.probability))
+
+    def top(self, count: int) -> tuple[LabelScore, ...]:
+        """The `count` most probable labels."""
+        return self.scores[:count]
+
+    def to_json(self, top: int = 5) -> dict[str, Any]:
+        """The `top` best labels, each with its index and probability."""
+        return {"labels": [dict(vars(score)) for score in self.top(top)]}
+
+
+@dataclass(frozen=True)
+class Classification(_Labels):
+    """One label of several.
+
+    `names` and `probabilities` stand in the order of the graph's output; `labels` has all of them, best first. `lost`
+    is the number of tokens of a text that were cut off and not read.
+    """
+
     index: int
+    lost: int = 0
 
     @property
     def label(self) -> str:
@@ -50,16 +72,49 @@ class Classification:
         """The probability of the most probable class."""
         return self.probabilities[self.index]
 
-    @functools.cached_property
+    @property
     def labels(self) -> tuple[LabelScore, ...]:
         """Every class, the most probable first; equal ones in the order of the output."""
-        # Sorted only when asked for: with a thousand classes it costs more than all the rest of an answer.
-        scores = map(LabelScore, self.names, range(len(self.names)), self.probabilities)
-        return tuple(sorted(scores, key=lambda score: -score.probability))
+        return self.scores
 
-    def top(self, count: int) -> tuple[LabelScore, ...]:
-        """The `count` most probable classes."""
-        return self.labels[:count]
+    def to_json(self, top: int = 5) -> dict[str, Any]:
+        plain = super().to_json(top)
+        return {**plain, "lost": self.lost} if self.lost else plain
+
+    def line(self, top: int = 1) -> str:
+        """The `top` best labels with their probabilities: "cat 98.1%  dog 1.2%"."""
+        return _shown(self.top(top)) + lost_note(self.lost)
+
+
+@dataclass(frozen=True)
+class MultiLabel(_Labels):
+    """Any number of labels, each with a probability of its own.
+
+    `names` and `probabilities` stand in the order of the graph's output; a label is chosen from the probability
+    `threshold` on. `lost` is the number of tokens of a text that were cut off and not read.
+    """
+
+    threshold: float
+    lost: int = 0
+
+    @functools.cached_property
+    def labels(self) -> tuple[LabelScore, ...]:
+        """The chosen labels, the most probable first; there may be none."""
+        return tuple(score for score in self.scores if score.probability >= self.threshold)
+
+    def to_json(self, top: int = 5) -> dict[str, Any]:
+        """The `top` best labels, chosen or not, and the names of the chosen ones."""
+        plain = {**super().to_json(top), "chosen": [score.label for score in self.labels]}
+        return {**plain, "lost": self.lost} if self.lost else plain
+
+    def line(self, top: int = 1) -> str:
+        """All labels that are chosen, with their probabilities."""
+        shown = _shown(self.labels) or f"none (best: {_shown(self.top(1))})"
+        return shown + lost_note(self.lost)
+
+
+def _shown(scores: Sequence[LabelScore]) -> str:
+    return "  ".join(f"{one_line(score.label)} {score.probability:.1%}" for score in scores)
 
 
 class Classifier:
@@ -105,14 +160,6 @@ class Classifier:
         """The index of the largest logit of each sample, the first of equal ones."""
         return [int(index) for index in self._logits(outputs).argmax(axis=1)]
 
-    def plain(self, answer: Classification, top: int = 5) -> dict[str, Any]:
-        """The `top` best labels, each with its index and probability."""
-        return {"labels": [dict(vars(score)) for score in answer.top(top)]}
-
-    def show(self, answer: Classification, top: int = 1) -> str:
-        """The `top` best labels with their probabilities: "cat 98.1%  dog 1.2%"."""
-        return "  ".join(f"{score.label} {score.probability:.1%}" for score in answer.top(top))
-
     def _logits(self, outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         logits = outputs[LOGITS]
         if logits.ndim != 2 or logits.shape[1] != len(self._labels):
@@ -127,57 +174,21 @@ class Classifier:
         return logits
 
 
-@dataclass(frozen=True)
-class LabelledText(Classification):
-    """A classification of a text; `lost` is the number of tokens that were cut off and not read."""
-
-    lost: int = 0
-
-
-@dataclass(frozen=True)
-class MultiLabelText:
-    """Any number of labels, each with a probability of its own.
-
-    `names` and `probabilities` stand in the order of the graph's output; a label is chosen from the probability
-    `threshold` on. `lost` is the number of tokens that were cut off and not read.
-    """
-
-    names: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    threshold: float
-    lost: int = 0
-
-    @functools.cached_property
-    def labels(self) -> tuple[LabelScore, ...]:
-        """The chosen labels, the most probable first; there may be none."""
-        return tuple(score for score in self.scores if score.probability >= self.threshold)
-
-    @functools.cached_property
-    def scores(self) -> tuple[LabelScore, ...]:
-        """Every label, the most probable first; equal ones in the order of the output."""
-        scores = map(LabelScore, self.names, range(len(self.names)), self.probabilities)
-        return tuple(sorted(scores, key=lambda score: -score.probability))
-
-    def top(self, count: int) -> tuple[LabelScore, ...]:
-        """The `count` most probable labels, chosen or not."""
-        return self.scores[:count]
-
-
 def label_answers(
     logits: NDArray[Any], names: Sequence[str], threshold: float | None, lost: Sequence[int]
-) -> list[LabelledText | MultiLabelText]:
+) -> list[Classification | MultiLabel]:
     """Logits [batch, labels] to an answer each; with a `threshold` every label has a probability of its own."""
     names = tuple(names)
     if threshold is not None:
         odds = sigmoid(logits.astype(np.float64))
         return [
-            MultiLabelText(names, tuple(row.tolist()), threshold, cut)
+            MultiLabel(names, tuple(row.tolist()), threshold, cut)
             for row, cut in zip(odds, lost, strict=True)
         ]
     # The decision is taken on the logits: two that differ in the last bit can round to the same probability.
     best = logits.argmax(axis=1).tolist()
     return [
-        LabelledText(names, tuple(row.tolist()), index, cut)
+        Classification(names, tuple(row.tolist()), index, cut)
         for row, index, cut in zip(softmax(logits), best, lost, strict=True)
     ]
 
@@ -188,28 +199,6 @@ def chosen_labels(logits: NDArray[Any], threshold: float | None) -> list[Any]:
         return [int(index) for index in logits.argmax(axis=1)]
     border = math.log(threshold / (1.0 - threshold))
     return [np.flatnonzero(row >= border).tolist() for row in logits.astype(np.float64)]
-
-
-def plain_labels(answer: LabelledText | MultiLabelText, top: int = 5) -> dict[str, Any]:
-    """The `top` best labels, each with its index and probability; with `chosen` where any number may hold."""
-    plain: dict[str, Any] = {"labels": [dict(vars(score)) for score in answer.top(top)]}
-    if isinstance(answer, MultiLabelText):
-        plain["chosen"] = [score.label for score in answer.labels]
-    if answer.lost:
-        plain["lost"] = answer.lost
-    return plain
-
-
-def show_labels(answer: LabelledText | MultiLabelText, top: int = 1) -> str:
-    """Labels with their probabilities: the `top` best, or all that are chosen where any number may hold."""
-    scores: Sequence[LabelScore] = answer.top(top)
-    if isinstance(answer, MultiLabelText):
-        scores = answer.labels
-        if not scores:
-            best = answer.top(1)[0]
-            return f"none (best: {one_line(best.label)} {best.probability:.1%}){lost_note(answer.lost)}"
-    shown = [f"{one_line(one.label)} {one.probability:.1%}" for one in scores]
-    return "  ".join(shown) + lost_note(answer.lost)
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.printable import one_line
+from edgewright.runtime.tasks.answers import Answer, lost_note
 from edgewright.runtime.tasks.description import Description, ModelFacts
 from edgewright.runtime.tasks.labels import finite
-from edgewright.runtime.tasks.windowed import EncoderTask, lost_note
+from edgewright.runtime.tasks.windowed import EncoderTask
 from edgewright.runtime.text.settings import QuestionSettings
 
 START = "start_logits"
@@ -34,7 +35,7 @@ class AnswerSpan:
 
 
 @dataclass(frozen=True)
-class QuestionAnswer:
+class QuestionAnswer(Answer):
     """The answer to one question: characters `start` to `end` of the text.
 
     Where the text holds no answer, `text` is empty and both are -1. `candidates` are the best spans, whatever was
@@ -52,6 +53,24 @@ class QuestionAnswer:
     def answered(self) -> bool:
         """Whether the text holds an answer."""
         return self.start >= 0
+
+    def to_json(self, top: int = 5) -> dict[str, Any]:
+        """The answer, and the `top` best spans."""
+        plain: dict[str, Any] = {
+            "answer": self.text,
+            "start": self.start,
+            "end": self.end,
+            "probability": self.probability,
+            "candidates": [dict(vars(span)) for span in self.candidates[:top]],
+        }
+        return {**plain, "lost": self.lost} if self.lost else plain
+
+    def line(self, top: int = 1) -> str:
+        """The answer with its probability, and others where more than one is wanted."""
+        shown = [] if self.answered else [f"no answer {self.probability:.1%}"]
+        spans = self.candidates[: top - len(shown)]
+        shown += [f"{one_line(span.text)} {span.probability:.1%}" for span in spans]
+        return "  ".join(shown) + lost_note(self.lost)
 
 
 class QuestionAnswering(EncoderTask):
@@ -130,30 +149,6 @@ class QuestionAnswering(EncoderTask):
             starts, ends = (finite(outputs, name, (None, None)) for name in (START, END))
             return [[int(one.argmax()), int(two.argmax())] for one, two in zip(starts, ends, strict=True)]
         return [answer.text for answer in self.decode(outputs, samples)]
-
-    def plain(self, answer: QuestionAnswer, top: int = 5) -> dict[str, Any]:
-        """The answer, and the `top` best spans."""
-        plain: dict[str, Any] = {
-            "answer": answer.text,
-            "start": answer.start,
-            "end": answer.end,
-            "probability": answer.probability,
-            "candidates": [dict(vars(span)) for span in answer.candidates[:top]],
-        }
-        if answer.lost:
-            plain["lost"] = answer.lost
-        return plain
-
-    def show(self, answer: QuestionAnswer, top: int = 1) -> str:
-        """The answer with its probability, and others where more than one is wanted."""
-        if not answer.answered:
-            shown = [f"no answer {answer.probability:.1%}"]
-            spans = answer.candidates[: top - 1]
-        else:
-            shown = []
-            spans = answer.candidates[:top]
-        shown += [f"{one_line(span.text)} {span.probability:.1%}" for span in spans]
-        return "  ".join(shown) + lost_note(answer.lost)
 
     def _answer(
         self, start: NDArray[np.float64], end: NDArray[np.float64], sample: Tensors

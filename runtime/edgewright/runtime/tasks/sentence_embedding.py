@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.tasks.answers import Answer, lost_note
 from edgewright.runtime.tasks.description import Description, ModelFacts
 from edgewright.runtime.tasks.labels import finite, lost_of
-from edgewright.runtime.tasks.windowed import EncoderTask, lost_note
+from edgewright.runtime.tasks.windowed import EncoderTask
 
 EMBEDDING = "embedding"
 
@@ -19,7 +20,7 @@ _FLOAT32 = np.dtype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class Embedding:
+class Embedding(Answer):
     """The answer to one text: a vector, float32 [dimensions]; `lost` is the number of tokens that were not read."""
 
     vector: NDArray[np.float32]
@@ -33,6 +34,16 @@ class Embedding:
                 "compare those of one bundle"
             )
         return float(unit(self.vector) @ unit(other.vector))
+
+    def to_json(self, top: int = 5) -> dict[str, Any]:
+        """The vector."""
+        plain: dict[str, Any] = {"embedding": [float(value) for value in self.vector]}
+        return {**plain, "lost": self.lost} if self.lost else plain
+
+    def line(self, top: int = 1) -> str:
+        """How many numbers there are, and the first of them."""
+        first = " ".join(f"{value:.4f}" for value in self.vector[:4])
+        return f"{len(self.vector)} numbers: {first} ...{lost_note(self.lost)}"
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.array(self.vector, dtype=dtype, copy=copy)
@@ -93,18 +104,6 @@ class SentenceEmbedding(EncoderTask):
     def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
         """None: a vector alone decides nothing. `neighbours` says which texts are near one another."""
         return [[] for _ in outputs[EMBEDDING]]
-
-    def plain(self, answer: Embedding, top: int = 5) -> dict[str, Any]:
-        """The vector."""
-        plain: dict[str, Any] = {"embedding": [float(value) for value in answer.vector]}
-        if answer.lost:
-            plain["lost"] = answer.lost
-        return plain
-
-    def show(self, answer: Embedding, top: int = 1) -> str:
-        """How many numbers there are, and the first of them."""
-        first = " ".join(f"{value:.4f}" for value in answer.vector[:4])
-        return f"{len(answer.vector)} numbers: {first} ...{lost_note(answer.lost)}"
 
 
 def unit(vectors: NDArray[Any]) -> NDArray[np.float64]:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Answer, Streaming, Tensors, TensorSpec
+from edgewright.runtime.contracts import AnswerMaker, Streaming, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError
+from edgewright.runtime.printable import one_line
 from edgewright.runtime.series.late import LateAnswer, late
 from edgewright.runtime.series.stream import SeriesEncoder
+from edgewright.runtime.tasks.answers import Answer
 from edgewright.runtime.tasks.description import Description, ModelFacts, shortened
 from edgewright.runtime.tasks.series import (
     LENGTHS,
@@ -27,7 +29,7 @@ from edgewright.runtime.tasks.shapes import check_tensors
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class Prediction(Answer):
     """The answer to one series: `values` is float64 [steps, targets] in the user's units, a column for each of `names`.
 
     The answer of a stream has one step.
@@ -50,6 +52,18 @@ class Prediction:
                 made[0] = number
             held["last"] = made
         return made
+
+    def to_json(self, top: int = 5) -> dict[str, Any]:
+        """Each target's values, step by step."""
+        return {"values": dict(zip(self.names, self.values.T.tolist(), strict=True))}
+
+    def line(self, top: int = 1) -> str:
+        """Each target's last value: "temperature 21.35"."""
+        shown = "  ".join(
+            f"{one_line(name)} {value:.6g}"
+            for name, value in zip(self.names, self.last.tolist(), strict=True)
+        )
+        return shown if len(self.values) == 1 else f"{shown}  (the last of {len(self.values)} steps)"
 
     if not TYPE_CHECKING:
 
@@ -133,23 +147,11 @@ class SequenceRegression(SeriesTask):
         """An empty list for each sample: numbers alone decide nothing."""
         return no_decisions(outputs)
 
-    def plain(self, answer: Prediction, top: int = 5) -> dict[str, Any]:
-        """Each target's values, step by step."""
-        columns = zip(answer.names, answer.values.T.tolist(), strict=True)
-        return {"values": dict(columns)}
-
-    def show(self, answer: Prediction, top: int = 1) -> str:
-        """Each target's last value: "temperature 21.35"."""
-        shown = "  ".join(
-            f"{name} {value:.6g}" for name, value in zip(answer.names, answer.last.tolist(), strict=True)
-        )
-        return shown if len(answer.values) == 1 else f"{shown}  (the last of {len(answer.values)} steps)"
-
     def stream_front(self, series: str = "") -> SeriesEncoder:
         """The raw half of a new stream."""
         return SeriesEncoder(self.settings, series, self._answerer)
 
-    def _answerer(self, front: SeriesEncoder) -> Answer:
+    def _answerer(self, front: SeriesEncoder) -> AnswerMaker:
         names, one = self.settings.targets, self._one
         if self.settings.per_series is None:
             mean, std = front.target_mean, front.target_std

@@ -21,15 +21,13 @@ from edgewright.runtime.tasks.description import (
 )
 from edgewright.runtime.tasks.labels import (
     LOGITS,
+    Classification,
     Classifier,
-    LabelledText,
-    MultiLabelText,
+    MultiLabel,
     chosen_labels,
     finite,
     label_answers,
     lost_of,
-    plain_labels,
-    show_labels,
 )
 from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
 from edgewright.runtime.tasks.windowed import EncoderTask
@@ -177,7 +175,7 @@ class EncoderTextClassification(EncoderTask):
 
     def decode(
         self, outputs: Tensors, samples: Sequence[Tensors] | None = None
-    ) -> list[LabelledText | MultiLabelText]:
+    ) -> list[Classification | MultiLabel]:
         """Logits [batch, labels] to one answer each. Raises `InputError` when a logit is not finite."""
         logits = self._logits(outputs)
         return label_answers(logits, self._labels, self._threshold, lost_of(samples, len(logits)))
@@ -185,14 +183,6 @@ class EncoderTextClassification(EncoderTask):
     def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
         """The index of the largest logit of each sample; of several labels, the indices of the chosen ones."""
         return chosen_labels(self._logits(outputs), self._threshold)
-
-    def plain(self, answer: LabelledText | MultiLabelText, top: int = 5) -> dict[str, Any]:
-        """The `top` best labels, each with its index and probability."""
-        return plain_labels(answer, top)
-
-    def show(self, answer: LabelledText | MultiLabelText, top: int = 1) -> str:
-        """The `top` best labels, or all that are chosen, with their probabilities."""
-        return show_labels(answer, top)
 
     @property
     def _threshold(self) -> float | None:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.printable import one_line
+from edgewright.runtime.tasks.answers import Answer, lost_note
 from edgewright.runtime.tasks.description import Description, ModelFacts, label_places, shortened
 from edgewright.runtime.tasks.labels import LOGITS, finite, softmax
-from edgewright.runtime.tasks.windowed import EncoderTask, lost_note
+from edgewright.runtime.tasks.windowed import EncoderTask
 from edgewright.runtime.text.encoding import Tokens
 from edgewright.runtime.text.reading import named_inputs, raw_json, read_words
 from edgewright.runtime.text.tagged_rows import TAGGED_READERS
@@ -43,15 +44,33 @@ class Entity:
 
 
 @dataclass(frozen=True)
-class TaggedText:
+class TaggedText(Answer):
     """The answer to one text. `words` leaves out those that no token shows; `tags` has a label for every word of the
-    text, which is "O" (or the first label) for these. `lost` is the number of tokens not read.
+    text, which is "O" (or the first label) for these. `lost` is the number of tokens not read, `spans` whether entities
+    are made of the labels.
     """
 
     entities: tuple[Entity, ...]
     words: tuple[TaggedWord, ...]
     tags: tuple[str, ...] = ()
     lost: int = 0
+    spans: bool = True
+
+    def to_json(self, top: int = 5) -> dict[str, Any]:
+        """The entities and the words."""
+        plain: dict[str, Any] = {
+            "entities": [dict(vars(entity)) for entity in self.entities],
+            "words": [dict(vars(word)) for word in self.words],
+        }
+        return {**plain, "lost": self.lost} if self.lost else plain
+
+    def line(self, top: int = 1) -> str:
+        """The entities as "PER Ada Lovelace 98.1%", or every word with its label."""
+        if self.spans:
+            shown = [f"{one.label} {one_line(one.text)} {one.probability:.1%}" for one in self.entities]
+        else:
+            shown = [f"{one_line(word.text)}/{word.label}" for word in self.words]
+        return ("  ".join(shown) or "no entity") + lost_note(self.lost)
 
 
 class TokenClassification(EncoderTask):
@@ -151,24 +170,6 @@ class TokenClassification(EncoderTask):
             return [list(answer.tags) for answer in answers]
         return [[[one.start, one.end, one.label] for one in answer.entities] for answer in answers]
 
-    def plain(self, answer: TaggedText, top: int = 5) -> dict[str, Any]:
-        """The entities and the words."""
-        plain: dict[str, Any] = {
-            "entities": [dict(vars(entity)) for entity in answer.entities],
-            "words": [dict(vars(word)) for word in answer.words],
-        }
-        if answer.lost:
-            plain["lost"] = answer.lost
-        return plain
-
-    def show(self, answer: TaggedText, top: int = 1) -> str:
-        """The entities as "PER Ada Lovelace 98.1%", or every word with its label."""
-        if self._spans:
-            shown = [f"{one.label} {one_line(one.text)} {one.probability:.1%}" for one in answer.entities]
-        else:
-            shown = [f"{one_line(word.text)}/{word.label}" for word in answer.words]
-        return ("  ".join(shown) or "no entity") + lost_note(answer.lost)
-
     def _rows(
         self, outputs: Tensors, samples: Sequence[Tensors]
     ) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
@@ -184,7 +185,7 @@ class TokenClassification(EncoderTask):
         shown = np.flatnonzero(rows >= 0)
         tags = [OUTSIDE if OUTSIDE in self._labels else self._labels[0]] * len(rows)
         if not len(shown):
-            return TaggedText((), (), tuple(tags), int(sample["lost"]))
+            return TaggedText((), (), tuple(tags), int(sample["lost"]), self._spans)
         chosen = logits[rows[shown]]
         best = chosen.argmax(axis=1)
         odds = softmax(chosen)[np.arange(len(best)), best].tolist()
@@ -201,4 +202,4 @@ class TokenClassification(EncoderTask):
         for first, behind, label in spans:
             start, end = places[first][0], places[behind - 1][1]
             entities.append(Entity(label, text[start:end], start, end, float(np.mean(odds[first:behind]))))
-        return TaggedText(tuple(entities), words, tuple(tags), int(sample["lost"]))
+        return TaggedText(tuple(entities), words, tuple(tags), int(sample["lost"]), self._spans)

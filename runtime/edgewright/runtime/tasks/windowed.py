@@ -240,8 +240,3 @@ def weighted_mean(values: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
     shares = weights.astype(np.float64) / float(weights.sum())
     mean: NDArray[Any] = np.tensordot(shares, values.astype(np.float64), axes=1).astype(values.dtype)
     return mean
-
-
-def lost_note(lost: int) -> str:
-    """What is said of a text that was cut."""
-    return f"  ({lost} tokens were not read)" if lost else ""

@@ -13,14 +13,12 @@ from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.tasks.description import Description, ModelFacts, label_places, shortened
 from edgewright.runtime.tasks.labels import (
     LOGITS,
-    LabelledText,
-    MultiLabelText,
+    Classification,
+    MultiLabel,
     chosen_labels,
     finite,
     label_answers,
     lost_of,
-    plain_labels,
-    show_labels,
     sigmoid,
 )
 from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, unit
@@ -155,14 +153,14 @@ class ZeroShotClassification(EncoderTask):
 
     def decode(
         self, outputs: Tensors, samples: Sequence[Tensors] | None = None
-    ) -> list[LabelledText | MultiLabelText]:
+    ) -> list[Classification | MultiLabel]:
         """Merged outputs, see `merge`, to one answer each. Raises `InputError` when a value is not finite."""
         scores = self._scores(outputs)
         lost = lost_of(samples, len(scores))
         if scores.shape[1] == 1 and self._odds:  # a single label is not certain because it has no rival
             odds = sigmoid(scores)
             return [
-                LabelledText(self._labels, (float(row[0]),), 0, cut)
+                Classification(self._labels, (float(row[0]),), 0, cut)
                 for row, cut in zip(odds, lost, strict=True)
             ]
         return label_answers(scores, self._labels, self._threshold, lost)
@@ -170,14 +168,6 @@ class ZeroShotClassification(EncoderTask):
     def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
         """The index of the best label of each sample; of several labels, the indices of the chosen ones."""
         return chosen_labels(self._scores(outputs), self._threshold)
-
-    def plain(self, answer: LabelledText | MultiLabelText, top: int = 5) -> dict[str, Any]:
-        """The `top` best labels, each with its index and probability."""
-        return plain_labels(answer, top)
-
-    def show(self, answer: LabelledText | MultiLabelText, top: int = 1) -> str:
-        """The `top` best labels, or all that are chosen, with their probabilities."""
-        return show_labels(answer, top)
 
     @property
     def _threshold(self) -> float | None:
