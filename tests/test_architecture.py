@@ -22,7 +22,7 @@ ALLOWED = {
 }
 FLOORS = {
     "runtime": (
-        "contracts hints inputs printable telemetry", "errors", "bundle", "graphs images tables", "series text",
+        "contracts hints inputs printable telemetry", "errors", "bundle options", "graphs images tables", "series text",
         "sound", "tasks", "running streams", "engine", "self_test", "__init__",
     ),
     "exporters": ("__init__ distance graph reference table verdict", "precision", "bundle", "judge"),

@@ -17,6 +17,7 @@ from edgewright.runtime.graphs.checks import check_feeds
 from edgewright.runtime.graphs.providers import PROVIDERS
 from edgewright.runtime.graphs.session import Session, open_session
 from edgewright.runtime.inputs import is_directory
+from edgewright.runtime.options import check_options
 from edgewright.runtime.running.windows import (
     as_rows_task,
     chunks,
@@ -35,7 +36,7 @@ _SORTED = 16
 """Batches of inputs that are sorted by length together."""
 
 _KNOWN = 8
-"""Sets of labels that an engine keeps ready."""
+"""Sets of options that an engine keeps ready."""
 
 
 class Engine:
@@ -103,7 +104,7 @@ class Engine:
         self._inputs = self.manifest.inputs
         self._ragged = any("time" in spec.shape for spec in self._inputs)
         self._threads, self._cache = threads, cache
-        self._known: dict[Sequence[str] | None, _Asked] = {}
+        self._known: dict[tuple[Any, ...], _Asked] = {}
         self._step_model: StepModel | None = None
         self._opening = threading.Lock()
 
@@ -122,12 +123,13 @@ class Engine:
         """What the graph really runs on, from the session itself: "cpu" or "cuda"."""
         return self._open().provider
 
-    def __call__(self, raw: Any, labels: Sequence[str] | None = None) -> Any:
+    def __call__(self, raw: Any, **options: Any) -> Any:
         """Answer one raw input, or each one of a list, a tuple or a directory.
 
         Args:
             raw: What the task reads.
-            labels: What the text may be, for a task whose labels come with the question (zero-shot-classification).
+            options: Those that the task declares in `engine.task.options`, such as the `labels` of
+                zero-shot-classification; one that is None is not given.
 
         Returns:
             The task's answer; a list of answers, in order, for a list, a tuple or a directory.
@@ -136,7 +138,7 @@ class Engine:
             InputError: An input cannot be answered; the message names it. Of a list, nothing is answered
             then.
         """
-        asked = self._asked(labels)
+        asked = self._asked(options)
         task = asked.task
         paths = (Path,) if task.reads_text else (str, Path)
         if isinstance(raw, paths) and is_directory(raw):
@@ -150,19 +152,19 @@ class Engine:
             answers += self._sorted(asked, encode_all(task, some))
         return answers
 
-    def prepare(self, labels: Sequence[str]) -> None:
-        """Get ready for questions with these labels; a model by embeddings reads them now.
+    def prepare(self, **options: Any) -> None:
+        """Get ready for questions with these options; a zero-shot model by embeddings reads its labels now.
 
-        Raises `InputError` for labels that cannot be used, and where labels are in the model.
+        Raises `InputError` for options that cannot be used, and for those that the task does not have.
         """
-        self._asked(labels)
+        self._asked(options)
 
-    def outputs(self, sample: Tensors, labels: Sequence[str] | None = None) -> Tensors:
+    def outputs(self, sample: Tensors, **options: Any) -> Tensors:
         """What the graph makes of one sample, as the task's `encode` gave it: by name, for the task's `decode`.
 
         It is `infer` of the collated sample, but where a long text is read in several windows: theirs are merged.
         """
-        return self._run(self._asked(labels), [sample])
+        return self._run(self._asked(options), [sample])
 
     def stream(self, series: str = "") -> Stream:
         """Begin a stream: one step in, one answer out, the state kept.
@@ -220,20 +222,17 @@ class Engine:
             raise InputError("this engine is closed: open a new one")
         return self._session
 
-    def _asked(self, labels: Sequence[str] | None) -> "_Asked":
-        """The task for these labels, and what its fixed rows give; the last few are kept."""
-        key = tuple(labels) if isinstance(labels, (list, tuple)) else labels
+    def _asked(self, options: Mapping[str, Any]) -> "_Asked":
+        """The task with these options, and what its fixed rows give; the last few are kept."""
+        key = _key(options) if options else ()
         try:
             asked = self._known.get(key)
         except TypeError:  # a label that is no text and has no hash: refused below
             asked = None
         if asked is not None:
             return asked
-        task = self.task
-        if labels is not None:
-            if not hasattr(task, "with_labels"):
-                raise InputError(f"the labels of {self.manifest.task} are in the model: leave labels out")
-            task = task.with_labels(labels)
+        checked = check_options(self.manifest.task, self.task.options, options)
+        task = self.task.with_options(**checked) if checked else self.task
         asked = _Asked(task, run_fixed(task, self._open().run, self.batch_size, self._limit))
         with self._opening:
             while len(self._known) >= _KNOWN:
@@ -296,12 +295,18 @@ class Engine:
 
 
 class _Asked:
-    """A task with the labels that were asked for, and the outputs of the rows that belong to each of its samples."""
+    """A task with the options that were asked for, and the outputs of the rows that belong to each of its samples."""
 
     def __init__(self, task: DeviceTask, fixed: Sequence[Tensors]) -> None:
         self.task = task
         self.rows = as_rows_task(task)
         self.fixed = fixed
+
+
+def _key(options: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The options that are given, as a key: lists as tuples."""
+    given = sorted((name, value) for name, value in options.items() if value is not None)
+    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in given)
 
 
 def _check_graph(graph: str, session: Session, manifest: Manifest) -> None:

@@ -217,12 +217,12 @@ def test_bad_labels(name: str, tmp_path: Path) -> None:
         engine("good")
     bad: list[tuple[Any, str]] = [
         ([], "no labels: give at least one"),
-        ("music,sport", "give a list"),
+        ("music,sport", "labels is str: give a list of texts"),
         (["music", " "], "empty"),
         (["music", 3], "no text"),
         (["music", ["sport"]], "no text"),
-        (3, "the labels are int"),
-        ({"music": 1}, "the labels are dict"),
+        (3, "labels is int: give a list"),
+        ({"music": 1}, "labels is dict: give a list"),
         (["music", "sport", "music"], "'music' is given twice"),
         (["music", "caf\udcff"], "lone surrogate"),
     ]
@@ -243,8 +243,13 @@ def test_thousands_of_labels(tmp_path: Path) -> None:
 
 def test_labels_where_they_are_in_the_model(tmp_path: Path) -> None:
     engine = Engine(make_encoder_bundle(tmp_path / "bundle", case("one label")))
-    with pytest.raises(InputError, match="leave labels out"):
+    with pytest.raises(
+        InputError, match="text-classification has no option 'labels': it has none, leave it out"
+    ):
         engine("good", labels=["music"])
+    with pytest.raises(InputError, match="no option 'labels'"):
+        engine.prepare(labels=["music"])
+    assert engine("good", labels=None).label == engine("good").label
 
 
 def test_one_label_alone_is_not_certain(tmp_path: Path) -> None:

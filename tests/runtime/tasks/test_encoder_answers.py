@@ -305,13 +305,13 @@ def test_the_nearest_label() -> None:
 
 def test_a_label_longer_than_the_model() -> None:
     with pytest.raises(InputError, match="longer than the model reads"):
-        case("nearest label").device_task().with_labels(["music " * 40])
+        case("nearest label").device_task().with_options(labels=["music " * 40])
     with pytest.raises(InputError, match="alone has 45 tokens"):
-        case("nli").device_task().with_labels(["music " * 40]).encode("good")
+        case("nli").device_task().with_options(labels=["music " * 40]).encode("good")
 
 
 def test_other_labels_leave_the_task_as_it_is() -> None:
     task = case("nearest label").device_task()
-    other = task.with_labels(["good", "bad"])
+    other = task.with_options(labels=["good", "bad"])
     assert task.labels == ("music", "sport", "Paris") and other.labels == ("good", "bad")
     assert len(task.fixed) == 3 and len(other.fixed) == 2

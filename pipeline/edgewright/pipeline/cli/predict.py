@@ -1,6 +1,7 @@
 """`edgewright predict`: raw inputs in, answers out; needs no torch."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,8 +13,62 @@ from edgewright.pipeline.cli.options import (
     variant_option,
 )
 
+if TYPE_CHECKING:
+    from edgewright.runtime.options import Option
 
-@click.command()
+
+def task_options(bundle: Path) -> "tuple[Option, ...]":
+    """The options of the task that a bundle is for; none where that cannot be read, which opening it then says."""
+    from edgewright.runtime.bundle.manifest import MANIFEST_NAME
+    from edgewright.runtime.bundle.structure import StructureError, parse_json
+    from edgewright.runtime.tasks import options_of
+
+    try:
+        document = parse_json((bundle / MANIFEST_NAME).read_bytes())
+    except (OSError, ValueError, StructureError):
+        return ()
+    return options_of(str(document.get("task"))) if isinstance(document, dict) else ()
+
+
+class TaskCommand(click.Command):
+    """A command on a bundle, with the options of the bundle's task beside its own."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, once the bundle among the words has said which options there are."""
+        own = [word for word in args if not word.startswith("-")]
+        declared = next((found for word in own if (found := task_options(Path(word)))), ())
+        before = self.params
+        self.params = [*before, *map(_flag, declared)]
+        try:
+            rest = super().parse_args(ctx, args)
+        finally:
+            self.params = before
+        texts = {option.name: ctx.params.pop(option.name, None) for option in declared}
+        ctx.params["asked"] = {
+            option.name: option.read(texts[option.name])
+            for option in declared
+            if texts[option.name] is not None
+        }
+        return rest
+
+
+def _flag(option: "Option") -> click.Option:
+    if option.kind is bool:
+        return click.Option([option.flag], is_flag=True, flag_value="true", default=None, help=option.help)
+    several = option.kind is list
+    more = (
+        " Separated by commas; in quotes where one holds a comma, as in '\"red, white\",blue'."
+        if several
+        else ""
+    )
+    metavar = "A,B" if several else option.kind.__name__.upper()
+    return click.Option([option.flag], metavar=metavar, help=f"{option.help}{more}")
+
+
+@click.command(
+    cls=TaskCommand,
+    epilog="A task may have options of its own, such as --labels: edgewright predict BUNDLE --help shows them.",
+)
 @bundle_argument
 @click.argument("inputs", nargs=-1, required=True)
 @variant_option
@@ -25,12 +80,6 @@ from edgewright.pipeline.cli.options import (
     is_flag=True,
     help="Push each series step by step, sound in tenths of a second, and print the answer after each.",
 )
-@click.option(
-    "--labels",
-    metavar="A,B",
-    help="What a text may be, separated by commas, for a bundle whose labels come with the question; "
-    "quote a label that holds a comma, as in '\"red, white\",blue'.",
-)
 @json_option
 def command(
     bundle: Path,
@@ -40,23 +89,22 @@ def command(
     threads: int | None,
     top: int,
     stream: bool,
-    labels: str | None,
     as_json: bool,
+    asked: dict[str, Any],
 ) -> None:
     """Answer INPUTS with BUNDLE: files, folders of files, or the text itself where the bundle reads text.
 
     An input that cannot be read is named on stderr and the others are still answered; the exit status is then 1.
     """
-    from edgewright.pipeline.cli.predicting import label_names, predict_inputs, stream_inputs
+    from edgewright.pipeline.cli.predicting import predict_inputs, stream_inputs
     from edgewright.runtime import Engine
 
-    if stream and labels is not None:
-        raise click.UsageError("--labels belongs to texts, and --stream to series and sound: leave one out")
-    names = None if labels is None else label_names(labels)
+    if stream and asked:
+        raise click.UsageError(f"{', '.join(asked)} cannot be asked of a stream: leave one out")
     with Engine(bundle, variant=variant, provider=provider, threads=threads) as engine:
         if stream:
             failed = stream_inputs(engine, inputs, top=top, as_json=as_json)
         else:
-            failed = predict_inputs(engine, inputs, top=top, as_json=as_json, labels=names)
+            failed = predict_inputs(engine, inputs, top=top, as_json=as_json, options=asked)
     if failed:
         click.get_current_context().exit(1)

@@ -1,7 +1,6 @@
 """The work of `edgewright predict`: which inputs, answers in order, one bad input never hides the others."""
 
-import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,29 +29,17 @@ def expand_inputs(task: DeviceTask, words: Sequence[str]) -> list[tuple[str, Any
     return found
 
 
-def label_names(text: str) -> list[str]:
-    """The labels of a line of them, as a line of CSV: separated by commas, in quotes where they hold one.
-
-    Raises `InputError` for quotes that do not close.
-    """
-    try:
-        rows = list(csv.reader(text.splitlines(), skipinitialspace=True, strict=True))
-    except csv.Error as error:
-        raise InputError(f'the labels cannot be read ({error}): write a,b or "red, white",blue') from None
-    return [name.strip() for row in rows for name in row if name.strip()]
-
-
 def predict_inputs(
-    engine: Engine, words: Sequence[str], top: int, as_json: bool, labels: Sequence[str] | None = None
+    engine: Engine, words: Sequence[str], top: int, as_json: bool, options: Mapping[str, Any] | None = None
 ) -> int:
-    """Print an answer for each input and return how many could not be answered; `labels` are what a text may be."""
-    if labels is not None:
-        engine.prepare(labels)
+    """Print an answer for each input and return how many could not be answered; `options` are those of the task."""
+    asked = dict(options or {})
+    engine.prepare(**asked)
     out = _Output(engine, top, as_json)
     named = expand_inputs(engine.task, words)
     size = engine.batch_size
     for start in range(0, len(named), size):
-        for name, answer, error in _answers(engine, named[start : start + size], labels):
+        for name, answer, error in _answers(engine, named[start : start + size], asked):
             if error is None:
                 out.answer(name, answer)
             else:
@@ -88,15 +75,15 @@ def stream_inputs(engine: Engine, words: Sequence[str], top: int, as_json: bool)
 
 
 def _answers(
-    engine: Engine, named: Sequence[tuple[str, Any]], labels: Sequence[str] | None
+    engine: Engine, named: Sequence[tuple[str, Any]], options: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, str | None]]:
     try:
-        answers = engine([raw for _, raw in named], labels)
+        answers = engine([raw for _, raw in named], **options)
     except InputError:
         # Some input of this chunk is bad: find it by answering one at a time.
         for name, raw in named:
             try:
-                yield name, engine(raw, labels), None
+                yield name, engine(raw, **options), None
             except InputError as error:
                 yield name, None, str(error)
         return

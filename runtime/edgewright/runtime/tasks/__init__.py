@@ -6,9 +6,10 @@ from typing import Any, cast
 
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.hints import near_names
+from edgewright.runtime.options import Option
 from edgewright.runtime.tasks.base import DeviceTask
 
-__all__ = ["TASKS", "load_task"]
+__all__ = ["TASKS", "load_task", "options_of"]
 
 TASKS: dict[str, str] = {
     "image-classification": "edgewright.runtime.tasks.image_classification:ImageClassification",
@@ -41,3 +42,12 @@ def load_task(
     module, _, attribute = TASKS[name].partition(":")
     build = getattr(importlib.import_module(module), attribute)
     return cast(DeviceTask, build(processor, tuple(labels), dict(assets or {})))
+
+
+def options_of(name: str) -> tuple[Option, ...]:
+    """The options that the task `name` declares; none for an unknown one."""
+    if name not in TASKS:
+        return ()
+    module, _, attribute = TASKS[name].partition(":")
+    declared: tuple[Option, ...] = getattr(getattr(importlib.import_module(module), attribute), "options", ())
+    return declared

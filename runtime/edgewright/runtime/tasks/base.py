@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edgewright.runtime.contracts import StreamEncoder, Streaming, Tensors, TensorSpec
+from edgewright.runtime.options import Option
 from edgewright.runtime.tasks.description import Description, ModelFacts
 
 
@@ -34,6 +35,13 @@ class DeviceTask(Protocol):
     @property
     def assets(self) -> Mapping[str, tuple[str, bytes]]:
         """What does not fit into the manifest: role to file name ("tokenizer.json") and content; mostly empty."""
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """What may be asked of an answer beside the raw input; mostly nothing."""
+
+    def with_options(self, **options: Any) -> "DeviceTask":
+        """The same task, answering with these options, of which there is at least one. Raises `InputError`."""
 
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` when a graph with these inputs and outputs cannot serve this task."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.checks import all_finite
+from edgewright.runtime.options import Option
 from edgewright.runtime.printable import one_line
 from edgewright.runtime.tasks.answers import Answer, lost_note
 from edgewright.runtime.tasks.shapes import fits
@@ -122,6 +123,8 @@ class Classifier:
 
     kind = "classifier"
     """What messages call it."""
+
+    options: tuple[Option, ...] = ()
 
     def __init__(self, labels: Sequence[str]) -> None:
         self._labels = tuple(labels)

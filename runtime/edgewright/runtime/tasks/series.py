@@ -12,6 +12,7 @@ from edgewright.runtime.contracts import StreamEncoder, Streaming, Tensors, Tens
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.checks import all_finite
 from edgewright.runtime.inputs import is_directory
+from edgewright.runtime.options import Option
 from edgewright.runtime.series.block import block_writer
 from edgewright.runtime.series.reading import as_series, label_of, read_series, series_csv
 from edgewright.runtime.series.settings import Series, series_settings
@@ -29,6 +30,7 @@ class SeriesTask:
     """The half of a series task that ends at the tensors; `processor` holds `SeriesSettings` as plain values."""
 
     reads_text = False
+    options: tuple[Option, ...] = ()
 
     def __init__(self, processor: Mapping[str, Any]) -> None:
         self.settings = series_settings(processor)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.options import Option
 from edgewright.runtime.tasks.description import Description, tokenizer_config
 from edgewright.runtime.tasks.shapes import check_tensors, fits
 from edgewright.runtime.text.encoding import EncoderTokenizer, Tokens, shown
@@ -33,6 +34,7 @@ class EncoderTask:
     """What messages call it."""
 
     reads_text = True
+    options: tuple[Option, ...] = ()
     parts: tuple[str, ...] = ("text",)
     """What the texts of one input are called."""
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.options import Option
 from edgewright.runtime.tasks.description import Description, ModelFacts, label_places, shortened
 from edgewright.runtime.tasks.labels import (
     LOGITS,
@@ -38,13 +39,16 @@ _TOGETHER = 1 << 22
 class ZeroShotClassification(EncoderTask):
     """The device half of zero-shot classification, by an NLI model or by embeddings.
 
-    The labels of the bundle are those that count where none are given with the text; `with_labels` makes a task for
+    The labels of the bundle are those that count where none are given with the text; `with_options` makes a task for
     others.
     """
 
     name = "zero-shot-classification"
     kind = "zero-shot classifier"
     cut = 0
+    options = (
+        Option("labels", "What the text may be, for a bundle whose labels come with the question.", list),
+    )
 
     def __init__(
         self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
@@ -79,7 +83,7 @@ class ZeroShotClassification(EncoderTask):
         """By NLI, the text and the hypothesis."""
         return 2 if self._way.by == "nli" else 1
 
-    def with_labels(self, labels: Sequence[str]) -> "ZeroShotClassification":
+    def with_options(self, *, labels: Sequence[str]) -> "ZeroShotClassification":
         """The same task for other labels. Raises `InputError` for none, and for labels that cannot be told apart."""
         other = copy.copy(self)
         other._prepare(labels)
