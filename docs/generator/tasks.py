@@ -11,12 +11,19 @@ from docs.generator.python_api import fields, inner_classes, members
 from edgewright.pipeline.catalog import BUILTIN_PREFIX, TASKS
 from edgewright.pipeline.recipe.family import family_named
 from edgewright.runtime.tasks import TASKS as DEVICE_TASKS
+from edgewright.runtime.tasks import options_of
 
 _INTRO = """\
 # Tasks and answers
 
 `task` in a recipe is one of these. The first metric is the one that the verdict goes by, unless `training.metric` says
 otherwise; the first mode is the default of `transfer.mode`.
+"""
+
+_OPTIONS = """\
+## Options
+
+What may be asked of an answer beside the raw input: a keyword of `engine(...)`, a flag of `edgewright predict`.
 """
 
 _ANSWERS = """\
@@ -34,6 +41,7 @@ def page() -> str:
         table(("task", "models", "metrics", "modes", "data that comes along"), _rows()),
     ]
     parts.append(table(("task", "on the device", "answer"), _answer_rows()))
+    parts += [_OPTIONS, table(("task", "keyword", "flag", "what"), _option_rows())]
     parts.append(_ANSWERS)
     kinds = list(dict.fromkeys(kind for name in DEVICE_TASKS for kind in _answers(name)))
     for kind in kinds:
@@ -53,6 +61,12 @@ def _rows() -> Iterator[tuple[str, ...]]:
         kinds = "; ".join(family_named(family).kind for family in spec.families)
         builtin = listed(f"{BUILTIN_PREFIX}{data}" for data in spec.builtin)
         yield f"`{name}`", kinds, listed(spec.metrics), listed(spec.modes), builtin
+
+
+def _option_rows() -> Iterator[tuple[str, ...]]:
+    for name in DEVICE_TASKS:
+        for option in options_of(name):
+            yield f"`{name}`", f"`{option.name}`", f"`{option.flag}`", option.help
 
 
 def _answer_rows() -> Iterator[tuple[str, ...]]:
@@ -88,5 +102,5 @@ def _parts(kind: Any) -> list[Any]:
 
 def _inherited(kind: type) -> str:
     """The answer that this one is as well."""
-    bases = [base for base in kind.__bases__ if dataclasses.is_dataclass(base)]
+    bases = [base for base in kind.__bases__ if dataclasses.is_dataclass(base) and base.__name__[0] != "_"]
     return "".join(f"All that a [{base.__name__}](#{base.__name__.lower()}) has, too.\n" for base in bases)

@@ -12,6 +12,7 @@ from docs.generator import PAGES as GENERATED
 from edgewright.exporters.judge.statistics import paired_difference
 from edgewright.pipeline.cli.main import COMMANDS, command_line
 from edgewright.pipeline.recipe.load import load_recipe
+from edgewright.runtime.tasks import TASKS, options_of
 from tests.docs.pages import DOCS, PAGES, ROOT, Block, blocks_of, commands_of, name_of
 
 by_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -47,7 +48,7 @@ def test_commands_exist_with_their_options(page: Path) -> None:
         command = command_line.get_command(click.Context(command_line), name)
         assert command is not None
         options = [parameter.opts + parameter.secondary_opts for parameter in command.params]
-        known = {"--help"}.union(*options)
+        known = {"--help", *(option.flag for task in TASKS for option in options_of(task))}.union(*options)
         assert {word.split("=")[0] for word in words if word.startswith("--")} <= known, words
 
 
