@@ -37,9 +37,12 @@ SIZES = (64, 96, 224)
 """Tried in this order: the first that the model takes. What an export costs hardly depends on it."""
 
 TIMM = ("timm:mobilenetv3_small_050", "timm:test_vit")
-SLOW = ("efficientnet_v2", "maxvit", "swin", "swin_v2", "vit", "wide_resnet")
-"""Families that take half a minute and more each. Most share a file of torchvision or their kind of layers with another
-one; the sweep over all models, whose table is committed, has them too.
+SLOW = (
+    "alexnet", "densenet", "efficientnet_v2", "maxvit", "mnasnet", "regnet", "resnext", "shufflenet_v2", "swin",
+    "swin_v2", "vit", "wide_resnet",
+)  # fmt: skip
+"""Families whose kinds of layers others of the list have, or that take half a minute and more. `-m slow` has them, and
+so has the sweep over all models, whose table is committed.
 """
 
 
