@@ -30,7 +30,7 @@ from edgewright.runtime.running.windows import (
 from edgewright.runtime.streams.group import StreamGroup
 from edgewright.runtime.streams.stream import StepModel, Stream
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask, StreamingTask
+from edgewright.runtime.tasks.base import DeviceTask, OptionsTask, StreamingTask
 
 _SORTED = 16
 """Batches of inputs that are sorted by length together."""
@@ -232,7 +232,7 @@ class Engine:
         if asked is not None:
             return asked
         checked = check_options(self.manifest.task, self.task.options, options)
-        task = self.task.with_options(**checked) if checked else self.task
+        task = cast(OptionsTask, self.task).with_options(**checked) if checked else self.task
         asked = _Asked(task, run_fixed(task, self._open().run, self.batch_size, self._limit))
         with self._opening:
             while len(self._known) >= _KNOWN:

@@ -83,7 +83,7 @@ def test_labels_that_cannot_be_used(tmp_path: Path) -> None:
         result = predict(bundle, "good film", "bad film", "--labels", labels)
         assert result.exit_code != 0 and words in str(result.exception) and result.stdout == ""
     result = predict(make_encoder_bundle(tmp_path / "other", case("one label")), "good", "--labels", "a")
-    assert result.exit_code == 2 and "No such option: --labels" in result.stderr
+    assert result.exit_code == 2 and "No such option" in result.stderr and "--labels" in result.stderr
     assert predict(bundle, "good", "--labels", "a", "--stream").exit_code == 2
 
 

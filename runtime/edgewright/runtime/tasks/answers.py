@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class Answer(abc.ABC):
+# Not abc.ABC, whose objects no other class may take over: an answer of a stream becomes what it stands for.
+class Answer(metaclass=abc.ABCMeta):
     """The answer to one raw input; what it holds is its task's own business."""
 
     @abc.abstractmethod

@@ -40,9 +40,6 @@ class DeviceTask(Protocol):
     def options(self) -> tuple[Option, ...]:
         """What may be asked of an answer beside the raw input; mostly nothing."""
 
-    def with_options(self, **options: Any) -> "DeviceTask":
-        """The same task, answering with these options, of which there is at least one. Raises `InputError`."""
-
     def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
         """Raise `BundleError` when a graph with these inputs and outputs cannot serve this task."""
 
@@ -85,6 +82,13 @@ class DeviceTask(Protocol):
         """A batch of graph outputs to what is decided for each, in plain JSON values that can be compared
         with ==. A task whose answers are numbers alone decides nothing: an empty list for each.
         """
+
+
+class OptionsTask(DeviceTask, Protocol):
+    """A task that declares options."""
+
+    def with_options(self, **options: Any) -> DeviceTask:
+        """The same task, answering with these options, of which there is at least one. Raises `InputError`."""
 
 
 class StreamingTask(DeviceTask, Protocol):
