@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,6 @@ from edgewright.runtime.sound.resampling import resample_audio
 from edgewright.runtime.tasks.audio_classification import AudioClassification
 from tests.runtime.recurrent_bundle import AUDIO, LABELS, case, make_recurrent_bundle, sound
 
-# Compiling takes librosa half a minute, and what is asked of it here a tenth of a second without.
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
-
 
 def settings_of(
     rate: int, window: int, hop: int, fft: int, mels: int, low: float, high: float
@@ -42,9 +38,7 @@ def settings_of(
         settings_of(8000, 101, 333, 257, 20, 0.0, 4000.0),
     ],
 )
-def test_the_frames_are_librosas(chosen: AudioSettings) -> None:
-    import librosa
-
+def test_the_frames_are_librosas(chosen: AudioSettings, librosa: Any) -> None:
     random = np.random.default_rng(0)
     times = np.arange(chosen.sample_rate) / chosen.sample_rate
     samples = (0.5 * np.sin(2 * np.pi * 440 * times) + 0.01 * random.normal(size=len(times))).astype(
@@ -154,10 +148,8 @@ def test_every_form_of_a_sound(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "form", [(48000, 16000), (44100, 16000), (8000, 16000), (16000, 8000), (11025, 8000)]
 )
-def test_other_rates_are_resampled(form: tuple[int, int]) -> None:
+def test_other_rates_are_resampled(form: tuple[int, int], librosa: Any) -> None:
     """A tone stays what it is, and what the new rate cannot hold is gone."""
-    import librosa
-
     rate, wanted = form
     times, expected_times = np.arange(rate) / rate, np.arange(wanted) / wanted
     low = 0.5 * np.sin(2 * np.pi * 440 * times)
