@@ -49,6 +49,13 @@ def differences(one: Path, two: Path) -> list[str]:
         ({"a": None}, {}, "a: null / absent"),
         ([1, 2], [1], ": 2 entries / 1 entries"),
         ({"a": {"b": "x"}}, {"a": {"b": "y"}}, 'a.b: "x" / "y"'),
+        ({"golden": {"outputs": [1.0]}}, {"golden": {"outputs": [1.0 + 1e-6]}}, ""),
+        ({"golden": {"outputs": [1.0]}}, {"golden": {"outputs": [1.0001]}}, "golden.outputs.0: 1.0 / 1.0001"),
+        (
+            {"golden": {"relative": 1.0}},
+            {"golden": {"relative": 1.0 + 1e-6}},
+            "golden.relative: 1.0 / 1.000001",
+        ),
     ],
 )
 def test_the_first_difference_is_named(one: Any, two: Any, difference: str) -> None:
@@ -104,3 +111,8 @@ def test_a_recipe_comes_behind_the_one_whose_weights_it_starts_from() -> None:
     assert names == ["images", "images-extracted", "images-tuned"]
     every = [case.name for case in choose_cases(ROOT, "*", slow=True)]
     assert {*MADE, *SLOW, "digits"} <= set(every) and len(every) == len(set(every))
+    assert tensors_difference(paths[0], paths[1], 1e-6) == ""
+    assert "(2, 3)" in tensors_difference(paths[0], paths[2], 1e-6)
+    assert tensors_difference(paths[0], paths[3], 1e-6) == "metadata.of.seed: 0 / 1"
+    save_file({"w": value + 1e-5}, paths[3], {"of": '{"seed": 0}'})
+    assert "w: up to 1e-05 apart" in tensors_difference(paths[0], paths[3], 1e-6)
