@@ -103,10 +103,11 @@ class Subject:
     published: bool
 
 
-def make_subject(name: str, task: str, published: bool = True) -> Subject:
+def make_subject(name: str, task: str, published: bool = True, **changes: Any) -> Subject:
     """Build (architecture, task): weights are random, of a trained network's scale, but for those of MiniLM.
 
-    The head is the one that transformers has for the task, or a linear one where that is not `published`.
+    The head is the one that transformers has for the task, or a linear one where that is not `published`. `changes` are
+    those of the small configuration.
     """
     texts = short_and_long_texts(_CALIBRATION + _JUDGED)
     real = name == MINILM
@@ -121,7 +122,7 @@ def make_subject(name: str, task: str, published: bool = True) -> Subject:
         if not real:
             outputs = _INFERENCE if task == _ZERO_SHOT else labels
             where = str(Path(folder) / name)
-            save_small_checkpoint(Path(where), name, texts, answer if published else None, outputs)
+            save_small_checkpoint(Path(where), name, texts, answer if published else None, outputs, **changes)
         found = open_checkpoint(where)
         settings = EncoderTextSettings(
             found.max_tokens,

@@ -48,10 +48,12 @@ those of untrained heads the mean of torch's scores is taken off, for such a hea
 The limits are the same for every architecture, and for all int8 and int4."""
 
 
-def measure(name: str, task: str, precisions: Sequence[str] = (), published: bool = True) -> dict[str, Any]:
+def measure(
+    name: str, task: str, precisions: Sequence[str] = (), published: bool = True, **changes: Any
+) -> dict[str, Any]:
     """Build, export and compare one architecture for one task, in every precision or in some, in this process.
 
-    `published`: with the head that transformers has for it, not with a linear one.
+    `published`: with the head that transformers has for it, not with a linear one. `changes`: of its configuration.
     """
     import torch
 
@@ -63,7 +65,7 @@ def measure(name: str, task: str, precisions: Sequence[str] = (), published: boo
     from edgewright.runtime.running.windows import run_samples
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    subject = make_subject(name, task, published)
+    subject = make_subject(name, task, published, **changes)
     chosen = tuple(precisions or PRECISIONS)
     model = subject.model
     row: dict[str, Any] = {
