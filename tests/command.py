@@ -16,6 +16,7 @@ from onnx import numpy_helper
 
 from edgewright.runtime import open_bundle
 from edgewright.runtime.bundle.files import sha256_of_file, write_json
+from tests.forked import Forked
 from tests.runtime.small_bundle import write_manifest
 
 __all__ = [
@@ -27,9 +28,11 @@ __all__ = [
     "content_of",
     "environment",
     "roll_classes",
+    "run_anew",
     "run_process",
     "spoil_bundle",
     "spoil_export",
+    "start_anew",
     "start_process",
 ]
 
@@ -103,8 +106,21 @@ def environment(cache: str | Path = "off", **more: str) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "EDGEWRIGHT_CACHE": str(cache), **more}
 
 
-def start_process(*arguments: object, **options: Any) -> "subprocess.Popen[str]":
-    """Start the command as a process of its own."""
+def start_process(*arguments: object, before: Callable[[], None] | None = None) -> Forked:
+    """Start the command in a process of its own, everything imported already; `before` is called there first."""
+    return Forked([*map(str, arguments)], environment(), before)
+
+
+def run_process(*arguments: object, before: Callable[[], None] | None = None) -> Answer:
+    """Run the command in a process of its own, everything imported already; `before` is called there first."""
+    with start_process(*arguments, before=before) as process:
+        out, err = process.communicate()
+    assert process.returncode is not None
+    return Answer(process.returncode, out, err)
+
+
+def start_anew(*arguments: object, **options: Any) -> "subprocess.Popen[str]":
+    """Start the command as a shell does."""
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -114,9 +130,9 @@ def start_process(*arguments: object, **options: Any) -> "subprocess.Popen[str]"
     )
 
 
-def run_process(*arguments: object, **options: Any) -> Answer:
-    """Run the command as a process of its own."""
-    with start_process(*arguments, **options) as process:
+def run_anew(*arguments: object, **options: Any) -> Answer:
+    """Run the command as a shell does, imports and all."""
+    with start_anew(*arguments, **options) as process:
         out, err = process.communicate()
     return Answer(process.returncode, out, err)
 

@@ -1,5 +1,6 @@
 """The whole way, from a recipe to the answers of a bundle, and what happens when it is disturbed."""
 
+import functools
 import json
 import os
 import resource
@@ -26,6 +27,7 @@ from tests.command import (
     Shipped,
     content_of,
     environment,
+    run_anew,
     run_process,
     spoil_export,
     start_process,
@@ -218,17 +220,14 @@ def test_out_that_may_not_be_written(cli: Call, shipped: Shipped) -> None:
 # Disks that are full
 
 
-def _small_files(limit: int) -> Callable[[], None]:
-    def apply() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    return apply
+def _small_files(limit: int) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 
 def test_a_training_that_cannot_write_its_weights(shipped: Shipped, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    answer = run_process("fit", shipped.recipe, "--out", run, preexec_fn=_small_files(200_000))
+    answer = run_process("fit", shipped.recipe, "--out", run, before=functools.partial(_small_files, 200_000))
     assert "cannot write" in answer.error()
     assert not (run / "weights.safetensors").exists()
 
@@ -238,7 +237,7 @@ def test_a_bundle_that_does_not_fit_leaves_the_older_one(shipped: Shipped, tmp_p
     run = shipped.copy_run(tmp_path / "run")
     older = shipped.copy_bundle(tmp_path / "bundle")
     before = times(older)
-    answer = run_process("export", run, "--out", older, preexec_fn=_small_files(1_000_000))
+    answer = run_process("export", run, "--out", older, before=functools.partial(_small_files, 1_000_000))
     assert "cannot write" in answer.error()
     assert times(older) == before
     assert {path.name for path in tmp_path.iterdir()} == {"run", "bundle"}
@@ -357,7 +356,7 @@ def test_standard_output_holds_the_data_and_nothing_else(shipped: Shipped, tmp_p
     """As a process, where libraries may write past Python: stdout is JSON, stderr has no warnings."""
     run = shipped.copy_run(tmp_path / "run")
     shutil.rmtree(run / "export")
-    answer = run_process("export", run, "--out", tmp_path / "bundle", "--json")
+    answer = run_anew("export", run, "--out", tmp_path / "bundle", "--json")
     assert (answer.code, answer.err) == (0, "")
     assert answer.json["passed"] is True
     assert content_of(tmp_path / "bundle" / "onnx").keys() == content_of(shipped.bundle / "onnx").keys()
@@ -370,4 +369,4 @@ def test_the_module_is_the_command() -> None:
         [str(Path(sys.executable).with_name("edgewright")), "--version"],
         capture_output=True, text=True, env={**os.environ}, check=True,
     )  # fmt: skip
-    assert done.stdout == run_process("--version").out
+    assert done.stdout == run_anew("--version").out

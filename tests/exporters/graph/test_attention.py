@@ -15,12 +15,12 @@ from edgewright.exporters.graph.attention import simplify_attention
 from edgewright.exporters.graph.transformers import encoder_batch
 from tests.exporters.graph.test_transformers import EXAMPLE, INPUTS, LONGEST, Tiny, export
 
-LAYERS = 2
+LAYERS = 1
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
-    """A BERT of two layers as the exporter writes it."""
+    """A BERT of one layer as the exporter writes it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(encoders, "simplify_attention", lambda model: model)
         path = export(Tiny("mean").eval(), tmp_path_factory.mktemp("written") / "model.onnx").path

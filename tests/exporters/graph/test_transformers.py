@@ -26,7 +26,7 @@ EXAMPLE = example_batch(INPUTS, WORDS, PAD, LONGEST)
 
 
 class Tiny(nn.Module):
-    """BERT of two layers: a head on the mean of a text's tokens, or on every token, or start and end of a span."""
+    """BERT of one layer: a head on the mean of a text's tokens, or on every token, or start and end of a span."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Tiny(nn.Module):
 
         torch.manual_seed(0)
         config = BertConfig(
-            vocab_size=WORDS, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+            vocab_size=WORDS, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=64,
             max_position_embeddings=LONGEST, pad_token_id=PAD,
         )  # fmt: skip
         self.encoder: nn.Module = BertModel(config, add_pooling_layer=False)
@@ -115,7 +115,7 @@ def test_names_of_inputs_outputs_and_axes(exported: dict[str, tuple[Tiny, Graph]
     shapes = {kind: graph.outputs[0].shape for kind, (_, graph) in exported.items()}
     assert shapes == {"mean": ("batch", 5), "tokens": ("batch", "time", 5), "span": ("batch", "time")}
     model = onnx.load(exported["mean"][1].path)
-    assert {"encoder.encoder.layer.1.output.LayerNorm", "head"} <= {
+    assert {"encoder.encoder.layer.0.output.LayerNorm", "head"} <= {
         name_scopes(node)[-1] for node in model.graph.node if name_scopes(node)
     }
     parameters = {

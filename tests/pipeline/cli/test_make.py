@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import Call, Shipped, content_of, environment, start_process
+from tests.command import Call, Shipped, content_of, environment, start_anew, start_process
 
 
 def test_fit_of_a_finished_run_reports_it(cli: Call, shipped: Shipped, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_interrupted_training_says_one_line_and_goes_on(cli: Call, shipped: Ship
 
 def test_interrupted_while_it_starts_there_is_no_traceback(shipped: Shipped, tmp_path: Path) -> None:
     """While torch is being imported: that is when most people notice a typing error."""
-    process = start_process("fit", shipped.recipe, "--out", tmp_path / "run")
+    process = start_anew("fit", shipped.recipe, "--out", tmp_path / "run")
     loaded, deadline = Path(f"/proc/{process.pid}/maps"), time.monotonic() + 60
     while "libtorch" not in loaded.read_text(encoding="utf-8") and time.monotonic() < deadline:
         time.sleep(0.02)

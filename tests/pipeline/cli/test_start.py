@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgewright.pipeline.cli.main import COMMANDS
-from tests.command import COMMAND, Call, environment, run_process
+from tests.command import COMMAND, Call, environment, run_anew
 
 HEAVY = {
     "accelerate", "onnx", "onnxruntime", "onnxscript", "optimum", "pydantic", "scipy", "sklearn", "timm", "torch",
@@ -139,7 +139,7 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
 
 
 def test_shell_completion_offers_the_commands() -> None:
-    answer = run_process(
+    answer = run_anew(
         env=environment(_EDGEWRIGHT_COMPLETE="bash_complete", COMP_WORDS="edgewright ", COMP_CWORD="1")
     )
     assert {line.split(",")[1] for line in answer.out.splitlines()} == set(COMMANDS)

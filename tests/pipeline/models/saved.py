@@ -129,6 +129,13 @@ def in_shell(command: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def words_of(command: str, folder: Path) -> list[str]:
+    """What a shell that stands in `folder` makes of `command`: the words behind its first."""
+    done = in_shell(f"""edgewright() {{ printf '%s\\0' "$@"; }}; {command}""", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split("\0")[:-1]
+
+
 def convert_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let conversions read pickles in the process of the test, which saves the start of another."""
 

@@ -26,6 +26,7 @@ from edgewright.pipeline.models.text_encoders.checkpoint import open_checkpoint
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.recipe.load import load_recipe
 from edgewright.runtime.errors import EdgewrightError, MachineError, ModelError
+from tests.command import Answer, Call
 from tests.pipeline.models.recurrent.sequences import build
 from tests.pipeline.models.saved import (
     KINDS,
@@ -35,6 +36,7 @@ from tests.pipeline.models.saved import (
     in_shell,
     line_in,
     save_on_gpu,
+    words_of,
 )
 from tests.pipeline.models.text_encoders.checkpoints import built, checkpoint
 
@@ -70,34 +72,50 @@ def weights_of(line: str, folder: Path) -> str:
     return load_recipe(folder / "recipe.yaml").weights
 
 
-def walk(read: Callable[[Path], object], path: Path) -> str:
-    """The weights that a recipe names when what the error says has been done."""
+def walk(read: Callable[[Path], object], path: Path, cli: Call | None = None) -> str:
+    """The weights that a recipe names when what the error says has been done: in a shell or, with `cli`, in this
+    process, by the words that a shell makes of it.
+    """
     told = refusal(read, path)
-    done = in_shell(command_in(told), path.parent)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == "" and line_in(done.stdout) == line_in(told)
+    if cli is None:
+        done = in_shell(command_in(told), path.parent)
+        answer = Answer(done.returncode, done.stdout, done.stderr)
+    else:
+        answer = cli(*words_of(command_in(told), path.parent))
+    assert (answer.code, answer.err) == (0, "") and line_in(answer.out) == line_in(told)
     assert not list(path.parent.rglob("*INJECTED"))
     return weights_of(line_in(told), path.parent)
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    convert_in_this_process(monkeypatch)
+
+
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "parallel"])  # that one is for `fit`
-def test_the_named_command_converts_what_trainers_leave(tmp_path: Path, kind: str) -> None:
+def test_the_named_command_converts_what_trainers_leave(
+    tmp_path: Path, kind: str, cli: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_a_shell = kind in ("gpu", "lightning", "command")  # starting takes five seconds
+    if not in_a_shell:
+        convert_in_this_process(monkeypatch)
     name, save = KINDS[kind]
     read = series_state if kind in ("gpu", "lightning", "nested", "both") else image_state
     state = read("none", head="new", seed=1)
     save(state, tmp_path / name)
     content = (tmp_path / name).read_bytes()
-    weights = walk(read, tmp_path / name)
+    weights = walk(read, tmp_path / name, None if in_a_shell else cli)
     assert equal(read(weights), state)
     assert (tmp_path / name).read_bytes() == content
     assert len(list(tmp_path.iterdir())) == 3  # the pickle, what became of it, and the recipe
 
 
-def test_tied_tensors_are_written_each(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("quick")
+def test_tied_tensors_are_written_each(tmp_path: Path, cli: Call) -> None:
     state = series_state("none", head="new", seed=1)
     state[TIED[1]] = state[TIED[0]]
     save_on_gpu(state, tmp_path / "tied.pt")
-    assert equal(series_state(walk(series_state, tmp_path / "tied.pt")), state)
+    assert equal(series_state(walk(series_state, tmp_path / "tied.pt", cli)), state)
 
 
 def test_the_weights_of_a_checkpoint_of_transformers(tmp_path: Path) -> None:
@@ -119,11 +137,6 @@ def test_a_pickle_as_weights_of_an_encoder_leads_to_its_folder(tmp_path: Path) -
         ModelError, match="name the folder of its checkpoint as model, with weights: pretrained"
     ):
         built(checkpoint("bert"), "sentence-embedding", weights=tmp_path / "weights.bin")
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    convert_in_this_process(monkeypatch)
 
 
 def converted(document: Any, folder: Path, **options: Any) -> tuple[dict[str, Tensor], Converted]:
@@ -169,7 +182,7 @@ def test_what_trainers_leave_beside_weights_is_stood_in_for(tmp_path: Path, new:
     assert report.left_out == tuple(name for name in document if name != "model")
 
 
-class Call:
+class Called:
     """Pickled, it is a call of `function`."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
@@ -191,7 +204,7 @@ def run_me(place: str) -> None:
 def test_code_in_a_pickle_is_refused_and_does_not_run(tmp_path: Path, function: Any, kind: str) -> None:
     place = str(tmp_path / "RAN")
     words = {os.system: f"touch {place}", subprocess.Popen: ["touch", place], run_me: place, os.mkdir: place}
-    call = Call(function, words.get(function, f"__import__('os').mkdir({place!r})"))
+    call = Called(function, words.get(function, f"__import__('os').mkdir({place!r})"))
     document, path = {"a": torch.ones(2), "b": call}, tmp_path / "w.pt"
     if kind == "bare":
         path.write_bytes(pickle.dumps(call, 2))
@@ -212,7 +225,7 @@ def test_a_crafted_type_of_numpy_makes_no_numpy_look_anywhere(tmp_path: Path) ->
             return np.dtype, ("O8", False, True), (3, "|", None, None, None, -1, -1, 0)
 
     scalar = importlib.import_module("numpy._core.multiarray").scalar
-    document = {"a": torch.ones(2), "b": Call(scalar, Crafted(), b"A" * 8)}
+    document = {"a": torch.ones(2), "b": Called(scalar, Crafted(), b"A" * 8)}
     assert equal(converted(document, tmp_path)[0], {"a": torch.ones(2)})
 
 

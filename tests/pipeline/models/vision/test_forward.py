@@ -15,7 +15,7 @@ FAMILIES = [
     ("efficientnet_b0", 64),
     ("googlenet", 64),
     ("inception_v3", 80),
-    ("maxvit_t", 224),
+    pytest.param("maxvit_t", 224, marks=pytest.mark.slow),  # as long as ten others
     ("mnasnet0_5", 64),
     ("mobilenet_v2", 64),
     ("mobilenet_v3_small", 64),
