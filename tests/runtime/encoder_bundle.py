@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from edgewright.runtime.bundle.manifest import Golden, GoldenSample, Manifest, Tolerance, Variant
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Tensors, TensorSpec
+from edgewright.runtime.contracts import GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.running.windows import run_samples
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask
@@ -264,8 +264,7 @@ def make_encoder_bundle(
         task=example.task,
         model="table",
         processor=task.processor,
-        inputs=example.net.inputs,
-        outputs=example.net.outputs,
+        graphs={"model": GraphSpec(example.net.inputs, example.net.outputs)},
         labels=example.labels,
         variants=(Variant("fp32", {"model": "onnx/model.onnx"}, Tolerance(1e-4)),),
         default_variant="fp32",

@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 
 from edgewright.runtime.bundle.manifest import Golden, GoldenSample, Manifest, Tolerance, Variant
 from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import GraphSpec
 from edgewright.runtime.series.settings import ForecastSettings, Series, SeriesSettings
 from edgewright.runtime.sound.mel import AudioSettings
 from edgewright.runtime.tasks import load_task
@@ -152,8 +153,10 @@ def make_recurrent_bundle(
         task=example.task,
         model="lstm",
         processor=task.processor,
-        inputs=example.net.inputs,
-        outputs=example.net.whole_outputs,
+        graphs={
+            "model": GraphSpec(example.net.inputs, example.net.whole_outputs),
+            **({"step": example.net.streaming} if example.streams else {}),
+        },
         labels=example.labels,
         variants=(Variant("fp32", graphs, Tolerance(1e-4)),),
         default_variant="fp32",
@@ -168,6 +171,5 @@ def make_recurrent_bundle(
         licence="Apache-2.0",
         seed=0,
         assets=assets,
-        streaming=example.net.streaming if example.streams else None,
     )
     return write_manifest(root, change(manifest))

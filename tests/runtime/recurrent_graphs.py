@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgewright.runtime.contracts import StateSpec, Streaming, TensorSpec
+from edgewright.runtime.contracts import GraphSpec, StateSpec, TensorSpec
 
 FLOAT, INT32, INT64 = TensorProto.FLOAT, TensorProto.INT32, TensorProto.INT64
 _TYPES = {"float32": FLOAT, "int32": INT32, "int64": INT64}
@@ -85,12 +85,12 @@ class Net:
         return (TensorSpec(self.output, "float32", shapes[0]),)
 
     @property
-    def streaming(self) -> Streaming:
+    def streaming(self) -> GraphSpec:
         """What the step graph takes and gives."""
         shape: tuple[int | str, ...] = (
             ("batch", self.horizon, self.outputs) if self.horizon else ("batch", self.outputs)
         )
-        return Streaming(
+        return GraphSpec(
             inputs=(TensorSpec("values", "float32", (1, "batch", self.features)), *self._ahead),
             outputs=(TensorSpec(self.output, "float32", shape),),
             states=tuple(

@@ -28,7 +28,7 @@ from edgewright.runtime.bundle.manifest import (
     manifest_to_json,
 )
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import TensorSpec
+from edgewright.runtime.contracts import GraphSpec, TensorSpec
 from edgewright.runtime.images.encoding import ImageSettings
 from edgewright.runtime.tasks.image_classification import ImageClassification
 
@@ -99,8 +99,12 @@ def make_bundle(root: Path, change: Callable[[Manifest], Manifest] = lambda mani
         task="image-classification",
         model="colours",
         processor=task.processor,
-        inputs=(TensorSpec("image", "float32", ("batch", 3, 16, 16)),),
-        outputs=(TensorSpec("logits", "float32", ("batch", 3)),),
+        graphs={
+            "model": GraphSpec(
+                (TensorSpec("image", "float32", ("batch", 3, 16, 16)),),
+                (TensorSpec("logits", "float32", ("batch", 3)),),
+            )
+        },
         labels=LABELS,
         variants=(
             Variant("fp32", {"model": "onnx/model.onnx"}, Tolerance(1e-4)),
@@ -115,6 +119,12 @@ def make_bundle(root: Path, change: Callable[[Manifest], Manifest] = lambda mani
         seed=0,
     )
     return write_manifest(root, change(manifest))
+
+
+def with_graph(manifest: Manifest, role: str = "model", **parts: Any) -> Manifest:
+    """The manifest with other `parts` of what the graph of `role` takes and gives."""
+    graph = dataclasses.replace(manifest.graphs[role], **parts)
+    return dataclasses.replace(manifest, graphs={**manifest.graphs, role: graph})
 
 
 def write_manifest(root: Path, manifest: Manifest) -> Path:

@@ -1,7 +1,7 @@
 """What every room of the device half speaks: tensors by name, their specs, steps and streams."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -97,25 +97,34 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class StateSpec:
-    """What a step hands to the next one: input `input` of the step graph and output `output`, float32, of one `shape`.
+    """What a run of a graph hands to the next one: output `output` becomes input `input`, of one `shape` and `dtype`.
 
-    Exactly one axis of `shape` is "batch". A stream begins with every element at `initial`.
+    Exactly one axis of `shape` is "batch". The first run finds every element at `initial`. `grows` names an axis that
+    is longer after each run, as that of a cache of keys and values; None for a state of one size.
     """
 
     input: str
     output: str
     shape: tuple[int | str, ...]
     initial: float = 0.0
+    dtype: str = "float32"
+    grows: str | None = None
 
 
 @dataclass(frozen=True)
-class Streaming:
-    """The streaming form of a model: what its "step" graph takes and gives beside the states.
+class GraphSpec:
+    """What the graph of one role takes and gives beside its states.
 
-    `inputs` are those of one step: `values` is [1, "batch", features]. `outputs` are called as those of the whole
-    model.
+    Roles: "model" answers a whole sample. "step" answers one step of a stream: its input `values` is
+    [1, "batch", features], its outputs are called as those of "model". A family may have others, as "encoder" and
+    "decoder".
+
+    `constants` maps an input to the output of another graph that gave it once, as "encoder.keys". `capacity` is how
+    long an axis that grows may become, by its name.
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    states: tuple[StateSpec, ...]
+    states: tuple[StateSpec, ...] = ()
+    constants: Mapping[str, str] = field(default_factory=dict)
+    capacity: Mapping[str, int] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from edgewright.runtime.bundle.manifest import (
     check_relative_path,
     manifest_from_json,
     manifest_to_json,
+    sealed_json,
 )
 from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json, to_plain
 from edgewright.runtime.errors import BundleError, EdgewrightError, MachineError
@@ -125,7 +126,7 @@ def test_any_value_anywhere_in_a_manifest(data: st.DataObject) -> None:
         holder = holder[key]
     holder[place[-1]] = data.draw(JSON)
     try:
-        manifest = manifest_from_json(json.dumps(document))
+        manifest = manifest_from_json(sealed_json(document))
     except BundleError as error:
         assert "\n" not in str(error)
     else:
@@ -134,8 +135,10 @@ def test_any_value_anywhere_in_a_manifest(data: st.DataObject) -> None:
 
 EXAMPLE = """{
   "task": "image-classification", "model": "m", "processor": {}, "labels": ["a"],
-  "inputs": [{"name": "image", "dtype": "float32", "shape": ["batch", 3, 8, 8]}],
-  "outputs": [{"name": "logits", "dtype": "float32", "shape": ["batch", 1]}],
+  "graphs": {"model": {
+    "inputs": [{"name": "image", "dtype": "float32", "shape": ["batch", 3, 8, 8]}],
+    "outputs": [{"name": "logits", "dtype": "float32", "shape": ["batch", 1]}]
+  }},
   "variants": [{"name": "fp32", "graphs": {"model": "m.onnx"}, "tolerance": {"relative": 1e-4}}],
   "default_variant": "fp32",
   "files": [
@@ -143,7 +146,7 @@ EXAMPLE = """{
     {"path": "g.png", "sha256": "DIGEST", "size": 3}
   ],
   "golden": {"samples": [{"id": "x", "file": "g.png"}], "outputs": "m.onnx", "decisions": [0]},
-  "verdict": {}, "versions": {}, "licence": "MIT", "seed": 0, "schema_version": 1
+  "verdict": {}, "versions": {}, "licence": "MIT", "seed": 0, "schema_version": 2
 }""".replace("DIGEST", "0" * 64)
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from edgewright.runtime.bundle.files import sha256_of_file
-from edgewright.runtime.bundle.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, SCHEMA_VERSION
+from edgewright.runtime.bundle.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, SCHEMA_VERSION, sealed_json
 from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import BundleError
-from tests.runtime.small_bundle import make_bundle, write_manifest
+from tests.runtime.small_bundle import make_bundle, with_graph, write_manifest
 
 
 def refusal(bundle: Path) -> str:
@@ -32,7 +32,7 @@ def edit(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
     path = bundle / MANIFEST_NAME
     document = json.loads(path.read_text())
     change(document)
-    path.write_text(json.dumps(document))
+    path.write_text(sealed_json(document))
 
 
 def test_a_whole_bundle_opens(bundle: Path) -> None:
@@ -210,7 +210,7 @@ def test_an_unreadable_file(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_every_flipped_bit_and_every_truncation_is_found(bundle: Path) -> None:
     opened = open_bundle(bundle)
     random = np.random.default_rng(0)
-    paths = [bundle / entry.path for entry in opened.manifest.files]
+    paths = [bundle / MANIFEST_NAME, *(bundle / entry.path for entry in opened.manifest.files)]
     originals = {path: path.read_bytes() for path in paths}
     for number in range(1200):
         path = paths[int(random.integers(len(paths)))]
@@ -226,23 +226,17 @@ def test_every_flipped_bit_and_every_truncation_is_found(bundle: Path) -> None:
     open_bundle(bundle)
 
 
-def test_damaged_manifests_are_refused_or_harmless(bundle: Path) -> None:
-    """A flipped bit gives a BundleError, or a manifest that still describes the same files."""
+def test_every_bit_of_a_manifest_counts(bundle: Path) -> None:
     manifest = bundle / MANIFEST_NAME
     original = manifest.read_bytes()
-    files = open_bundle(bundle).manifest.files
     random = np.random.default_rng(1)
-    refused = 0
-    for _ in range(400):
+    for place in random.permutation(len(original))[:1200]:
         content = bytearray(original)
-        content[int(random.integers(len(content)))] ^= 1 << int(random.integers(8))
+        content[place] ^= 1 << int(random.integers(8))
         manifest.write_bytes(content)
-        try:
-            assert {entry.sha256 for entry in open_bundle(bundle).manifest.files} == {e.sha256 for e in files}
-        except BundleError as error:
-            assert "\n" not in str(error)
-            refused += 1
-    assert refused > 200
+        assert MANIFEST_NAME in refusal(bundle)
+    manifest.write_bytes(original)
+    open_bundle(bundle)
 
 
 def test_an_oversized_manifest_is_not_read(bundle: Path) -> None:
@@ -268,9 +262,18 @@ def test_an_oversized_manifest_is_not_read(bundle: Path) -> None:
         (b"[" * 100_000, "nested too deeply"),
         (b'{"verdict": ' + b'{"a":' * 5000 + b"1" + b"}" * 5001, "nested too deeply"),
         (b'{"seed": ' + b"9" * 10_000 + b"}", "integer string conversion|digits"),
-        (b'{"schema_version": 99}', "schema version 99, .* up to 1.*update edgewright"),
-        (b'{"schema_version": 0}', "missing"),
-        (b"{}", "task: missing"),
+        (b'{"schema_version": 99}', "schema version 99, .* up to 2.*update edgewright"),
+        (b'{"schema_version": 1, "task": "t"}', "an older edgewright .*'edgewright export RUN --out BUNDLE'"),
+        (b'{"schema_version": 0}', "schema_version 0 is unknown"),
+        (b'{"schema_version": 2}', "it has been altered, its digest differs"),
+        (b'{"schema_version": 2, "digest": 7}', "it has been altered, its digest differs"),
+        (sealed_json({"schema_version": 2}).encode(), "task: missing"),
+        (sealed_json({"schema_version": 2}).encode() + b" ", "it is not written as edgewright writes it"),
+        (
+            sealed_json({"schema_version": 2, "seed": 1e5}).replace("100000.0", "1e5").encode(),
+            "not written as",
+        ),
+        (b"{}", "schema_version: expected int, found NoneType"),
     ],
 )
 def test_a_manifest_that_is_no_manifest(bundle: Path, text: bytes, message: str) -> None:
@@ -304,7 +307,7 @@ def test_a_path_outside_of_the_bundle(bundle: Path, path: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (put("schema_version", 2), "schema version 2"),
+        (put("schema_version", 3), "schema version 3"),
         (put("schema_version", 0), "schema_version 0 is unknown"),
         (put("schema_version", True), "schema_version: expected int"),
         (put("schema_version", "1"), "schema_version: expected int"),
@@ -314,7 +317,23 @@ def test_a_path_outside_of_the_bundle(bundle: Path, path: str) -> None:
         (put("labels", ["a", 2]), "labels.1: expected str"),
         (put("surprise", 1), "surprise: unknown key"),
         (put("variants", []), "variants: empty"),
-        (put("inputs", []), "inputs or outputs: empty"),
+        (put("inputs", []), "inputs: unknown key"),
+        (put("graphs", {}), 'graphs: there is no "model"'),
+        (
+            lambda d: d["graphs"]["model"].update(inputs=[]),
+            "graphs: the inputs or outputs of model are empty",
+        ),
+        (
+            lambda d: d["graphs"].update(step=d["graphs"]["model"]),
+            "variants: fp32 has other graphs than model, step",
+        ),
+        (
+            lambda d: d["graphs"]["model"].update(constants={"image": "encoder.keys"}),
+            "graphs: model takes 'encoder.keys', which no graph gives",
+        ),
+        (put("contract", {"bits": "8"}), "contract: expected InputContract or NoneType"),
+        (put("decision", {"threshold": 0.5, "above": 1}), "decision: expected Decision or NoneType"),
+        (lambda d: d["variants"][0].update(proven=[{"on": "cuda"}]), "variants.0.proven.0.how: missing"),
         (put("default_variant", "int4"), "default_variant 'int4' is not one of fp32, copy"),
         (lambda d: d["variants"].append(d["variants"][0]), "two variants have the same name"),
         (lambda d: d["variants"][0]["graphs"].update(model="onnx/none.onnx"), "used but not listed"),
@@ -347,7 +366,7 @@ def test_a_manifest_with_one_wrong_value(
 
 
 def test_the_schema_version_is_the_one_tested() -> None:
-    assert SCHEMA_VERSION == 1
+    assert SCHEMA_VERSION == 2
 
 
 # --- what only the engine can see -------------------------------------------------------------------------
@@ -378,7 +397,7 @@ def test_a_crop_that_the_graph_does_not_take(bundle: Path) -> None:
 def test_a_graph_that_differs_from_the_manifest(bundle: Path) -> None:
     manifest = open_bundle(bundle).manifest
     (spec,) = manifest.inputs
-    odd = dataclasses.replace(manifest, inputs=(dataclasses.replace(spec, dtype="float16"),))
+    odd = with_graph(manifest, inputs=(dataclasses.replace(spec, dtype="float16"),))
     write_manifest(bundle, odd)
     with pytest.raises(
         BundleError, match=r"onnx/model\.onnx has inputs .*float32.* other than the manifest's"
@@ -396,8 +415,7 @@ def test_a_graph_that_is_no_graph(bundle: Path) -> None:
 
 def test_a_variant_without_a_graph(bundle: Path) -> None:
     edit(bundle, lambda document: document["variants"][0].update(graphs={"encoder": "onnx/model.onnx"}))
-    with pytest.raises(BundleError, match="the variant 'fp32' has no graph \"model\""):
-        Engine(bundle)
+    assert "variants: fp32 has other graphs than model" in refusal(bundle)
 
 
 def test_an_unknown_variant(bundle: Path) -> None:

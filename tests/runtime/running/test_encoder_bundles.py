@@ -24,6 +24,7 @@ from edgewright.runtime.running.windows import (
 from edgewright.runtime.tasks import zero_shot_classification
 from edgewright.runtime.text.raw import TextPair
 from tests.runtime.encoder_bundle import CASES, case, make_encoder_bundle
+from tests.runtime.small_bundle import with_graph
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -270,7 +271,7 @@ def test_a_tokenizer_that_does_not_match_the_model(tmp_path: Path) -> None:
 def test_a_graph_that_does_not_fit_is_refused(name: str, tmp_path: Path) -> None:
     def other(manifest: Manifest) -> Manifest:
         spec = manifest.outputs[0]
-        return dataclasses.replace(manifest, outputs=(dataclasses.replace(spec, name="scores"),))
+        return with_graph(manifest, outputs=(dataclasses.replace(spec, name="scores"),))
 
     with pytest.raises(BundleError, match="the graph must give an output"):
         Engine(make_encoder_bundle(tmp_path / "bundle", case(name), other))

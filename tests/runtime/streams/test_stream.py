@@ -26,7 +26,7 @@ from tests.runtime.recurrent_bundle import (
     series_values,
 )
 from tests.runtime.recurrent_graphs import Net
-from tests.runtime.small_bundle import write_manifest
+from tests.runtime.small_bundle import with_graph, write_manifest
 from tests.runtime.streams.stream_helpers import engine_of
 
 
@@ -263,12 +263,11 @@ def test_a_step_graph_that_does_not_fit(tmp_path: Path) -> None:
     example.net.write_step(root / "onnx" / "step.onnx")
 
     def changed(**parts: Any) -> Manifest:
-        assert manifest.streaming is not None
-        return dataclasses.replace(manifest, streaming=dataclasses.replace(manifest.streaming, **parts))
+        return with_graph(manifest, "step", **parts)
 
     for parts, message in (
         ({"outputs": manifest.outputs}, "must have an output 'prediction'"),
-        ({"inputs": ()}, "has an input 'values' that the task does not know"),
+        ({"inputs": manifest.streaming.states and manifest.inputs}, "must have an input"),
         ({"states": manifest.streaming.states[:1]}, "has an input 'state_1'"),
     ):
         write_manifest(root, changed(**parts))

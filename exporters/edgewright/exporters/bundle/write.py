@@ -25,6 +25,8 @@ from edgewright.runtime.bundle.files import (
 )
 from edgewright.runtime.bundle.manifest import (
     MANIFEST_NAME,
+    MODEL,
+    STEP,
     FileEntry,
     Golden,
     GoldenSample,
@@ -32,7 +34,7 @@ from edgewright.runtime.bundle.manifest import (
     Variant,
     manifest_to_json,
 )
-from edgewright.runtime.contracts import Streaming, Tensors, TensorSpec
+from edgewright.runtime.contracts import GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import ExportError, MachineError
 from edgewright.runtime.tasks.base import DeviceTask
 from edgewright.runtime.tasks.description import ModelFacts
@@ -86,7 +88,7 @@ class Candidate:
     facts: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=library_versions)
     step_graphs: Mapping[str, Graph] = field(default_factory=dict)
-    streaming: Streaming | None = None
+    streaming: GraphSpec | None = None
     config: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -107,6 +109,13 @@ class Candidate:
         }
         object.__setattr__(self, "graphs", whole)
         object.__setattr__(self, "failures", {**reasons, **self.failures})
+
+    @property
+    def signatures(self) -> dict[str, GraphSpec]:
+        """What the graph of each role takes and gives."""
+        whole = self.graphs["fp32"]
+        step = {} if self.streaming is None else {STEP: self.streaming}
+        return {MODEL: GraphSpec(whole.inputs, whole.outputs), **step}
 
     def size(self, name: str) -> int:
         """Bytes of all graphs of the precision `name`."""
@@ -167,9 +176,9 @@ def write_candidate(
         variants = []
         for name in names:
             file = _file_name(name, ranking)
-            made = {"model": (candidate.graphs[name], f"onnx/{file}")}
+            made = {MODEL: (candidate.graphs[name], f"onnx/{file}")}
             if candidate.streaming is not None:
-                made["step"] = (candidate.step_graphs[name], f"onnx/{step_file(file)}")
+                made[STEP] = (candidate.step_graphs[name], f"onnx/{step_file(file)}")
             for graph, path in made.values():
                 copy_graph(graph, folder / path)
             graphs = {role: path for role, (_, path) in made.items()}
@@ -178,8 +187,7 @@ def write_candidate(
             task=candidate.task,
             model=candidate.model,
             processor=candidate.device_task.processor,
-            inputs=candidate.graphs["fp32"].inputs,
-            outputs=candidate.graphs["fp32"].outputs,
+            graphs=candidate.signatures,
             labels=candidate.device_task.labels,
             variants=tuple(variants),
             default_variant=ranking[0],
@@ -190,7 +198,6 @@ def write_candidate(
             licence=candidate.licence,
             seed=candidate.seed,
             assets={role: name for role, (name, _) in candidate.device_task.assets.items()},
-            streaming=candidate.streaming,
         )
         for name, content in candidate.device_task.assets.values():
             (folder / name).write_bytes(content)

@@ -9,7 +9,7 @@ import torch
 from edgewright.exporters.distance import TensorDistance, distance, stack
 from edgewright.exporters.judge.measure import Opener
 from edgewright.exporters.judge.timing import Latency, measure_latency
-from edgewright.runtime.contracts import Streaming, Tensors, TensorSpec
+from edgewright.runtime.contracts import GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.streams.runner import StepRunner, check_step_graph
 from edgewright.runtime.tasks.series import VALUES
 
@@ -26,7 +26,7 @@ def answers_every_step(spec: TensorSpec) -> bool:
     return len(spec.shape) > 1 and spec.shape[1] == "time"
 
 
-def open_step(path: Path, streaming: Streaming, provider: str, opener: Opener) -> StepRunner:
+def open_step(path: Path, streaming: GraphSpec, provider: str, opener: Opener) -> StepRunner:
     """The step graph at `path`, ready for one stream on one thread.
 
     Raises `BundleError` when it takes or gives something else than `streaming` says.
@@ -91,7 +91,7 @@ def stream_apart(
 
 def step_latencies(
     runners: Mapping[str, StepRunner],
-    streaming: Streaming,
+    streaming: GraphSpec,
     torch_step: Callable[[Tensors], Tensors] | None,
     sample: Tensors,
     seconds: float,
@@ -126,7 +126,7 @@ def _many(call: Callable[[], object]) -> Callable[[], None]:
     return calls
 
 
-def _first_step(streaming: Streaming, sample: Tensors) -> Tensors:
+def _first_step(streaming: GraphSpec, sample: Tensors) -> Tensors:
     feeds: Tensors = {}
     for spec in streaming.inputs:
         value = sample[VALUES][0] if spec.name == VALUES else sample[spec.name]

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgewright.runtime.contracts import Streaming
+from edgewright.runtime.contracts import GraphSpec
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class StepForm:
 
     module: nn.Module
     example: tuple[Tensor, ...]
-    streaming: Streaming
+    streaming: GraphSpec
 
     @property
     def input_names(self) -> tuple[str, ...]:

@@ -6,15 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from edgewright.runtime.bundle.files import canonical_json
+from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes
 from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json, to_plain
-from edgewright.runtime.contracts import Streaming, TensorSpec
+from edgewright.runtime.contracts import GraphSpec, TensorSpec
 from edgewright.runtime.errors import BundleError
 
 MANIFEST_NAME = "edgewright.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MAX_MANIFEST_BYTES = 16 << 20
 
+MODEL, STEP = "model", "step"
+"""Roles of graphs: the answer to a whole sample, and that to one step of a stream."""
+
+_VERSION, _DIGEST = "schema_version", "digest"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
@@ -41,15 +45,31 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
+class Proof:
+    """Where a variant was seen to answer as torch does.
+
+    `on` is a provider ("cuda") or a class of processors ("x86-64 with VNNI"), `how` one of "measured", "emulated" and
+    "not", `onnxruntime` the version that ran it.
+    """
+
+    on: str
+    how: str
+    onnxruntime: str
+
+
+@dataclass(frozen=True)
 class Variant:
     """One precision of the model that passed its verdict.
 
-    `graphs` maps a role ("model", "step", later "encoder", "decoder", ...) to the file of that graph.
+    `graphs` maps each role of the manifest's `graphs` to the file of that graph. `proven` says where it was seen to
+    hold, `domains` which domains of operators its graphs use.
     """
 
     name: str
     graphs: Mapping[str, str]
     tolerance: Tolerance
+    proven: tuple[Proof, ...] = ()
+    domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,19 +95,47 @@ class Golden:
 
 
 @dataclass(frozen=True)
+class InputContract:
+    """What raw inputs the model was trained on, where another kind would be answered wrongly in silence.
+
+    `bits` of a pixel or a sound's sample, `window` of values that are mapped to these bits, `resize` how pictures
+    change their size, `channels` their order ("RGB", "L"), `alpha` what becomes of transparency, `columns` the columns
+    of a table by the name of their group.
+    """
+
+    bits: int | None = None
+    window: tuple[float, float] | None = None
+    resize: str | None = None
+    channels: str | None = None
+    alpha: str | None = None
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How scores become a decision: scores are divided by `temperature`; from `threshold` on a label is given; below
+    `reject_below` nothing is decided.
+    """
+
+    threshold: float | None = None
+    temperature: float | None = None
+    reject_below: float | None = None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything a device needs to know. `processor` belongs to the task; the runtime never sees a model's
     name in code.
 
-    `assets` maps a role that the task knows ("tokenizer") to a file of the bundle. With `streaming` every variant has a
-    graph "step" beside its "model".
+    `graphs` maps each role to what its graph takes and gives, whatever the precision: "model", and "step" where the
+    model streams. `assets` maps a role that the task knows ("tokenizer") to a file of the bundle. `options` are the
+    values of the task's options where nothing else is asked for. Entries with their default value are not written.
     """
 
     task: str
     model: str
     processor: Mapping[str, Any]
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
+    graphs: Mapping[str, GraphSpec]
     labels: tuple[str, ...]
     variants: tuple[Variant, ...]
     default_variant: str
@@ -98,8 +146,24 @@ class Manifest:
     licence: str
     seed: int
     assets: Mapping[str, str] = field(default_factory=dict)
-    streaming: Streaming | None = None
-    schema_version: int = field(default=SCHEMA_VERSION)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    contract: InputContract | None = None
+    decision: Decision | None = None
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The inputs of the graph "model"."""
+        return self.graphs[MODEL].inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The outputs of the graph "model"."""
+        return self.graphs[MODEL].outputs
+
+    @property
+    def streaming(self) -> GraphSpec | None:
+        """What the graph "step" takes and gives; None for a model that does not stream."""
+        return self.graphs.get(STEP)
 
     def variant(self, name: str) -> Variant:
         """The variant called `name`, or the one that ships for "auto". Raises `BundleError` with the names
@@ -136,21 +200,34 @@ def check_relative_path(path: str) -> str:
 
 def manifest_to_json(manifest: Manifest) -> str:
     """Canonical JSON: the same manifest is always the same bytes."""
-    return canonical_json(to_plain(manifest))
+    return sealed_json({_VERSION: SCHEMA_VERSION, **to_plain(manifest, sparse=True)})
+
+
+def sealed_json(document: Mapping[str, Any]) -> str:
+    """A manifest's document as canonical JSON with an entry "digest": the SHA-256 of the JSON of all others."""
+    others = {key: value for key, value in document.items() if key != _DIGEST}
+    return canonical_json({**others, _DIGEST: _digest_of(others)})
+
+
+def _digest_of(document: Mapping[str, Any]) -> str:
+    return sha256_of_bytes(_bytes_of(document))
+
+
+def _bytes_of(document: Mapping[str, Any]) -> bytes:
+    return canonical_json(document).encode("utf-8", "surrogatepass")
 
 
 def manifest_from_json(text: str | bytes) -> Manifest:
-    """Read and check a manifest. Raises `BundleError` naming the first thing that is wrong."""
+    """Read and check a manifest: its form, its digest, the bytes, which have to be those that `manifest_to_json` gives.
+
+    Raises `BundleError` naming the first thing that is wrong.
+    """
     try:
         document = parse_json(text)
         if not isinstance(document, dict):
             raise StructureError("the document is not an object")
-        version = document.get("schema_version")
-        if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA_VERSION:
-            raise BundleError(
-                f"{MANIFEST_NAME} has schema version {version}, this one reads up to {SCHEMA_VERSION}: "
-                "update edgewright on this machine"
-            )
+        _check_version(document.pop(_VERSION, None))
+        _check_whole(text, document)
         manifest = from_plain(Manifest, document)
     except StructureError as error:
         raise BundleError(f"{MANIFEST_NAME}: {error}: get a fresh copy of the bundle") from None
@@ -158,12 +235,41 @@ def manifest_from_json(text: str | bytes) -> Manifest:
     return manifest
 
 
+def _check_version(version: Any) -> None:
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise StructureError(f"{_VERSION}: expected int, found {type(version).__name__}")
+    if version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{MANIFEST_NAME} has schema version {version}, this one reads up to {SCHEMA_VERSION}: "
+            "update edgewright on this machine"
+        )
+    if version == 1:
+        raise BundleError(
+            f"the bundle was made by an older edgewright ({MANIFEST_NAME} has schema version 1): make it anew with "
+            "'edgewright export RUN --out BUNDLE', where RUN is the folder of the run that it came from"
+        )
+    if version != SCHEMA_VERSION:
+        raise StructureError(f"{_VERSION} {version} is unknown")
+
+
+def _check_whole(text: str | bytes, document: dict[str, Any]) -> None:
+    """Take the digest out of `document` and compare it; then no bit of `text` can differ but in the digest itself."""
+    digest = document.pop(_DIGEST, None)
+    versioned = {**document, _VERSION: SCHEMA_VERSION}
+    try:
+        if digest != _digest_of(versioned):
+            raise StructureError("it has been altered, its digest differs")
+        found = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
+        if found != _bytes_of({**versioned, _DIGEST: digest}):
+            raise StructureError("it has been altered, it is not written as edgewright writes it")
+    except RecursionError:
+        raise StructureError("nested too deeply") from None
+
+
 def _check(manifest: Manifest) -> None:
     def fail(message: str) -> BundleError:
         return BundleError(f"{MANIFEST_NAME}: {message}: get a fresh copy of the bundle")
 
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise fail(f"schema_version {manifest.schema_version} is unknown")
     paths = [check_relative_path(entry.path) for entry in manifest.files]
     if len({path.casefold() for path in paths}) != len(paths):
         raise fail("two files have the same name")
@@ -188,5 +294,17 @@ def _check(manifest: Manifest) -> None:
             raise fail(f"{path} is used but not listed in files")
     if len(manifest.golden.decisions) != len(manifest.golden.samples):
         raise fail("golden: samples and decisions differ in number")
-    if not manifest.inputs or not manifest.outputs:
-        raise fail("inputs or outputs: empty")
+    if MODEL not in manifest.graphs:
+        raise fail(f'graphs: there is no "{MODEL}"')
+    for variant in manifest.variants:
+        if variant.graphs.keys() != manifest.graphs.keys():
+            raise fail(f"variants: {variant.name} has other graphs than {', '.join(manifest.graphs)}")
+    for role, graph in manifest.graphs.items():
+        if not graph.inputs or not graph.outputs:
+            raise fail(f"graphs: the inputs or outputs of {role} are empty")
+        for source in graph.constants.values():
+            other, _, output = source.partition(".")
+            if other not in manifest.graphs or all(
+                spec.name != output for spec in manifest.graphs[other].outputs
+            ):
+                raise fail(f"graphs: {role} takes {source!r}, which no graph gives")

@@ -41,17 +41,28 @@ def parse_json(text: str | bytes) -> Any:
         raise StructureError(str(error).splitlines()[0]) from None
 
 
-def to_plain(value: Any) -> Any:
-    """Dataclasses, tuples and mappings to what JSON can hold."""
+def to_plain(value: Any, sparse: bool = False) -> Any:
+    """Dataclasses, tuples and mappings to what JSON can hold. `sparse` leaves out fields that have their default."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        fields = {field.name: (field, getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {
+            name: to_plain(inner, sparse)
+            for name, (field, inner) in fields.items()
+            if not (sparse and inner == _default(field))
+        }
     if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
+        return {str(key): to_plain(item, sparse) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_plain(item) for item in value]
+        return [to_plain(item, sparse) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         raise StructureError(f"{value} cannot be written as JSON")
     return value
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def from_plain(cls: type[T], value: Any, where: str = "") -> T:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import BoundStep, Streaming, Tensors, TensorSpec
+from edgewright.runtime.contracts import BoundStep, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.graphs.providers import load_onnxruntime, step_failed
 from edgewright.runtime.graphs.session import Session
@@ -31,7 +31,7 @@ def batch_axis(shape: Sequence[int | str]) -> int:
     return named[0]
 
 
-def check_step_graph(graph: str, session: Session, streaming: Streaming) -> None:
+def check_step_graph(graph: str, session: Session, streaming: GraphSpec) -> None:
     """Raise `BundleError` unless the graph takes and gives what the manifest promises."""
     states = [TensorSpec(state.input, "float32", state.shape) for state in streaming.states]
     passed = [TensorSpec(state.output, "float32", state.shape) for state in streaming.states]
@@ -48,7 +48,7 @@ class StepRunner:
     read the second. They are the same arrays for good.
     """
 
-    def __init__(self, session: Session, streaming: Streaming, rows: int) -> None:
+    def __init__(self, session: Session, streaming: GraphSpec, rows: int) -> None:
         self._session = session
         self._streaming = streaming
         self.rows = rows

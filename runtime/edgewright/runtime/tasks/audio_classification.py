@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import StreamEncoder, Streaming, Tensors, TensorSpec
+from edgewright.runtime.contracts import GraphSpec, StreamEncoder, Tensors, TensorSpec
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.inputs import file_inputs
 from edgewright.runtime.series.late import LateAnswer, late
@@ -76,7 +76,7 @@ class AudioClassification(Classifier):
         check_tensors("input", inputs, self._tensors)
         self.check_logits(outputs)
 
-    def check_step(self, streaming: Streaming) -> None:
+    def check_step(self, streaming: GraphSpec) -> None:
         """Raise `BundleError` unless the step graph takes a frame and answers with one logit per label."""
         check_tensors("input", streaming.inputs, self._step_tensors, "the step graph")
         self.check_logits(streaming.outputs)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from edgewright.runtime.contracts import StreamEncoder, Streaming, Tensors, TensorSpec
+from edgewright.runtime.contracts import GraphSpec, StreamEncoder, Tensors, TensorSpec
 from edgewright.runtime.options import Option
 from edgewright.runtime.tasks.description import Description, ModelFacts
 
@@ -94,7 +94,7 @@ class OptionsTask(DeviceTask, Protocol):
 class StreamingTask(DeviceTask, Protocol):
     """A task whose raw input can arrive in pieces."""
 
-    def check_step(self, streaming: Streaming) -> None:
+    def check_step(self, streaming: GraphSpec) -> None:
         """Raise `BundleError` when a step graph of this form cannot serve this task."""
 
     def stream_front(self, series: str = "") -> StreamEncoder:

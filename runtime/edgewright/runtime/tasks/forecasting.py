@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import AnswerMaker, Streaming, Tensors, TensorSpec
+from edgewright.runtime.contracts import AnswerMaker, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.printable import one_line
 from edgewright.runtime.series.reading import label_of
@@ -118,7 +118,7 @@ class Forecasting(SeriesTask):
         check_tensors("input", inputs, self._tensors)
         check_tensors("output", outputs, self._outputs)
 
-    def check_step(self, streaming: Streaming) -> None:
+    def check_step(self, streaming: GraphSpec) -> None:
         """Raise `BundleError` unless the step graph takes these steps and gives what `check` wants."""
         self.check_step_inputs(streaming)
         check_tensors("output", streaming.outputs, self._outputs, "the step graph")

@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Streaming, TensorSpec
+from edgewright.runtime.contracts import GraphSpec, TensorSpec
 from edgewright.runtime.series.late import LateAnswer, late
 from edgewright.runtime.series.stream import SeriesEncoder
 from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
@@ -38,7 +38,7 @@ class SequenceClassification(Classifier, SeriesTask):
         check_tensors("input", inputs, self._tensors)
         self.check_logits(outputs)
 
-    def check_step(self, streaming: Streaming) -> None:
+    def check_step(self, streaming: GraphSpec) -> None:
         """Raise `BundleError` unless the step graph takes these steps and answers with one logit per label."""
         self.check_step_inputs(streaming)
         self.check_logits(streaming.outputs)

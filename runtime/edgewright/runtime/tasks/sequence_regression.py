@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import AnswerMaker, Streaming, Tensors, TensorSpec
+from edgewright.runtime.contracts import AnswerMaker, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.printable import one_line
 from edgewright.runtime.series.late import LateAnswer, late
@@ -125,7 +125,7 @@ class SequenceRegression(SeriesTask):
         check_tensors("input", inputs, self._tensors)
         check_tensors("output", outputs, self._outputs)
 
-    def check_step(self, streaming: Streaming) -> None:
+    def check_step(self, streaming: GraphSpec) -> None:
         """Raise `BundleError` unless the step graph takes these steps and gives every target."""
         self.check_step_inputs(streaming)
         check_tensors("output", streaming.outputs, self._step_outputs, "the step graph")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import StreamEncoder, Streaming, Tensors, TensorSpec
+from edgewright.runtime.contracts import GraphSpec, StreamEncoder, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.checks import all_finite
 from edgewright.runtime.inputs import is_directory
@@ -142,7 +142,7 @@ class SeriesTask:
             return np.array(settings.mean[:count]), np.array(settings.std[:count])
         return np.array(settings.target_mean), np.array(settings.target_std)
 
-    def check_step_inputs(self, streaming: Streaming) -> None:
+    def check_step_inputs(self, streaming: GraphSpec) -> None:
         """Raise `BundleError` unless a step graph takes these steps."""
         check_tensors("input", streaming.inputs, self._step_tensors, "the step graph")
 

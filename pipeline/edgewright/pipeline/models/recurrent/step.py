@@ -7,7 +7,7 @@ from edgewright.pipeline.models.model import StepForm
 from edgewright.pipeline.models.recurrent.layers import RecurrentLayer
 from edgewright.pipeline.models.recurrent.model import RecurrentModel, answer
 from edgewright.pipeline.models.recurrent.readout import read_out_step, readout_states
-from edgewright.runtime.contracts import StateSpec, Streaming, TensorSpec
+from edgewright.runtime.contracts import GraphSpec, StateSpec, TensorSpec
 
 
 class StepModule(nn.Module):
@@ -64,7 +64,7 @@ def step_form(model: RecurrentModel, output: str) -> StepForm:
     if not dimensions.per_step:
         states += readout_states(network, count)
     answered = (dimensions.horizon, dimensions.outputs) if dimensions.horizon else (dimensions.outputs,)
-    streaming = Streaming(
+    streaming = GraphSpec(
         inputs=(TensorSpec("values", "float32", (1, "batch", dimensions.features)), *extra_specs(model)),
         outputs=(TensorSpec(output, "float32", ("batch", *answered)),),
         states=tuple(states),
