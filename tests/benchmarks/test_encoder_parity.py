@@ -20,7 +20,7 @@ EVERY_TASK = ("bert", "deberta-v2", "modernbert")
 """Of whom one is measured for each task: absolute, relative and rotary positions. With -m slow all are."""
 
 
-def as_small_as(name: str) -> dict[str, int]:
+def as_small_as(name: str) -> dict[str, Any]:
     """What an architecture needs no more of to show its kind: one layer, unless layers of two kinds take turns. With
     -m slow, and in the committed table, all have two.
     """
