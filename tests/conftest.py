@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from tests.command import RECIPE, Answer, Call, Shipped, run_process
-from tests.quick_exports import remember_operators
+from tests.quick_exports import open_variants_in_forks, remember_operators
 from tests.telemetry_devices import Device, may_trace, traced_devices
 
 # Nothing that is made while tests are collected ever goes away: looking for garbage in it, then and later, is in vain.
@@ -37,6 +37,7 @@ def pytest_collection_finish() -> None:
 def pytest_runtestloop(session: pytest.Session) -> None:
     if not session.config.option.collectonly and "edgewright.exporters.graph.export" in sys.modules:
         remember_operators()
+        open_variants_in_forks()
 
 
 def pytest_unconfigure() -> None:
