@@ -11,7 +11,7 @@ from torch import nn
 
 from edgewright.exporters.bundle.write import Candidate, write_candidate
 from edgewright.exporters.graph.export import Graph, export_graph
-from edgewright.exporters.precision.registry import make_step_variant, make_variant
+from edgewright.exporters.precision.registry import make_variant
 from edgewright.exporters.reference import Samples
 from edgewright.exporters.verdict import GoldenAnswers
 from edgewright.pipeline.models.model import BuiltModel
@@ -99,17 +99,23 @@ def _subject(
     whole = export_graph(
         built.module, example, place / "model.onnx", built.input_names, built.output_names, built.dynamic_axes
     )
-    assert built.step is not None
-    form = built.step()
+    part = built.part("step")
+    assert part.example is not None and part.spec is not None
     step = export_graph(
-        form.module, form.example, place / "step.onnx", form.input_names, form.output_names, form.dynamic_axes
+        part.module,
+        part.example(),
+        place / "step.onnx",
+        part.input_names,
+        part.output_names,
+        part.dynamic_axes,
     )
-    graphs: dict[str, Graph] = {"fp32": whole}
-    steps: dict[str, Graph] = {"fp32": step}
+    graphs: dict[str, dict[str, Graph]] = {"fp32": {"model": whole, "step": step}}
     for name in precisions:
         if name != "fp32":
-            graphs[name] = make_variant(whole, name, [feeds], place / f"model_{name}.onnx")
-            steps[name] = make_step_variant(step, name, place / f"step_{name}.onnx")
+            graphs[name] = {
+                "model": make_variant(whole, name, [feeds], place / f"model_{name}.onnx"),
+                "step": make_variant(step, name, [], place / f"step_{name}.onnx", stateful=True),
+            }
     candidate = Candidate(
         task=task_name,
         model=cell,
@@ -117,8 +123,7 @@ def _subject(
         graphs=graphs,
         licence="none",
         seed=0,
-        step_graphs=steps,
-        streaming=form.streaming,
+        specs={"step": part.spec},
     )
     tolerances = {name: Tolerance(1.0) for name in graphs}
     golden = GoldenAnswers((), {built.output_names[0]: ()}, (), tolerances)

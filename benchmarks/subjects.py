@@ -68,7 +68,7 @@ def make_subject(name: str, folder: Path, classes: int = 1000) -> Subject:
         task="image-classification",
         model=name,
         device_task=task,
-        graphs={"fp32": fp32, "int8-static": int8},
+        graphs={"fp32": {"model": fp32}, "int8-static": {"model": int8}},
         licence="none",
         seed=0,
     )

@@ -149,17 +149,18 @@ def in_torch(run: Path) -> Callable[[], Policy]:
     """The policy as it was trained, one step at a time; encoded and decoded by the device's own code."""
     loaded = load_trained(run)
     device = loaded.task.device_task(loaded.built.settings, loaded.classes, loaded.built.assets)
-    assert loaded.built.step is not None
-    form = loaded.built.step()
+    step = loaded.built.part("step")
+    assert step.spec is not None
+    specs = step.spec.states
 
     def begin() -> Policy:
         encoders = Encoders()
-        states = [torch.zeros(1, 1, int(state.shape[2])) for state in form.streaming.states]
+        states = [torch.zeros(1, 1, int(state.shape[2])) for state in specs]
 
         def policy(state: NDArray[np.float64]) -> float:
             values = torch.from_numpy(device.encode(encoders.read(state)[np.newaxis])["values"])
             with torch.inference_mode():
-                answer, *states[:] = form.module(values[np.newaxis], *states)
+                answer, *states[:] = step.module(values[np.newaxis], *states)
             return float(device.decode({"prediction": answer.numpy()[np.newaxis]})[0].last[0])
 
         return policy

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from edgewright.exporters.bundle.write import Candidate
-from edgewright.exporters.graph.export import export_graph
-from edgewright.exporters.precision.registry import make_step_variant, make_variant, step_file
+from edgewright.exporters.graph.export import Graph, export_graph
+from edgewright.exporters.precision.registry import make_variant, role_file
 from edgewright.exporters.reference import Metric, Reference, Samples, torch_call
 from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.pipeline.models.recurrent.network import Dimensions, Network
-from edgewright.pipeline.models.recurrent.step import step_form
+from edgewright.pipeline.models.recurrent.step import step_part
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Tensors
+from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, Tensors
 from edgewright.runtime.series.settings import ForecastSettings, Series, SeriesSettings
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask
@@ -149,19 +149,23 @@ def make(
     ]
     axes = {name: {0: "batch", 1: "time"} if name == kind.values else {0: "batch"} for name in names}
     whole = export_graph(module, example, folder / "model.onnx", names, (kind.output,), axes)
-    graphs, steps, step, streaming = {"fp32": whole}, {}, None, None
+    graphs: dict[str, dict[str, Graph]] = {"fp32": {MODEL: whole}}
+    specs: dict[str, GraphSpec] = {}
+    step = None
     if not network.bidirectional and not kind.dimensions.tokens:
-        form = step_form(module, kind.output)
-        streaming = form.streaming
-        step = torch_call(form.module, form.input_names, form.output_names)
-        path = folder / step_file("model.onnx")
-        steps["fp32"] = export_graph(
-            form.module, form.example, path, form.input_names, form.output_names, form.dynamic_axes
+        part = step_part(module, kind.output)
+        assert part.spec is not None and part.example is not None
+        specs[STEP] = part.spec
+        step = torch_call(part.module, part.input_names, part.output_names)
+        path = folder / role_file("model.onnx", STEP)
+        graphs["fp32"][STEP] = export_graph(
+            part.module, part.example(), path, part.input_names, part.output_names, part.dynamic_axes
         )
     for name in precisions:
-        graphs[name] = make_variant(whole, name, [], folder / f"model_{name}.onnx")
-        if steps:
-            steps[name] = make_step_variant(steps["fp32"], name, folder / f"step_{name}.onnx")
+        graphs[name] = {
+            role: make_variant(graph, name, [], folder / f"{role}_{name}.onnx", stateful=role == STEP)
+            for role, graph in graphs["fp32"].items()
+        }
     reference = Reference(
         module=module,
         task=kind.task,
@@ -178,8 +182,7 @@ def make(
         licence="none (trained from random weights)",
         seed=0,
         versions={"edgewright": "0"},
-        step_graphs=steps,
-        streaming=streaming,
+        specs=specs,
     )
     samples = Samples(tuple(f"{task}/{row}" for row in range(count)), raws, truths)
     return Recurrent(module, reference, candidate, samples)

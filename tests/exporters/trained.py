@@ -62,7 +62,7 @@ def candidate_of(reference: Reference, graphs: dict[str, Graph], **more: Any) ->
         task="image-classification",
         model="resnet18",
         device_task=reference.task,
-        graphs=graphs,
+        graphs={name: {"model": graph} for name, graph in graphs.items()},
         licence="BSD-3-Clause",
         seed=0,
         versions={"edgewright": "0"},

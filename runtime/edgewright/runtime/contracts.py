@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+MODEL, STEP = "model", "step"
+"""Roles of graphs: the answer to a whole sample, and that to one step of a stream."""
+
 Tensors = dict[str, NDArray[Any]]
 """Tensors by name: what goes into a graph, or comes out of it."""
 

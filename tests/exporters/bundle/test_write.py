@@ -157,7 +157,7 @@ def test_weights_beyond_the_limit_have_a_file_of_their_own(
     monkeypatch.setattr(onnx_graph, "ONE_FILE_LIMIT", 1_000_000)
     large = save_model(onnx.load(trained.graph.path), tmp_path / "made.onnx", "torch.export")
     assert [file.name for file in large.files] == ["made.onnx", "made.onnx.data"]
-    split = dataclasses.replace(candidate, graphs={**candidate.graphs, "fp32": large})
+    split = dataclasses.replace(candidate, graphs={**candidate.graphs, "fp32": {"model": large}})
     target = write_bundle(tmp_path / "bundle", split, verdict, trained.evaluation)
     assert (target / "onnx/model.onnx.data").stat().st_size > 40_000_000
     assert all(row.passed for row in selftest(target, ["fp32"], provider="cpu"))

@@ -67,7 +67,7 @@ def test_every_number_of_a_row(trained: Trained, candidate: Candidate, verdict: 
         assert row.metric is not None and row.relative is not None and row.interval is not None
         assert row.drop == pytest.approx(number(row.metric_torch) - row.metric)
         assert row.interval[0] <= number(row.drop) <= row.interval[1]
-        assert row.size == candidate.graphs[row.name].size
+        assert row.size == candidate.graphs[row.name]["model"].size
         assert row.p50_ms is not None and row.p95_ms is not None and 0 < row.p50_ms <= row.p95_ms
         assert row.provider == "cpu" and row.worst_sample in trained.evaluation.ids
         assert row.passing_tolerance is not None and 0 < row.passing_tolerance <= number(row.max_abs)

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -61,7 +60,7 @@ def test_numbers_that_decide_nothing_are_judged_by_their_metric(verdict: Verdict
 def test_a_row_has_both_graphs_in_size_and_time(regression: Recurrent, verdict: Verdict) -> None:
     candidate = regression.candidate
     for row in verdict.rows:
-        assert row.size == candidate.graphs[row.name].size + candidate.step_graphs[row.name].size
+        assert row.size == sum(graph.size for graph in candidate.graphs[row.name].values())
         assert row.step_p50_us is not None and 0 < row.step_p50_us < 1000
         assert row.torch_step_p50_us is not None and row.step_speed_vs_torch is not None
         # Torch takes some 150 microseconds for a step, onnxruntime less than ten: no noise turns that around.
@@ -148,10 +147,19 @@ def altered(graph: Graph, path: Path) -> Graph:
     return load_graph(path)
 
 
+def with_graph(candidate: Candidate, precision: str, role: str, graph: Graph | None) -> Candidate:
+    """The candidate with another graph in one place, or with none."""
+    graphs = {role: one for role, one in candidate.graphs[precision].items()}
+    if graph is None:
+        del graphs[role]
+    else:
+        graphs[role] = graph
+    return dataclasses.replace(candidate, graphs={**candidate.graphs, precision: graphs})
+
+
 def test_a_step_graph_of_other_weights_lets_nothing_ship(regression: Recurrent, tmp_path: Path) -> None:
-    steps = {**regression.candidate.step_graphs}
-    steps["fp32"] = altered(steps["fp32"], tmp_path / "step.onnx")
-    candidate = dataclasses.replace(regression.candidate, step_graphs=steps)
+    step = altered(regression.candidate.graphs["fp32"]["step"], tmp_path / "step.onnx")
+    candidate = with_graph(regression.candidate, "fp32", "step", step)
     found = judge(regression.reference, candidate, regression.samples, BUDGET, seconds=0.1)
     assert found.ships is None and "the ladder fails at stream" in found.reason
     assert found.ladder is not None and found.ladder.first_failed is not None
@@ -160,9 +168,8 @@ def test_a_step_graph_of_other_weights_lets_nothing_ship(regression: Recurrent, 
 
 
 def test_a_whole_graph_of_other_weights_is_blamed_on_its_layer(regression: Recurrent, tmp_path: Path) -> None:
-    graphs = {**regression.candidate.graphs}
-    graphs["fp32"] = altered(graphs["fp32"], tmp_path / "model.onnx")
-    candidate = dataclasses.replace(regression.candidate, graphs=graphs)
+    whole = altered(regression.candidate.graphs["fp32"]["model"], tmp_path / "model.onnx")
+    candidate = with_graph(regression.candidate, "fp32", "model", whole)
     found = judge(regression.reference, candidate, regression.samples, BUDGET, seconds=0.1)
     assert found.ships is None and found.ladder is not None and found.ladder.first_failed is not None
     assert found.ladder.first_failed.name == "export"
@@ -172,9 +179,8 @@ def test_a_whole_graph_of_other_weights_is_blamed_on_its_layer(regression: Recur
 def test_a_step_graph_of_another_variant_fails_that_variant_alone(
     regression: Recurrent, tmp_path: Path
 ) -> None:
-    steps = {**regression.candidate.step_graphs}
-    steps["fp16"] = altered(steps["fp32"], tmp_path / "step_fp16.onnx")
-    candidate = dataclasses.replace(regression.candidate, step_graphs=steps)
+    step = altered(regression.candidate.graphs["fp32"]["step"], tmp_path / "step_fp16.onnx")
+    candidate = with_graph(regression.candidate, "fp16", "step", step)
     found = judge(regression.reference, candidate, regression.samples, BUDGET, seconds=0.1)
     row = found.row("fp16")
     assert row.status == FAIL and "the ladder fails at stream" in row.reason
@@ -183,23 +189,21 @@ def test_a_step_graph_of_another_variant_fails_that_variant_alone(
 
 def test_a_step_graph_that_does_not_run_fails_its_variant(regression: Recurrent, tmp_path: Path) -> None:
     (tmp_path / "step_fp16.onnx").write_bytes(b"no graph")
-    broken = dataclasses.replace(regression.candidate.step_graphs["fp16"], path=tmp_path / "step_fp16.onnx")
-    steps = {**regression.candidate.step_graphs, "fp16": broken}
-    candidate = dataclasses.replace(regression.candidate, step_graphs=steps)
+    step = regression.candidate.graphs["fp16"]["step"]
+    broken = dataclasses.replace(step, path=tmp_path / "step_fp16.onnx")
+    candidate = with_graph(regression.candidate, "fp16", "step", broken)
     found = judge(regression.reference, candidate, regression.samples, BUDGET, seconds=0.1)
     assert found.row("fp16").status == FAIL and found.row("fp16").reason.startswith("its step graph: ")
     assert found.ships is not None and "fp16" not in found.ranking
 
 
 def test_a_precision_without_a_step_graph_is_a_failure(regression: Recurrent) -> None:
-    steps = {name: graph for name, graph in regression.candidate.step_graphs.items() if name != "int4"}
-    candidate = dataclasses.replace(regression.candidate, step_graphs=steps)
+    candidate = with_graph(regression.candidate, "int4", "step", None)
     assert set(candidate.graphs) == {"fp32", "fp16", "int8-dynamic"}
     assert "no step graph in int4" in candidate.failures["int4"]
-    without: tuple[dict[str, Any], ...] = ({"step_graphs": {}}, {"streaming": None})
-    for more in without:
-        with pytest.raises(ExportError, match="export both, or neither"):
-            dataclasses.replace(regression.candidate, **more)
+    for role in ("model", "step"):
+        with pytest.raises(ExportError, match="for each role of model, step: export all of them"):
+            with_graph(regression.candidate, "fp32", role, None)
 
 
 def test_the_ladder_climbs_a_bundle_from_disk(bundle: Path, regression: Recurrent, tmp_path: Path) -> None:
@@ -269,5 +273,5 @@ def test_integer_cells_stream_as_they_answer(cell: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_both_directions_do_not_stream(tmp_path: Path) -> None:
     found, _, bundle = judged("sequence-classification", "lstm", tmp_path, bidirectional=True, layers=2)
-    assert isinstance(found.candidate, Candidate) and found.candidate.step_graphs == {}
+    assert isinstance(found.candidate, Candidate) and found.candidate.graphs["fp32"].keys() == {"model"}
     assert set(open_bundle(bundle).manifest.variants[0].graphs) == {"model"}

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 
 from edgewright.exporters.graph.export import Graph, save_model
 from edgewright.exporters.precision.recurrent import INTEGER_FROM
-from edgewright.exporters.precision.registry import make_step_variant, make_variant
+from edgewright.exporters.precision.registry import make_variant
 from edgewright.runtime.errors import ExportError
 from edgewright.runtime.graphs import session_options
 from edgewright.runtime.graphs.session_options import cpu_session
@@ -93,7 +93,7 @@ def test_a_step_graph_keeps_its_shape_and_answers_as_fp32(
     kind: str, hidden: int, precision: str, tmp_path: Path
 ) -> None:
     graph = step_graph(tmp_path / "step.onnx", kind, hidden)
-    made = make_step_variant(graph, precision, tmp_path / "variant.onnx")
+    made = make_variant(graph, precision, [], tmp_path / "variant.onnx", stateful=True)
     assert made.inputs == graph.inputs and made.outputs == graph.outputs
     assert "Scan" not in operators(made)
     values = np.random.default_rng(3).standard_normal((20, 1, 3, FEATURES)).astype(np.float32)
@@ -116,7 +116,7 @@ def test_whole_and_step_by_step_are_the_same_integers(kind: str, tmp_path: Path)
     whole = whole_graph(tmp_path / "model.onnx", kind, LARGE)
     step = step_graph(tmp_path / "step.onnx", kind, LARGE)
     made = make_variant(whole, "int8-dynamic", [], tmp_path / "model_int8.onnx")
-    made_step = make_step_variant(step, "int8-dynamic", tmp_path / "step_int8.onnx")
+    made_step = make_variant(step, "int8-dynamic", [], tmp_path / "step_int8.onnx", stateful=True)
     feeds = batch(12, 12)
     steps = run(made, feeds)["steps"]
     state = np.zeros((1, 1, LARGE), np.float32)
@@ -307,7 +307,7 @@ def test_static_int8_is_refused_with_the_way_out(kind: str, tmp_path: Path) -> N
         make_variant(graph, "int8-static", [batch(3, 3)], tmp_path / "variant.onnx")
     step = step_graph(tmp_path / "step.onnx", kind, SMALL)
     with pytest.raises(ExportError, match="int8-dynamic is the int8 of recurrent models"):
-        make_step_variant(step, "int8-static", tmp_path / "variant.onnx")
+        make_variant(step, "int8-static", [], tmp_path / "variant.onnx", stateful=True)
     assert not (tmp_path / "variant.onnx").exists()
 
 
@@ -319,7 +319,7 @@ def test_twice_is_the_same_file(precision: str, kind: str, tmp_path: Path) -> No
     one, two = (
         (
             make_variant(whole, precision, [], tmp_path / f"{name}.onnx"),
-            make_step_variant(step, precision, tmp_path / f"{name}_step.onnx"),
+            make_variant(step, precision, [], tmp_path / f"{name}_step.onnx", stateful=True),
         )
         for name in ("one", "two")
     )
@@ -329,7 +329,7 @@ def test_twice_is_the_same_file(precision: str, kind: str, tmp_path: Path) -> No
 def test_unknown_precision_of_a_step(tmp_path: Path) -> None:
     graph = step_graph(tmp_path / "step.onnx", "GRU", SMALL)
     with pytest.raises(ExportError, match="unknown precision 'int3'"):
-        make_step_variant(graph, "int3", tmp_path / "variant.onnx")
+        make_variant(graph, "int3", [], tmp_path / "variant.onnx", stateful=True)
 
 
 @pytest.mark.parametrize("hidden", [8, LARGE])

@@ -302,11 +302,12 @@ def test_what_gains_by_samples_is_made_again_with_others(
         return made(graph, precision, batches, *rest)
 
     monkeypatch.setattr(shipping, "make_variant", look)
-    fp32 = shipping._graph(tmp_path / "run", loaded, "fp32", None, silent)
+    part = loaded.model.built.part("model")
+    fp32 = shipping._graph(tmp_path / "run", loaded, "fp32", "model", part, None, silent)
     assert isinstance(fp32, Graph)
     few = dataclasses.replace(loaded.splits, calibration=loaded.splits.calibration[:3])
     for splits in (loaded.splits, loaded.splits, few, few):
         again = dataclasses.replace(loaded, splits=splits)
-        found = shipping._graph(tmp_path / "run", again, "int8-dynamic", fp32, silent)
+        found = shipping._graph(tmp_path / "run", again, "int8-dynamic", "model", part, fp32, silent)
         assert isinstance(found, Graph)
     assert seen == [len(loaded.splits.calibration), 3] and seen[0] > 3

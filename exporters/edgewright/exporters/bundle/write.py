@@ -14,7 +14,7 @@ from safetensors.numpy import save
 from edgewright.exporters.bundle.card import model_card
 from edgewright.exporters.bundle.hub import hub_files
 from edgewright.exporters.graph.export import Graph, copy_graph
-from edgewright.exporters.precision.registry import PRECISIONS, step_file
+from edgewright.exporters.precision.registry import PRECISIONS, role_file
 from edgewright.exporters.reference import Samples
 from edgewright.exporters.verdict import GoldenAnswers, Verdict
 from edgewright.runtime.bundle.files import (
@@ -25,8 +25,6 @@ from edgewright.runtime.bundle.files import (
 )
 from edgewright.runtime.bundle.manifest import (
     MANIFEST_NAME,
-    MODEL,
-    STEP,
     FileEntry,
     Golden,
     GoldenSample,
@@ -34,7 +32,7 @@ from edgewright.runtime.bundle.manifest import (
     Variant,
     manifest_to_json,
 )
-from edgewright.runtime.contracts import GraphSpec, Tensors, TensorSpec
+from edgewright.runtime.contracts import MODEL, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import ExportError, MachineError
 from edgewright.runtime.tasks.base import DeviceTask
 from edgewright.runtime.tasks.description import ModelFacts
@@ -70,25 +68,24 @@ def library_versions() -> dict[str, str]:
 class Candidate:
     """Everything of a bundle but its verdict.
 
-    `graphs` maps a precision to its graph and has to hold fp32; `failures` maps a precision that could not be
-    made to the reason. A model that streams has `step_graphs` too, by precision, and says in `streaming` what they
-    take and give; a precision of which only the whole graph could be made then counts as a failure. `device_task` is
-    the training side's: its `processor`, `labels` and `assets` go into the bundle. `facts` are lines of the model card
-    (what it was trained on, the metric, ...), in the order to print them. `config` is the config.json of the checkpoint
-    that the model came from, where there is one.
+    `graphs` maps a precision to its graphs by role and has to hold fp32; `failures` maps a precision that could not be
+    made to the reason. One that lacks a role that fp32 has counts as a failure. `specs` says of a role whose graph has
+    states or constants what it takes and gives; any other graph says so itself. `device_task` is the training side's:
+    its `processor`, `labels` and `assets` go into the bundle. `facts` are lines of the model card (what it was trained
+    on, the metric, ...), in the order to print them. `config` is the config.json of the checkpoint that the model came
+    from, where there is one.
     """
 
     task: str
     model: str
     device_task: DeviceTask
-    graphs: Mapping[str, Graph]
+    graphs: Mapping[str, Mapping[str, Graph]]
     licence: str
     seed: int
     failures: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=library_versions)
-    step_graphs: Mapping[str, Graph] = field(default_factory=dict)
-    streaming: GraphSpec | None = None
+    specs: Mapping[str, GraphSpec] = field(default_factory=dict)
     config: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -96,16 +93,17 @@ class Candidate:
             raise ExportError(
                 "there is no fp32 graph: export the model first, the other precisions are made from it"
             )
-        if self.streaming is None and not self.step_graphs:
-            return
-        if self.streaming is None or "fp32" not in self.step_graphs:
+        roles = self.graphs["fp32"].keys()
+        if MODEL not in roles or not self.specs.keys() <= roles:
+            wanted = ", ".join({MODEL: None, **dict.fromkeys(self.specs)})
             raise ExportError(
-                "a model that streams has a step graph in fp32 and says what it takes: export both, or neither"
+                f"in fp32 there has to be a graph for each role of {wanted}: export all of them"
             )
-        whole = {name: graph for name, graph in self.graphs.items() if name in self.step_graphs}
-        lost = [name for name in self.graphs if name not in whole]
+        whole = {name: graphs for name, graphs in self.graphs.items() if roles <= graphs.keys()}
         reasons = {
-            name: f"there is no step graph in {name}, only the whole one: leave {name} out" for name in lost
+            name: f"there is no {min(roles - graphs.keys())} graph in {name}: leave {name} out"
+            for name, graphs in self.graphs.items()
+            if name not in whole
         }
         object.__setattr__(self, "graphs", whole)
         object.__setattr__(self, "failures", {**reasons, **self.failures})
@@ -113,14 +111,15 @@ class Candidate:
     @property
     def signatures(self) -> dict[str, GraphSpec]:
         """What the graph of each role takes and gives."""
-        whole = self.graphs["fp32"]
-        step = {} if self.streaming is None else {STEP: self.streaming}
-        return {MODEL: GraphSpec(whole.inputs, whole.outputs), **step}
+        graphs = self.graphs["fp32"]
+        return {
+            role: self.specs.get(role) or GraphSpec(graph.inputs, graph.outputs)
+            for role, graph in graphs.items()
+        }
 
     def size(self, name: str) -> int:
         """Bytes of all graphs of the precision `name`."""
-        step = self.step_graphs.get(name)
-        return self.graphs[name].size + (0 if step is None else step.size)
+        return sum(graph.size for graph in self.graphs[name].values())
 
 
 def write_bundle(target: Path, candidate: Candidate, verdict: Verdict, samples: Samples) -> Path:
@@ -176,13 +175,11 @@ def write_candidate(
         variants = []
         for name in names:
             file = _file_name(name, ranking)
-            made = {MODEL: (candidate.graphs[name], f"onnx/{file}")}
-            if candidate.streaming is not None:
-                made[STEP] = (candidate.step_graphs[name], f"onnx/{step_file(file)}")
-            for graph, path in made.values():
-                copy_graph(graph, folder / path)
-            graphs = {role: path for role, (_, path) in made.items()}
-            variants.append(Variant(name, graphs, golden.tolerances[name]))
+            graphs = candidate.graphs[name]
+            paths = {role: f"onnx/{role_file(file, role)}" for role in graphs}
+            for role, graph in graphs.items():
+                copy_graph(graph, folder / paths[role])
+            variants.append(Variant(name, paths, golden.tolerances[name]))
         manifest = Manifest(
             task=candidate.task,
             model=candidate.model,
@@ -234,7 +231,8 @@ def _write_golden(folder: Path, candidate: Candidate, golden: GoldenAnswers, sam
         (folder / file).write_bytes(content)
         _check_same(candidate.device_task, raw, folder / file, sample_id)
         kept.append(GoldenSample(sample_id, file))
-    outputs = {spec.name: _rows(golden.outputs[spec.name], spec) for spec in candidate.graphs["fp32"].outputs}
+    specs = candidate.signatures[MODEL].outputs
+    outputs = {spec.name: _rows(golden.outputs[spec.name], spec) for spec in specs}
     (folder / "golden" / "outputs.safetensors").write_bytes(save(outputs))
     return Golden(tuple(kept), "golden/outputs.safetensors", golden.decisions)
 

@@ -33,6 +33,7 @@ from edgewright.exporters.verdict import (
     VariantRow,
     Verdict,
 )
+from edgewright.runtime.contracts import MODEL
 from edgewright.runtime.errors import ExportError
 from edgewright.runtime.graphs.session import open_session
 
@@ -75,7 +76,7 @@ def judge(
         raise ExportError(f"budget.require is {budget.require!r}: choose estimate or interval")
     count = threads or torch.get_num_threads()
     seconds = SECONDS if seconds is None else seconds
-    paths = {name: graph.path for name, graph in candidate.graphs.items()}
+    paths = {name: graphs[MODEL].path for name, graphs in candidate.graphs.items()}
     measured, sessions = measure(reference, samples, paths, provider, count, opener, progress)
     typical = typical_sample(reference, samples, measured)
     steps = stepped_latencies(reference, candidate, typical, measured, provider, opener, seconds / 4)
@@ -248,9 +249,10 @@ def _speeds(row: VariantRow) -> list[float]:
 
 def _notes(candidate: Candidate, name: str) -> tuple[str, ...]:
     """How the graphs of a variant were made."""
-    note = candidate.graphs[name].note
-    step = candidate.step_graphs[name].note if name in candidate.step_graphs else note
-    return tuple(text for text in (note, "" if step == note else f"its step graph: {step}") if text)
+    notes = {role: graph.note for role, graph in candidate.graphs[name].items()}
+    whole = notes.pop(MODEL)
+    others = (f"its {role} graph: {note}" for role, note in notes.items() if note not in ("", whole))
+    return (*([whole] if whole else []), *others)
 
 
 def _climb(

@@ -12,7 +12,7 @@ from edgewright.exporters.judge.measure import Measured, Opener
 from edgewright.exporters.judge.steps import open_step, step_latencies
 from edgewright.exporters.judge.timing import Latency, measure_latency
 from edgewright.exporters.reference import Reference, Samples
-from edgewright.runtime.contracts import Tensors
+from edgewright.runtime.contracts import STEP, Tensors
 from edgewright.runtime.errors import EdgewrightError
 from edgewright.runtime.graphs.session import Session
 from edgewright.runtime.streams.runner import StepRunner
@@ -51,19 +51,20 @@ def stepped_latencies(
     seconds: float,
 ) -> dict[str, Latency]:
     """Latency of one step by variant; a variant whose step graph does not run becomes one of `measured.errors`."""
-    if candidate.streaming is None:
+    streaming = candidate.signatures.get(STEP)
+    if streaming is None:
         return {}
     runners: dict[str, StepRunner] = {}
     for name in list(measured.variants):
-        path = candidate.step_graphs[name].path
+        path = candidate.graphs[name][STEP].path
         try:
-            runners[name] = open_step(path, candidate.streaming, provider, opener)
+            runners[name] = open_step(path, streaming, provider, opener)
             runners[name].step()
         except EdgewrightError as error:
             runners.pop(name, None)
             del measured.variants[name]
             measured.errors[name] = f"its step graph: {error}"
-    return step_latencies(runners, candidate.streaming, reference.step, sample, seconds)
+    return step_latencies(runners, streaming, reference.step, sample, seconds)
 
 
 def row_speeds(name: str, whole: Mapping[str, Latency], steps: Mapping[str, Latency]) -> dict[str, Any]:

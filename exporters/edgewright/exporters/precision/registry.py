@@ -29,7 +29,7 @@ from edgewright.exporters.precision.recurrent import (
 from edgewright.exporters.precision.shared_weights import separate_weights
 from edgewright.exporters.precision.weight_only import has_tables, tables_int8
 from edgewright.runtime.bundle.files import explain_os_error
-from edgewright.runtime.contracts import Tensors
+from edgewright.runtime.contracts import MODEL, Tensors
 from edgewright.runtime.errors import EdgewrightError, ExportError
 from edgewright.runtime.graphs.session_options import cpu_session
 
@@ -72,6 +72,7 @@ def make_variant(
     path: Path,
     method: str = "auto",
     per_channel: bool = True,
+    stateful: bool = False,
 ) -> Graph:
     """Write `graph` (fp32) in another precision to `path`.
 
@@ -79,6 +80,8 @@ def make_variant(
     `wants_calibration` says so.
     `method` is "minmax", "percentile", or "auto": both are made and the one with the higher SQNR on those
     samples is kept (`Graph.note` says which). The same graph and samples always give the same bytes.
+    A `stateful` graph hands states on: its inputs and outputs stay as they are, in name, type and shape, and precisions
+    that have to be calibrated are refused.
 
     Raises:
         ExportError: the precision is unknown, nothing in the graph could be converted, or the result does
@@ -86,8 +89,25 @@ def make_variant(
     """
     if method not in ("auto", *METHODS):
         raise ExportError(f"unknown calibration method {method!r}: choose from auto, {', '.join(METHODS)}")
+    if stateful:
+        return _make_stateful(graph, precision, path, per_channel)
     batches = list(calibration) if wants_calibration(precision, graph) else []
     return _make(graph, precision, path, _Settings(batches, method, per_channel))
+
+
+def _make_stateful(graph: Graph, precision: str, path: Path, per_channel: bool) -> Graph:
+    if _entry(precision).needs_calibration:
+        refuse_static(graph.path)
+        raise ExportError(
+            f"{precision} needs calibration, which a graph with states has none of: leave {precision} out"
+        )
+    made = _make(graph, precision, path, _Settings(per_channel=per_channel, step=True))
+    if (made.inputs, made.outputs) != (graph.inputs, graph.outputs):
+        path.unlink(missing_ok=True)
+        raise ExportError(
+            f"the {precision} graph lost the shape of an input or output: leave {precision} out"
+        )
+    return made
 
 
 def wants_calibration(precision: str, graph: Graph) -> bool:
@@ -98,29 +118,9 @@ def wants_calibration(precision: str, graph: Graph) -> bool:
     return entry.uses_calibration(onnx.load(graph.path, load_external_data=False))
 
 
-def make_step_variant(graph: Graph, precision: str, path: Path, per_channel: bool = True) -> Graph:
-    """Write the step `graph` (fp32) of a streaming model in another precision to `path`.
-
-    Inputs, outputs and states stay as they are, in name, type and shape. As `make_variant` otherwise; int8-static is
-    refused, as it is for the whole model.
-    """
-    if _entry(precision).needs_calibration:
-        refuse_static(graph.path)
-        raise ExportError(
-            f"{precision} needs calibration, which a step graph has none of: leave {precision} out"
-        )
-    made = _make(graph, precision, path, _Settings(per_channel=per_channel, step=True))
-    if (made.inputs, made.outputs) != (graph.inputs, graph.outputs):
-        path.unlink(missing_ok=True)
-        raise ExportError(
-            f"the {precision} step graph lost the shape of an input or output: leave {precision} out"
-        )
-    return made
-
-
-def step_file(model_file: str) -> str:
-    """The name of a variant's step graph beside that of its whole graph: "model_fp16.onnx" to "step_fp16.onnx"."""
-    return model_file.replace("model", "step", 1)
+def role_file(model_file: str, role: str) -> str:
+    """The name of a variant's graph of `role` beside that of its model: "model_fp16.onnx" to "step_fp16.onnx"."""
+    return model_file.replace(MODEL, role, 1)
 
 
 def _entry(precision: str) -> Precision:

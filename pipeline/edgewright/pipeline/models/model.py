@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgewright.runtime.contracts import GraphSpec
+from edgewright.runtime.contracts import MODEL, GraphSpec
 
 
 @dataclass(frozen=True)
@@ -26,42 +26,39 @@ class Block:
 
 
 @dataclass(frozen=True)
-class StepForm:
-    """A model's streaming form, ready to be exported.
+class Part:
+    """A module of a model that becomes the graph of one role.
 
-    `module` shares the model's weights and takes the inputs of `streaming`, then its states, one tensor each; it
-    returns the outputs, then the states after the step. `example` holds one tensor for each input and state.
+    Attributes:
+        input_names, output_names: in the order of the module's arguments and answers.
+        dynamic_axes: what may change of each input; None is axis 0 of every one, called "batch".
+        example: makes tensors to export it with, one for each input; None where an encoded sample does.
+        route: how it is exported, one of `edgewright.exporters.graph.export.ROUTES`, or "auto".
+        limits: the largest size of an axis that the module takes, by the axis's name.
+        spec: what its graph takes and gives where it has states; None where the graph says it all.
     """
 
     module: nn.Module
-    example: tuple[Tensor, ...]
-    streaming: GraphSpec
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+    dynamic_axes: Mapping[str, Mapping[int, str]] | None = None
+    example: Callable[[], tuple[Tensor, ...]] | None = None
+    route: str = "auto"
+    limits: Mapping[str, int] = field(default_factory=dict)
+    spec: GraphSpec | None = None
 
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """Names of the inputs and states, in the module's order."""
-        return (
-            *(spec.name for spec in self.streaming.inputs),
-            *(state.input for state in self.streaming.states),
-        )
 
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        """Names of the outputs and the states after the step, in the module's order."""
-        return (
-            *(spec.name for spec in self.streaming.outputs),
-            *(state.output for state in self.streaming.states),
-        )
-
-    @property
-    def dynamic_axes(self) -> dict[str, dict[int, str]]:
-        """The axes that may change, of each input and state."""
-        shapes = [spec.shape for spec in self.streaming.inputs]
-        shapes += [state.shape for state in self.streaming.states]
-        return {
-            name: {axis: side for axis, side in enumerate(shape) if isinstance(side, str)}
-            for name, shape in zip(self.input_names, shapes, strict=True)
-        }
+def stateful_part(module: nn.Module, spec: GraphSpec, example: Callable[[], tuple[Tensor, ...]]) -> Part:
+    """The part of a module that takes the inputs of `spec`, then its states, one tensor each, and returns the outputs,
+    then the states as they are afterwards. `example` makes a tensor for each input and state.
+    """
+    shapes = {one.name: one.shape for one in spec.inputs} | {one.input: one.shape for one in spec.states}
+    axes = {
+        name: {axis: side for axis, side in enumerate(shape) if isinstance(side, str)}
+        for name, shape in shapes.items()
+    }
+    outputs = (*(one.name for one in spec.outputs), *(state.output for state in spec.states))
+    return Part(module, tuple(shapes), outputs, axes, example, spec=spec)
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ class BuiltModel:
         input_names, output_names: of the exported graph, in the order of the module's arguments.
         dynamic_axes: what may change of each input; None is axis 0 of every one, called "batch".
         assets: content of the files that the task needs beside its settings, by role ("tokenizer").
-        step: makes the streaming form; None where there is none.
+        others: makes the parts beside the whole, by role: "step" where the model streams.
         route: how the module is exported, one of `edgewright.exporters.graph.export.ROUTES`, or "auto".
         example: makes tensors to export it with, one for each input; None where an encoded sample does.
         limits: the largest size of an axis that the module takes, by the axis's name.
@@ -108,10 +105,21 @@ class BuiltModel:
     output_names: tuple[str, ...] = ("logits",)
     dynamic_axes: Mapping[str, Mapping[int, str]] | None = None
     assets: Mapping[str, bytes] = field(default_factory=dict)
-    step: Callable[[], StepForm] | None = None
+    others: Mapping[str, Callable[[], Part]] = field(default_factory=dict)
     route: str = "auto"
     example: Callable[[], tuple[Tensor, ...]] | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
+
+    def part(self, role: str) -> Part:
+        """What becomes the graph of `role`, "model" or one of `others`."""
+        if role != MODEL:
+            return self.others[role]()
+        names = self.input_names, self.output_names
+        return Part(self.module, *names, self.dynamic_axes, self.example, self.route, self.limits)
+
+    def parts(self) -> dict[str, Part]:
+        """All of them, by role; "model" comes first."""
+        return {role: self.part(role) for role in (MODEL, *self.others)}
 
     @property
     def heads(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from edgewright.runtime import Engine, open_bundle
 from edgewright.runtime.bundle.files import canonical_json
 from edgewright.runtime.bundle.opening import Bundle
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Tensors
+from edgewright.runtime.contracts import STEP, Tensors
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.graphs.session import open_session
 from edgewright.runtime.tasks.base import DeviceTask
@@ -89,14 +89,14 @@ def _steps(
     built: BuiltModel, opened: Bundle, variants: Sequence[str], sample: Tensors, seconds: float, provider: str
 ) -> Mapping[str, Latency]:
     streaming = opened.manifest.streaming
-    if streaming is None or built.step is None:
+    if streaming is None or STEP not in built.others:
         return {}
-    form = built.step()
+    part = built.part(STEP)
     runners = {
         name: open_step(
-            opened.path(opened.manifest.variant(name).graphs["step"]), streaming, provider, open_session
+            opened.path(opened.manifest.variant(name).graphs[STEP]), streaming, provider, open_session
         )
         for name in variants
     }
-    torch_step = torch_call(form.module, form.input_names, form.output_names)
+    torch_step = torch_call(part.module, part.input_names, part.output_names)
     return step_latencies(runners, streaming, torch_step, sample, seconds)

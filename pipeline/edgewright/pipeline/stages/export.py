@@ -16,16 +16,15 @@ from edgewright.exporters.judge.judge import judge
 from edgewright.exporters.judge.ladder import climb
 from edgewright.exporters.precision.registry import (
     PRECISIONS,
-    make_step_variant,
     make_variant,
-    step_file,
+    role_file,
     wants_calibration,
 )
 from edgewright.exporters.reference import Reference, Samples, torch_call
 from edgewright.exporters.verdict import FAIL, Budget, Ladder, Verdict, verdict_from_json, verdict_to_json
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.data.sources import restore_splits
-from edgewright.pipeline.models.model import StepForm
+from edgewright.pipeline.models.model import Part
 from edgewright.pipeline.progress import Progress, silent
 from edgewright.pipeline.recipe.load import load_recipe, override_export
 from edgewright.pipeline.recipe.recipe import Recipe
@@ -37,14 +36,14 @@ from edgewright.pipeline.training.results import LoadedModel, load_trained
 from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes, write_text
 from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Tensors
+from edgewright.runtime.contracts import MODEL, STEP, Tensors
 from edgewright.runtime.errors import BundleError, ExportError, RecipeError
 from edgewright.runtime.tasks.base import DeviceTask
 
 _SAME_MODEL = 1e-2
 """How far torch may lie from itself on another machine, relative."""
 
-_FORMAT = 6
+_FORMAT = 7
 _MAKERS = ("onnx", "torch", "transformers", "edgewright")
 """The libraries whose version has a part in what a stage makes, beside onnxruntime, which has one of two names."""
 
@@ -217,14 +216,14 @@ def _samples(loaded: _Loaded) -> Samples:
 
 def _reference(loaded: _Loaded) -> Reference:
     task, built = loaded.model.task, loaded.model.built
-    form = built.step() if built.step is not None else None
+    step = built.part(STEP) if STEP in built.others else None
     return Reference(
         module=built.module,
         task=loaded.device_task,
         metric=task.metric(),
         input_names=built.input_names,
         output_names=built.output_names,
-        step=torch_call(form.module, form.input_names, form.output_names) if form is not None else None,
+        step=torch_call(step.module, step.input_names, step.output_names) if step is not None else None,
     )
 
 
@@ -243,21 +242,21 @@ def _key(**parts: Any) -> str:
 
 
 def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], report: Progress) -> Candidate:
-    form = loaded.model.built.step() if loaded.model.built.step is not None else None
-    graphs: dict[str, Graph] = {}
-    steps: dict[str, Graph] = {}
+    parts = loaded.model.built.parts()
+    graphs: dict[str, dict[str, Graph]] = {}
     failures: dict[str, str] = {}
     for done, name in enumerate(names):
         report("exporting", done, len(names))
-        made = _graph(run_dir, loaded, name, graphs.get("fp32"), report)
-        step = _step_graph(run_dir, loaded, name, form, steps.get("fp32")) if form is not None else None
-        failed = next((found for found in (made, step) if isinstance(found, str)), None)
-        if failed is not None:
+        fp32 = graphs.get("fp32", {})
+        made = {
+            role: _graph(run_dir, loaded, name, role, part, fp32.get(role), report)
+            for role, part in parts.items()
+        }
+        failed = next((found for found in made.values() if isinstance(found, str)), None)
+        if failed is None:
+            graphs[name] = {role: graph for role, graph in made.items() if isinstance(graph, Graph)}
+        else:
             failures[name] = failed
-        elif isinstance(made, Graph):
-            graphs[name] = made
-            if isinstance(step, Graph):
-                steps[name] = step
     report("exporting", len(names), len(names))
     recipe, model = loaded.recipe, loaded.model
     return Candidate(
@@ -265,8 +264,7 @@ def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], repo
         model=model.built.name,
         device_task=loaded.device_task,
         graphs=graphs,
-        step_graphs=steps,
-        streaming=form.streaming if form is not None else None,
+        specs={role: part.spec for role, part in parts.items() if part.spec is not None},
         licence=model.built.licence,
         seed=recipe.training.seed,
         failures=failures,
@@ -275,37 +273,45 @@ def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], repo
     )
 
 
-def _graph(run_dir: Path, loaded: _Loaded, name: str, fp32: Graph | None, report: Progress) -> Graph | str:
-    """One precision of the model, from an earlier run of this stage where it is finished; why not, where it failed."""
+def _graph(
+    run_dir: Path,
+    loaded: _Loaded,
+    name: str,
+    role: str,
+    part: Part,
+    fp32: Graph | None,
+    report: Progress,
+) -> Graph | str:
+    """One precision of one part, from an earlier run of this stage where it is finished; why not, where it failed."""
     quantization = loaded.recipe.quantization
-    calibrated = fp32 is not None and wants_calibration(name, fp32)
+    stateful = part.spec is not None and bool(part.spec.states)
+    calibrated = fp32 is not None and not stateful and wants_calibration(name, fp32)
     calibration = loaded.splits.calibration if calibrated else ()
     key = _key(
         weights=loaded.model.weights_sha256,
         precision=name,
+        role=role,
         calibration=[sample.content for sample in calibration],
         method=quantization.method,
         per_channel=quantization.per_channel,
     )
-    path = run_dir / _FOLDER / PRECISIONS[name].file
-    stage = f"{_FOLDER}/{name}"
+    path = run_dir / _FOLDER / role_file(PRECISIONS[name].file, role)
+    stage = _stage(name, role)
     marker = finished_stage(run_dir, stage, key)
     if marker is not None:
         if marker["result"] is not None:
             return str(marker["result"]["failure"])
         return load_graph(path)
     if name == "fp32":
-        built = loaded.model.built
-        example = _example(loaded) if built.example is None else built.example()
-        names = (built.input_names, built.output_names)
-        graph = export_graph(
-            built.module, example, path, *names, built.dynamic_axes, built.route, built.limits
-        )
+        example = _example(loaded, part) if part.example is None else part.example()
+        names = (part.input_names, part.output_names)
+        graph = export_graph(part.module, example, path, *names, part.dynamic_axes, part.route, part.limits)
     else:
         assert fp32 is not None, "a recipe's variants begin with fp32"
         batches = _Batches(loaded.device_task, calibration, report)
+        method, per_channel = quantization.method, quantization.per_channel
         try:
-            graph = make_variant(fp32, name, batches, path, quantization.method, quantization.per_channel)
+            graph = make_variant(fp32, name, batches, path, method, per_channel, stateful)
         except ExportError as error:
             mark_stage(run_dir, stage, key, result={"failure": str(error)})
             return str(error)
@@ -313,37 +319,14 @@ def _graph(run_dir: Path, loaded: _Loaded, name: str, fp32: Graph | None, report
     return graph
 
 
-def _step_graph(run_dir: Path, loaded: _Loaded, name: str, form: StepForm, fp32: Graph | None) -> Graph | str:
-    """The streaming form in one precision, as `_graph` gives the whole model."""
-    key = _key(
-        weights=loaded.model.weights_sha256,
-        precision=name,
-        per_channel=loaded.recipe.quantization.per_channel,
-    )
-    path = run_dir / _FOLDER / step_file(PRECISIONS[name].file)
-    stage = f"{_FOLDER}/{name}.step"
-    marker = finished_stage(run_dir, stage, key)
-    if marker is not None:
-        return load_graph(path) if marker["result"] is None else str(marker["result"]["failure"])
-    if name == "fp32":
-        graph = export_graph(
-            form.module, form.example, path, form.input_names, form.output_names, form.dynamic_axes
-        )
-    else:
-        assert fp32 is not None, "a recipe's variants begin with fp32"
-        try:
-            graph = make_step_variant(fp32, name, path, loaded.recipe.quantization.per_channel)
-        except ExportError as error:
-            mark_stage(run_dir, stage, key, result={"failure": str(error)})
-            return str(error)
-    mark_stage(run_dir, stage, key, graph.files)
-    return graph
+def _stage(name: str, role: str) -> str:
+    return f"{_FOLDER}/{name}" if role == MODEL else f"{_FOLDER}/{name}.{role}"
 
 
-def _example(loaded: _Loaded) -> tuple[torch.Tensor, ...]:
+def _example(loaded: _Loaded, part: Part) -> tuple[torch.Tensor, ...]:
     samples = (loaded.splits.train or loaded.splits.evaluation)[:1] * 2
     feeds = loaded.device_task.collate([loaded.device_task.encode(sample.raw) for sample in samples])
-    return tuple(torch.from_numpy(feeds[name]) for name in loaded.model.built.input_names)
+    return tuple(torch.from_numpy(feeds[name]) for name in part.input_names)
 
 
 def _judged(
@@ -351,8 +334,10 @@ def _judged(
 ) -> Verdict:
     key = _key(
         weights=loaded.model.weights_sha256,
-        graphs={name: _exported_files(run_dir, name) for name in candidate.graphs},
-        steps={name: _exported_files(run_dir, f"{name}.step") for name in candidate.step_graphs},
+        graphs={
+            name: {role: _exported_files(run_dir, _stage(name, role)) for role in graphs}
+            for name, graphs in candidate.graphs.items()
+        },
         failures=candidate.failures,
         samples=[sample.content for sample in loaded.splits.evaluation],
         metric=loaded.model.task.metric_name,
@@ -377,6 +362,6 @@ def _judged(
     return verdict
 
 
-def _exported_files(run_dir: Path, name: str) -> Any:
-    """The digests of the files of one exported precision, as its stage left them."""
-    return read_run_json(run_dir, f"{_FOLDER}/{name}.done.json")["files"]
+def _exported_files(run_dir: Path, stage: str) -> Any:
+    """The digests of the files of one graph, as its stage left them."""
+    return read_run_json(run_dir, f"{stage}.done.json")["files"]

@@ -8,15 +8,12 @@ from typing import Any
 
 from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes
 from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json, to_plain
-from edgewright.runtime.contracts import GraphSpec, TensorSpec
+from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, TensorSpec
 from edgewright.runtime.errors import BundleError
 
 MANIFEST_NAME = "edgewright.json"
 SCHEMA_VERSION = 2
 MAX_MANIFEST_BYTES = 16 << 20
-
-MODEL, STEP = "model", "step"
-"""Roles of graphs: the answer to a whole sample, and that to one step of a stream."""
 
 _VERSION, _DIGEST = "schema_version", "digest"
 _SHA256 = re.compile(r"[0-9a-f]{64}")

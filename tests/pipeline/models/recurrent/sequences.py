@@ -10,10 +10,11 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 
 from edgewright.exporters.graph.export import Graph, export_graph
-from edgewright.pipeline.models.model import BuiltModel, StepForm
+from edgewright.pipeline.models.model import BuiltModel, Part
 from edgewright.pipeline.models.recurrent.build import build_recurrent
 from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.pipeline.models.recurrent.network import Network
+from edgewright.runtime.contracts import StateSpec
 from edgewright.runtime.graphs.session_options import cpu_session
 from edgewright.runtime.series.settings import ForecastSettings, SeriesSettings
 from edgewright.runtime.sound.mel import AudioSettings
@@ -106,10 +107,11 @@ def export(built: BuiltModel, path: Path) -> Graph:
     )
 
 
-def export_step(form: StepForm, path: Path) -> Graph:
+def export_step(part: Part, path: Path) -> Graph:
     """The streaming form as a graph."""
+    assert part.example is not None
     return export_graph(
-        form.module, form.example, path, form.input_names, form.output_names, form.dynamic_axes
+        part.module, part.example(), path, part.input_names, part.output_names, part.dynamic_axes
     )
 
 
@@ -126,9 +128,15 @@ class Session:
         return found
 
 
-def initial_states(form: StepForm, rows: int) -> list[NDArray[np.float32]]:
+def states_of(part: Part) -> tuple[StateSpec, ...]:
+    """What the graph hands from step to step."""
+    assert part.spec is not None
+    return part.spec.states
+
+
+def initial_states(part: Part, rows: int) -> list[NDArray[np.float32]]:
     """The states before the first step of `rows` streams."""
     return [
         np.full([rows if side == "batch" else int(side) for side in state.shape], state.initial, np.float32)
-        for state in form.streaming.states
+        for state in states_of(part)
     ]

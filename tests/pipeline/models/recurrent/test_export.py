@@ -95,17 +95,17 @@ def test_streaming_over_a_thousand_steps_is_the_whole(
 ) -> None:
     """Every so often the streamed answer is held against the whole model's on the steps so far."""
     built = build(task, Network(cell, hidden=16, **options))
-    assert built.step is not None
-    form = built.step()
+    form = built.part("step")
+    assert form.spec is not None
     graph = export_step(form, tmp_path / "step.onnx")
     assert graph.route == "torch.export"
     assert [(spec.name, spec.shape) for spec in graph.inputs] == [
-        *((spec.name, spec.shape) for spec in form.streaming.inputs),
-        *((state.input, state.shape) for state in form.streaming.states),
+        *((spec.name, spec.shape) for spec in form.spec.inputs),
+        *((state.input, state.shape) for state in form.spec.states),
     ]
     assert [spec.name for spec in graph.outputs] == list(form.output_names)
     assert form.output_names[0] == built.output_names[0]
-    assert graph.outputs[0].shape == form.streaming.outputs[0].shape
+    assert graph.outputs[0].shape == form.spec.outputs[0].shape
     session = Session(graph.path)
     inputs = batch(built, [STEPS] * 3)
     values, extra = inputs[0], inputs[2:]
@@ -125,10 +125,10 @@ def test_streaming_over_a_thousand_steps_is_the_whole(
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_streaming_form_in_torch_is_the_graph(cell: str, tmp_path: Path) -> None:
     built = build("sequence-regression", Network(cell, hidden=8))
-    assert built.step is not None
-    form = built.step()
+    form = built.part("step")
+    assert form.spec is not None
     session = Session(export_step(form, tmp_path / "step.onnx").path)
-    step, states = torch.randn(1, 5, 3), [torch.randn(1, 5, 8) for _ in form.streaming.states]
+    step, states = torch.randn(1, 5, 3), [torch.randn(1, 5, 8) for _ in form.spec.states]
     with torch.no_grad():
         for found, wanted in zip(session(step, *states), form.module(step, *states), strict=True):
             assert relative(found, wanted) < 1e-5
@@ -157,6 +157,6 @@ def test_nothing_is_left_in_the_model_and_twice_is_the_same_file(tmp_path: Path)
 
 
 def test_a_model_of_both_directions_and_one_of_text_do_not_stream() -> None:
-    assert build("sequence-regression", Network("lstm", bidirectional=True)).step is None
-    assert build("text-classification", Network("lstm")).step is None
-    assert build("audio-classification", Network("lstm")).step is not None
+    assert build("sequence-regression", Network("lstm", bidirectional=True)).others == {}
+    assert build("text-classification", Network("lstm")).others == {}
+    assert build("audio-classification", Network("lstm")).others.keys() == {"step"}

@@ -11,10 +11,11 @@ from edgewright.pipeline.catalog import TASKS
 from edgewright.pipeline.models.model import Block, BuiltModel
 from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.pipeline.models.recurrent.network import CELLS, Dimensions, Network, check_network
-from edgewright.pipeline.models.recurrent.step import extra_specs, step_form
+from edgewright.pipeline.models.recurrent.step import extra_specs, step_part
 from edgewright.pipeline.models.recurrent.tasks import dimensions_of, load_settings, recurrent_tasks
 from edgewright.pipeline.models.recurrent.transfer import load_weights
 from edgewright.runtime.bundle.structure import StructureError, from_plain, to_plain
+from edgewright.runtime.contracts import STEP
 from edgewright.runtime.errors import ModelError, RecipeError
 from edgewright.runtime.series.settings import SeriesSettings
 
@@ -149,7 +150,7 @@ def _build(record: _Record, settings: Any, licence: str) -> BuiltModel:
             **{name: {0: "batch"} for name in extra},
         },
         assets=assets,
-        step=(lambda: step_form(module, known.output)) if streams else None,
+        others={STEP: lambda: step_part(module, known.output)} if streams else {},
     )
 
 

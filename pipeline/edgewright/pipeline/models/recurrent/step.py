@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from edgewright.pipeline.models.model import StepForm
+from edgewright.pipeline.models.model import Part, stateful_part
 from edgewright.pipeline.models.recurrent.layers import RecurrentLayer
 from edgewright.pipeline.models.recurrent.model import RecurrentModel, answer
 from edgewright.pipeline.models.recurrent.readout import read_out_step, readout_states
@@ -24,7 +24,7 @@ class StepModule(nn.Module):
 
     def forward(self, values: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
         """Values, float32 [1, batch, features], what else the head of a forecast reads, and the states in the order
-        of `step_form`, to the answer, float32 [batch, ...], and the states after this step.
+        of `step_part`, to the answer, float32 [batch, ...], and the states after this step.
         """
         extra, states = rest[: self.extras], rest[self.extras :]
         carried = 2 if self.network.cell == "lstm" else 1
@@ -52,7 +52,7 @@ def extra_specs(model: RecurrentModel) -> tuple[TensorSpec, ...]:
     return (anchor, known) if dimensions.known else (anchor,)
 
 
-def step_form(model: RecurrentModel, output: str) -> StepForm:
+def step_part(model: RecurrentModel, output: str) -> Part:
     """The streaming form of `model`, whose answer is called `output`. Its layers must read forwards only."""
     network, dimensions = model.network, model.dimensions
     names = ("hidden", "cell") if network.cell == "lstm" else ("hidden",)
@@ -64,14 +64,17 @@ def step_form(model: RecurrentModel, output: str) -> StepForm:
     if not dimensions.per_step:
         states += readout_states(network, count)
     answered = (dimensions.horizon, dimensions.outputs) if dimensions.horizon else (dimensions.outputs,)
-    streaming = GraphSpec(
+    spec = GraphSpec(
         inputs=(TensorSpec("values", "float32", (1, "batch", dimensions.features)), *extra_specs(model)),
         outputs=(TensorSpec(output, "float32", ("batch", *answered)),),
         states=tuple(states),
     )
-    example = [_example(spec.shape) for spec in streaming.inputs]
-    example += [_example(state.shape, state.initial) for state in streaming.states]
-    return StepForm(StepModule(model).eval(), tuple(example), streaming)
+
+    def example() -> tuple[Tensor, ...]:
+        inputs = (_example(one.shape) for one in spec.inputs)
+        return (*inputs, *(_example(state.shape, state.initial) for state in spec.states))
+
+    return stateful_part(StepModule(model).eval(), spec, example)
 
 
 def _example(shape: tuple[int | str, ...], value: float = 0.0) -> Tensor:
