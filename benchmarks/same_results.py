@@ -237,6 +237,7 @@ def _manifest(document: Mapping[str, Any]) -> Any:
     """The manifest without the names of graphs and the digest of the card, which follow from latencies, and without
     the digest of the golden outputs, which are compared by themselves.
     """
+    document = _of_schema_2(document)
     variants = [{**one, "graphs": list(one["graphs"])} for one in document["variants"]]
     kept = [
         {**entry, "sha256": "*"} if entry["path"] == GOLDEN_OUTPUTS else entry
@@ -244,6 +245,24 @@ def _manifest(document: Mapping[str, Any]) -> Any:
         if entry["path"] != CARD and not entry["path"].endswith(".onnx")
     ]
     return masked({**document, "variants": variants, "files": kept})
+
+
+def _of_schema_2(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest of either schema as one of schema 2, without its digest: roles have signatures, and what has its
+    default value is not written.
+    """
+    found = {key: value for key, value in document.items() if key not in ("schema_version", "digest")}
+    if "graphs" not in found:
+        step = found.pop("streaming", None)
+        found["graphs"] = {"model": {"inputs": found.pop("inputs"), "outputs": found.pop("outputs")}}
+        if step is not None:
+            states = [{k: v for k, v in one.items() if (k, v) != ("initial", 0.0)} for one in step["states"]]
+            found["graphs"]["step"] = {**step, "states": states}
+        for one in found["variants"]:
+            one["tolerance"] = {k: v for k, v in one["tolerance"].items() if (k, v) != ("decisions", 1.0)}
+        if not found["assets"]:
+            del found["assets"]
+    return found
 
 
 def _card(path: Path) -> list[str]:

@@ -111,7 +111,7 @@ def ship_and_ask(side: Side, case: Case, folder: Path) -> dict[str, Said]:
         said[f"predict {variant}"] = side.call(folder, "predict", BUNDLE, f"{BUNDLE}/golden", *chosen)
         if case.asked:
             said[f"predict {variant} asked"] = side.call(folder, "predict", BUNDLE, *case.asked, *chosen)
-        if manifest.get("streaming") is not None:
+        if any("step" in one["graphs"] for one in manifest["variants"]):
             streamed = side.call(folder, "predict", BUNDLE, f"{BUNDLE}/golden", "--stream", *chosen)
             said[f"predict {variant} streamed"] = streamed
     said["verify"] = side.call(folder, "verify", BUNDLE, "--json")

@@ -32,8 +32,13 @@ README.md                       the model card, for people
 - The golden samples are data of yours: mind whom you give a bundle to.
 
 The manifest is UTF-8 JSON of at most {MAX_MANIFEST_BYTES >> 20} MiB, schema version {SCHEMA_VERSION}. Unknown keys,
-missing keys, values of another type, NaN and duplicate keys are refused. A device that meets a newer schema says that
-edgewright has to be updated there.
+missing keys, values of another type, NaN and duplicate keys are refused. So is every byte that edgewright would write
+otherwise: keys are sorted, two spaces indent, and beside the keys below there are `schema_version` and `digest`, the
+SHA-256 of the same text without it. Whoever changes a manifest on purpose writes it with `sealed_json` of
+`edgewright.runtime.bundle.manifest`.
+
+A device that meets a newer schema says that edgewright has to be updated there. Bundles of schema 1 are refused with
+the command that makes them anew from their run: `edgewright export RUN --out BUNDLE`.
 """
 
 _BEST_INT8 = """\

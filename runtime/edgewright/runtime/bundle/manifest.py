@@ -46,7 +46,7 @@ class Proof:
     """Where a variant was seen to answer as torch does.
 
     `on` is a provider ("cuda") or a class of processors ("x86-64 with VNNI"), `how` one of "measured", "emulated" and
-    "not", `onnxruntime` the version that ran it.
+    "not", `onnxruntime` the version that ran it. Reserved: nothing writes it yet.
     """
 
     on: str
@@ -59,7 +59,7 @@ class Variant:
     """One precision of the model that passed its verdict.
 
     `graphs` maps each role of the manifest's `graphs` to the file of that graph. `proven` says where it was seen to
-    hold, `domains` which domains of operators its graphs use.
+    hold, `domains` which domains of operators its graphs use; both are reserved, nothing writes them yet.
     """
 
     name: str
@@ -97,7 +97,7 @@ class InputContract:
 
     `bits` of a pixel or a sound's sample, `window` of values that are mapped to these bits, `resize` how pictures
     change their size, `channels` their order ("RGB", "L"), `alpha` what becomes of transparency, `columns` the columns
-    of a table by the name of their group.
+    of a table by the name of their group. Reserved: nothing writes it yet.
     """
 
     bits: int | None = None
@@ -111,7 +111,7 @@ class InputContract:
 @dataclass(frozen=True)
 class Decision:
     """How scores become a decision: scores are divided by `temperature`; from `threshold` on a label is given; below
-    `reject_below` nothing is decided.
+    `reject_below` nothing is decided. Reserved: nothing writes it yet.
     """
 
     threshold: float | None = None
@@ -126,7 +126,7 @@ class Manifest:
 
     `graphs` maps each role to what its graph takes and gives, whatever the precision: "model", and "step" where the
     model streams. `assets` maps a role that the task knows ("tokenizer") to a file of the bundle. `options` are the
-    values of the task's options where nothing else is asked for. Entries with their default value are not written.
+    values of the task's options where nothing else is asked for (reserved, nothing writes it yet). Entries with their default value are not written.
     """
 
     task: str
