@@ -126,7 +126,8 @@ class Manifest:
 
     `graphs` maps each role to what its graph takes and gives, whatever the precision: "model", and "step" where the
     model streams. `assets` maps a role that the task knows ("tokenizer") to a file of the bundle. `options` are the
-    values of the task's options where nothing else is asked for (reserved, nothing writes it yet). Entries with their default value are not written.
+    values of the task's options where nothing else is asked for (reserved: nothing writes it yet). Entries with their
+    default value are not written.
     """
 
     task: str
