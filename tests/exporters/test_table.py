@@ -1,23 +1,58 @@
-"""A table as its columns."""
+"""Names of others in tables and on model cards: they break no line, steer no terminal, and are no markup."""
 
-from edgewright.exporters.table import Column, cells, figure, interval, megabytes, number
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from edgewright.exporters.bundle.card import in_markdown, model_card
+from edgewright.exporters.table import Column, cells
+from edgewright.runtime import open_bundle
+from edgewright.runtime.tasks import load_task
+from edgewright.runtime.tasks.description import ModelFacts
+from tests.runtime.small_bundle import make_bundle
+
+HOSTILE = [
+    "\x1b[31mred", "\x1b]0;title\x07", "a\nb", "a\r\n---\nlicense: mit", "\u202egnp.exe", "\x9b2J", "\u2066x",
+    "<script>alert(1)</script>", "<!-- gone", "a|b", "`code`", "[here](http://x)", "![](http://x/p.png)", "&lt;b&gt;",
+    "\\|", "---", "\u2028next",
+]  # fmt: skip
+"""Labels that somebody may have in a file."""
 
 
-def test_a_column_says_what_stands_below_its_title() -> None:
-    names: Column[dict[str, float]] = Column("names", lambda row: " ".join(row))
-    sizes: Column[dict[str, float]] = figure("size", lambda row: row.get("size"), "+.2f")
-    assert (names.right, sizes.right) == (False, True)
-    assert cells([names, sizes], [{"size": 1.0}, {"other": 2.0}]) == [
-        ["names", "size"],
-        ["size", "+1.00"],
-        ["other", "-"],
-    ]
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_cell_is_one_line_that_prints(name: str) -> None:
+    titles, row = cells([Column(name, lambda row: row), Column("b", lambda row: 1)], [name])
+    assert all(cell.isprintable() for cell in (*titles, *row))
 
 
-def test_what_is_not_known_is_a_dash() -> None:
-    assert [number(value, ".1e") for value in (0.0, 12, None)] == ["0.0e+00", "1.2e+01", "-"]
-    assert number(1_234_567, ",d") == "1,234,567"
-    assert interval((-0.5, 0.25), "+.2f") == "-0.50 +0.25"
-    assert interval((-0.5, 0.25), ".1f", " to ") == "-0.5 to 0.2"
-    assert interval(None, ".1f") == "-"
-    assert (megabytes(1_500_000), megabytes(0), megabytes(None)) == (1.5, 0.0, None)
+def marks(text: str) -> list[str]:
+    """What Markdown reads as the beginning of a tag, a link, code or a cell."""
+    return re.findall(r"(?<!\\)(?:\\\\)*[<\[`|]", text)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_card_quotes_a_name_and_nothing_more(name: str, tmp_path: Path) -> None:
+    def card_of(text: str) -> str:
+        labels = (text, "green", "blue")
+        changed = dataclasses.replace(
+            manifest, labels=labels, model=text, licence=text, versions={"torch": text}
+        )
+        task = load_task(changed.task, changed.processor, labels)
+        return model_card(changed, task.describe(ModelFacts(changed.outputs)), None, {"Data": text})
+
+    manifest = open_bundle(make_bundle(tmp_path / "bundle")).manifest
+    plain, found = card_of("plain"), card_of(name)
+    assert len(found.splitlines()) == len(plain.splitlines())
+    assert all(character.isprintable() or character == "\n" for character in found)
+    _, front, body = found.split("---\n", 2)
+    assert yaml.safe_load(front).keys() == {"license", "pipeline_tag", "library_name", "tags"}
+    assert isinstance(yaml.safe_load(front)["license"], str)
+    assert marks(body) == marks(plain.split("---\n", 2)[2])
+
+
+def test_what_is_no_markup_stays_as_it_is() -> None:
+    assert in_markdown("pixel_0, 3 x 4 px, 95 % (a.b), it's; *") == "pixel_0, 3 x 4 px, 95 % (a.b), it's; *"
+    assert in_markdown("a & b|c <i> [x] `y`") == r"a &amp; b\|c &lt;i&gt; \[x\] \`y\`"

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from edgewright.runtime.printable import printable
+
 Row = TypeVar("Row")
 
 
@@ -22,9 +24,9 @@ def figure(title: str, value: Callable[[Row], float | None], form: str) -> Colum
 
 
 def cells(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> list[list[str]]:
-    """The titles, then what stands in each row."""
-    titles = [column.title for column in columns]
-    return [titles, *([str(column.value(row)) for column in columns] for row in rows)]
+    """The titles, then what stands in each row, without what could break a line or steer a terminal."""
+    titles = [printable(column.title) for column in columns]
+    return [titles, *([printable(str(column.value(row))) for column in columns] for row in rows)]
 
 
 def number(value: float | None, form: str) -> str:

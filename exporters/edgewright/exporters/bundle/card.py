@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from edgewright.exporters.table import Column, Row, cells, figure, interval, megabytes
 from edgewright.exporters.verdict import VariantRow, Verdict
 from edgewright.runtime.bundle.manifest import Manifest
+from edgewright.runtime.printable import one_line
 from edgewright.runtime.tasks.description import Description
+
+_MARKS = {"<": "&lt;", ">": "&gt;", "&": "&amp;", **{mark: f"\\{mark}" for mark in "\\`[]|"}}
 
 
 def model_card(
@@ -20,14 +23,14 @@ def model_card(
         "library_name: onnxruntime",
         "tags: [onnx, edgewright]",
         "---",
-        f"# {manifest.model}: {manifest.task.replace('-', ' ')}",
+        f"# {in_markdown(manifest.model)}: {manifest.task.replace('-', ' ')}",
         "",
-        description.answers,
-        f"Licence of the weights: {manifest.licence}.",
+        in_markdown(description.answers),
+        f"Licence of the weights: {in_markdown(manifest.licence)}.",
         "",
     ]
     if facts:
-        lines += [*(f"- {key}: {value}" for key, value in facts.items()), ""]
+        lines += [*(f"- {key}: {in_markdown(value)}" for key, value in facts.items()), ""]
     if verdict is not None:
         lines += _verdict(verdict)
     lines += [
@@ -43,7 +46,7 @@ def model_card(
         "gives torch's answers. Needs `pip install 'edgewright[cpu]'` (or `[gpu]`), not torch.",
         "",
         "## Made with",
-        ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+        ", ".join(f"{name} {in_markdown(version)}" for name, version in manifest.versions.items())
         + f"; seed {manifest.seed}.",
         "",
     ]
@@ -72,7 +75,12 @@ def _verdict(verdict: Verdict) -> list[str]:
         *_table(_verdict_columns(verdict), verdict.rows),
         "",
     ]
-    reasons = [f"- {row.name}: {text}" for row in verdict.rows for text in (row.reason, *row.notes) if text]
+    reasons = [
+        f"- {row.name}: {in_markdown(text)}"
+        for row in verdict.rows
+        for text in (row.reason, *row.notes)
+        if text
+    ]
     return [*lines, *reasons, ""] if reasons else lines
 
 
@@ -98,8 +106,15 @@ def _verdict_columns(verdict: Verdict) -> list[Column[VariantRow]]:
 
 
 def _table(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> list[str]:
-    titles, *lines = [f"| {' | '.join(row)} |" for row in cells(columns, rows)]
+    titles, *lines = [f"| {' | '.join(map(in_markdown, row))} |" for row in cells(columns, rows)]
     return [titles, f"|{'---|' * len(columns)}", *lines]
+
+
+def in_markdown(text: str) -> str:
+    """A text of others, a label or a path, as a card says it: on one line, and never a tag, a link, a picture, a cell
+    or code.
+    """
+    return "".join(_MARKS.get(character, character) for character in one_line(text))
 
 
 def _slug(licence: str) -> str:

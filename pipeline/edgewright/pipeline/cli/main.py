@@ -13,6 +13,7 @@ import click
 
 from edgewright.runtime.bundle.files import explain_os_error
 from edgewright.runtime.errors import EdgewrightError, MachineError
+from edgewright.runtime.printable import printable
 
 COMMANDS: Mapping[str, str] = {
     "ship": "Fit, export, judge and bundle: the whole way, resumable.",
@@ -151,10 +152,17 @@ def main(arguments: list[str] | None = None) -> Any:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+class _Printable(logging.Formatter):
+    """A message as it may reach a terminal, for it may quote a file of others."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def _show_messages() -> None:
     """What the stages tell goes to stderr, plain; Pillow's remarks about odd files do not."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Printable("%(message)s"))
     logger = logging.getLogger("edgewright")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

@@ -10,16 +10,20 @@ import click
 from edgewright.pipeline.progress import Progress, silent
 from edgewright.runtime.bundle.files import canonical_json
 from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.printable import printable
+
+_LINES = "\n"
+"""What a text for the terminal may hold beside what prints; names of others have lost theirs before they got here."""
 
 
 def message(text: str) -> None:
     """A line for the person, on stderr."""
-    click.echo(text, err=True)
+    click.echo(printable(text, _LINES), err=True)
 
 
 def emit(value: Any, as_json: bool, text: str) -> None:
     """Print `value` as JSON or `text`, on stdout."""
-    click.echo(canonical_json(to_plain(value)) if as_json else text, nl=not as_json)
+    click.echo(canonical_json(to_plain(value)) if as_json else printable(text, _LINES), nl=not as_json)
 
 
 @contextlib.contextmanager
