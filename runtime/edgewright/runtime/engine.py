@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,15 @@ from edgewright.runtime.streams.stream import StepModel, Stream
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import DeviceTask, OptionsTask, StreamingTask
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    A = TypeVar("A", default=Any)
+else:
+    from typing import TypeVar
+
+    A = TypeVar("A")
+
 _SORTED = 16
 """Batches of inputs that are sorted by length together."""
 
@@ -39,13 +48,15 @@ _KNOWN = 8
 """Sets of options that an engine keeps ready."""
 
 
-class Engine:
+class Engine(Generic[A]):
     """A bundle, ready to answer. One engine may be used by many threads at once.
 
     ```python
     engine = Engine("bundle")
     engine("photo.jpg").label
     ```
+
+    `Engine[Classification]("bundle")` tells type checkers what it answers with.
     """
 
     def __init__(
@@ -122,6 +133,12 @@ class Engine:
     def provider(self) -> str:
         """What the graph really runs on, from the session itself: "cpu" or "cuda"."""
         return self._open().provider
+
+    @overload
+    def __call__(self, raw: list[Any] | tuple[Any, ...], **options: Any) -> list[A]: ...
+
+    @overload
+    def __call__(self, raw: Any, **options: Any) -> A: ...
 
     def __call__(self, raw: Any, **options: Any) -> Any:
         """Answer one raw input, or each one of a list, a tuple or a directory.

@@ -15,6 +15,7 @@ from edgewright.runtime.tasks import TASKS as DEVICE_TASKS
 from tests.command import Call
 
 HERE = "tests.pipeline.families"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -68,6 +69,12 @@ def test_a_toy_is_known_wherever_names_are_listed() -> None:
     ):
         recipe_from_plain({"task": "token-classification", "model": "toy-linear", "data": "a.csv"})
     assert [entry.name for entry in list_models("toy-linear")] == []
+
+
+def test_the_product_has_no_name_of_theirs() -> None:
+    for package in ("runtime", "exporters", "pipeline"):
+        for file in (ROOT / package / "edgewright").rglob("*.py"):
+            assert "toy" not in file.read_text(encoding="utf-8").lower(), file
 
 
 def test_without_its_entry_a_toy_is_unknown() -> None:
