@@ -29,7 +29,6 @@ def pytest_collection_finish() -> None:
     judging = sys.modules.get("edgewright.exporters.judge.judge")
     if judging is not None:  # no test asks how exactly a latency is measured
         vars(judging)["SECONDS"] = 1.0
-    gc.collect()
     gc.freeze()
     gc.enable()
 
