@@ -150,4 +150,4 @@ def test_the_steps_to_a_task_and_a_family_end_in_a_bundle_that_answers(house: Pa
         cwd=house, env=environment(PYTHONPATH=paths), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert answered.returncode == 0, answered.stderr
-    assert json.loads(answered.stdout)["answers"][0]["label"] in {"0", "1", "2"}
+    assert json.loads(answered.stdout)["answers"][0]["labels"][0]["label"] in {"0", "1", "2"}

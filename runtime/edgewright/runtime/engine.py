@@ -56,7 +56,7 @@ class Engine(Generic[A]):
     engine("photo.jpg").label
     ```
 
-    `Engine[Classification]("bundle")` tells type checkers what it answers with.
+    Type checkers know what it answers with once they are told: `engine: Engine[Classification] = Engine("bundle")`.
     """
 
     def __init__(
