@@ -1,4 +1,4 @@
-"""Which test files can notice a change of a module: those that import it, the nearest first.
+"""Which test files can notice a change of a module: those of its room that import it, then others, the nearest first.
 
 Read from the imports alone, wherever in a file they stand, so that it works for any arrangement of modules and tests.
 Test helpers, fixtures and benchmarks cost nothing on the way; each module of the product between a test and the changed
@@ -14,6 +14,12 @@ from pathlib import Path
 from benchmarks.mutants import PACKAGES
 
 _HELPERS = ("tests", "benchmarks", "examples")
+
+
+def _mirror(room: Path) -> Path:
+    """The folder of the tests of a room: "runtime/edgewright/runtime/text" to "tests/runtime/text"."""
+    package, *inner = room.parts
+    return Path("tests", package, *inner[2:])
 
 
 class Imports:
@@ -35,16 +41,20 @@ class Imports:
                 yield ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__"), file
 
     def nearest_tests(self, changed: Path) -> list[Path]:
-        """The test files that reach the module in the file `changed`, relative to the checkout: first those that import
-        it themselves, then those with one module between, and so on; of equally near ones, first the lightest.
+        """The test files that reach the module in the file `changed`, relative to the checkout.
+
+        Those that mirror its room come first. Of either, first those that import it themselves, then those with one
+        module between, and so on; of equally near ones, the lightest.
         """
+        room = _mirror(changed.parent)
         module = next(name for name, file in self.files.items() if file == self.checkout / changed)
         rows = []
         for test, distances in self._reached.items():
             if module in distances:
                 file = self.files[test].relative_to(self.checkout)
-                rows.append((distances[module], len(distances), file.as_posix()))
-        return [Path(name) for _, _, name in sorted(rows)]
+                elsewhere = not file.parent.is_relative_to(room)
+                rows.append((elsewhere, distances[module], len(distances), file.as_posix()))
+        return [Path(name) for *_, name in sorted(rows)]
 
     def _distances(self, test: str) -> dict[str, int]:
         """The modules of the product that a test reaches, each with how many others lie between at least."""
