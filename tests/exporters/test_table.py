@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from edgewright.exporters.bundle.card import in_markdown, model_card
-from edgewright.exporters.table import Column, cells
+from edgewright.exporters.table import Column, cells, figure, interval, megabytes, number
 from edgewright.runtime import open_bundle
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.description import ModelFacts
@@ -56,3 +56,11 @@ def test_a_card_quotes_a_name_and_nothing_more(name: str, tmp_path: Path) -> Non
 def test_what_is_no_markup_stays_as_it_is() -> None:
     assert in_markdown("pixel_0, 3 x 4 px, 95 % (a.b), it's; *") == "pixel_0, 3 x 4 px, 95 % (a.b), it's; *"
     assert in_markdown("a & b|c <i> [x] `y`") == r"a &amp; b\|c &lt;i&gt; \[x\] \`y\`"
+
+
+def test_a_dash_stands_where_there_is_no_number() -> None:
+    columns = [Column("a", str), figure("b", lambda row: row, ".2f")]
+    assert cells(columns, [1.5, None]) == [["a", "b"], ["1.5", "1.50"], ["None", "-"]]
+    assert (number(0.0, "+.1f"), number(None, "+.1f")) == ("+0.0", "-")
+    assert (interval((-0.5, 1.0), "+.1f", " to "), interval(None, "+.1f")) == ("-0.5 to +1.0", "-")
+    assert (megabytes(0), megabytes(2_500_000), megabytes(None)) == (0.0, 2.5, None)
