@@ -59,7 +59,7 @@ def test_what_is_no_markup_stays_as_it_is() -> None:
 
 
 def test_a_dash_stands_where_there_is_no_number() -> None:
-    columns = [Column("a", str), figure("b", lambda row: row, ".2f")]
+    columns: list[Column[float | None]] = [Column("a", str), figure("b", lambda row: row, ".2f")]
     assert cells(columns, [1.5, None]) == [["a", "b"], ["1.5", "1.50"], ["None", "-"]]
     assert (number(0.0, "+.1f"), number(None, "+.1f")) == ("+0.0", "-")
     assert (interval((-0.5, 1.0), "+.1f", " to "), interval(None, "+.1f")) == ("-0.5 to +1.0", "-")

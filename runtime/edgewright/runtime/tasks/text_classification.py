@@ -33,7 +33,6 @@ from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
 from edgewright.runtime.tasks.windowed import EncoderTask
 from edgewright.runtime.text.decoding import encode_text, load_text, load_tokenizer, text_files, text_settings
 from edgewright.runtime.text.reading import named_inputs, read_parts
-from edgewright.runtime.text.settings import is_encoder
 from edgewright.runtime.text.text_rows import Unreadable
 
 TOKENS = "tokens"
@@ -122,7 +121,7 @@ def text_classification(
     processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
 ) -> DeviceTask:
     """The device half that fits the settings: of an encoder, or of a recurrent net."""
-    if is_encoder(processor):
+    if "inputs" in processor:  # an encoder of tokens may have several
         return EncoderTextClassification(processor, labels, assets)
     return TextClassification(processor, labels, assets)
 

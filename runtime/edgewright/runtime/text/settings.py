@@ -131,11 +131,6 @@ class EncoderTextSettings:
             raise ValueError("several labels at once need zero_shot.by nli with a contradiction")
 
 
-def is_encoder(processor: Mapping[str, Any]) -> bool:
-    """Whether a manifest's `processor` is of an encoder, not of a recurrent net that reads text."""
-    return "inputs" in processor
-
-
 def encoder_settings(processor: Mapping[str, Any]) -> EncoderTextSettings:
     """The settings from a manifest's `processor`. Raises `BundleError` naming what is wrong."""
     try:

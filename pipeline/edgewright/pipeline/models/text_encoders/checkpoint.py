@@ -114,9 +114,9 @@ def open_checkpoint(name: str) -> Checkpoint:
         tokenizer = _tokenizer(name, folder)
         skeleton = _skeleton(name, config)
     habits = read_habits(folder)
-    labels = _labels(config)
     task = _head_task(config)
-    entailment, contradiction = inference_places(labels) if task == "text-classification" else (None, None)
+    labels = _labels(config) if task is not None else ()
+    entailment, contradiction = inference_places(labels)
     parts = {
         "config": sha256_of_file(folder / "config.json"),
         "weights": [sha256_of_file(path) for path in weights],
@@ -128,7 +128,7 @@ def open_checkpoint(name: str) -> Checkpoint:
         config=config,
         architecture=str(config.model_type),
         task=task,
-        labels=labels if task is not None else (),
+        labels=labels,
         multi_label=config.problem_type == "multi_label_classification",
         max_tokens=_max_tokens(config, skeleton, tokenizer),
         preferred_tokens=habits.max_tokens,
