@@ -4,6 +4,7 @@ A process of its own because it is killed, interrupted, or has limits; what its 
 test_start.py knows. Importing torch, transformers and the exporter takes longer than most of what tests ask for.
 """
 
+import io
 import multiprocessing
 import os
 import signal
@@ -92,7 +93,7 @@ def _run(
         os.dup2(opened, place)
         os.close(opened)
     sys.stdin, sys.stdout, sys.stderr = (
-        open(place, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 (as long as the process)
+        io.TextIOWrapper(io.FileIO(place, mode, closefd=False), encoding="utf-8")
         for place, mode in ((0, "r"), (1, "w"), (2, "w"))
     )
     os.chdir(folder)

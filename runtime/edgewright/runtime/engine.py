@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.manifest import Manifest
 from edgewright.runtime.bundle.opening import Bundle, open_bundle
-from edgewright.runtime.contracts import Tensors, TensorSpec
+from edgewright.runtime.contracts import MODEL, STEP, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.checks import check_feeds
 from edgewright.runtime.graphs.providers import PROVIDERS
@@ -96,11 +96,7 @@ class Engine(Generic[A]):
         )
         """The device half of the task: `encode`, `decode`."""
         self.task.check(self.manifest.inputs, self.manifest.outputs)
-        graph = self._variant.graphs.get("model")
-        if graph is None:
-            raise BundleError(
-                f'the variant {self.variant!r} has no graph "model": get a fresh copy of the bundle'
-            )
+        graph = self._variant.graphs[MODEL]
         session = open_session(
             self.bundle.path(graph),
             provider,
@@ -289,12 +285,12 @@ class Engine(Generic[A]):
     def _steps(self) -> StepModel:
         """The streaming form, loaded when it is first asked for."""
         provider = self._open().provider
-        graph = self._variant.graphs.get("step")
-        if graph is None or self.manifest.streaming is None:
+        if self.manifest.streaming is None:
             raise InputError(
                 f"{self.manifest.model} has no streaming form, it needs the whole input (bidirectional nets and texts "
                 "do): call the engine instead, or train a series or audio model with network.bidirectional: false"
             )
+        graph = self._variant.graphs[STEP]
         with self._opening:
             if self._step_model is None:
                 threads = self._threads if self._threads is not None else 1

@@ -1,33 +1,21 @@
 """A metric whose evidence is of another size for each sample, and of which only all samples together make a figure."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edgewright.exporters.reference import packed
-from edgewright.pipeline.catalog import FAMILIES, TASKS, FamilyTask
 from edgewright.pipeline.stages.export import _load, _samples
 from edgewright.runtime import Engine, open_bundle
-from edgewright.runtime.tasks import TASKS as DEVICE_TASKS
 from tests.command import Call
+from tests.pipeline.families.registered import register_toy
 from tests.pipeline.families.toy_ranking import average_precision, scored
-
-HERE = "tests.pipeline.families"
 
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FAMILIES, "toy", f"{HERE}.toy_family:ToyFamily")
-    spec = dataclasses.replace(
-        TASKS["image-classification"],
-        training=f"{HERE}.toy_ranking",
-        families={"toy": FamilyTask()},
-        metrics=("average-precision",),
-    )
-    monkeypatch.setitem(TASKS, "toy-ranking", spec)
-    monkeypatch.setitem(DEVICE_TASKS, "toy-ranking", f"{HERE}.toy_ranking:DeviceTask")
+    register_toy(monkeypatch, "toy-ranking", "toy_ranking", metrics=("average-precision",))
 
 
 def test_average_precision_is_what_it_is_called() -> None:

@@ -1,31 +1,23 @@
 """A task and a family that the product has never heard of: an entry of the catalogue, and they are carried."""
 
-import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
-from edgewright.pipeline.catalog import FAMILIES, TASKS, FamilyTask
 from edgewright.pipeline.families import family_of, list_models
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.runtime import Engine
 from edgewright.runtime.errors import RecipeError
-from edgewright.runtime.tasks import TASKS as DEVICE_TASKS
 from tests.command import Call
+from tests.pipeline.families.registered import register_toy
 
-HERE = "tests.pipeline.families"
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FAMILIES, "toy", f"{HERE}.toy_family:ToyFamily")
-    spec = dataclasses.replace(
-        TASKS["image-classification"], training=f"{HERE}.toy_task", families={"toy": FamilyTask()}
-    )
-    monkeypatch.setitem(TASKS, "toy-classification", spec)
-    monkeypatch.setitem(DEVICE_TASKS, "toy-classification", f"{HERE}.toy_task:DeviceTask")
+    register_toy(monkeypatch, "toy-classification", "toy_task")
 
 
 @pytest.mark.usefixtures("toys")
