@@ -22,7 +22,6 @@ from edgewright.pipeline.models.text_encoders.build import build_encoder
 from edgewright.pipeline.models.text_encoders.checkpoint import open_checkpoint
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Tensors
-from edgewright.runtime.running.windows import encode_all
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.text.encoding import EncoderTokenizer
 from edgewright.runtime.text.raw import Question
@@ -141,7 +140,7 @@ def make_subject(name: str, task: str, published: bool = True, **changes: Any) -
         spread_weights(nn.ModuleList([own]))
     device = load_task(task, to_plain(settings), labels, model.assets)
     raws = [Question(_QUESTION, text) for text in texts] if task == _QUESTIONS else texts
-    samples = encode_all(device, raws)
+    samples = device.encode_all(raws)
     pair = task == _QUESTIONS or (way is not None and way.by == "nli")
     return Subject(task, model, device, samples[:_CALIBRATION], samples[_CALIBRATION:], pair, published)
 
@@ -165,7 +164,7 @@ def grid(subject: Subject) -> Iterator[tuple[int, int, Tensors]]:
                 parts = [" ".join(texts[start : start + 40]) for start in (40 * place, 40 * place + 60)]
                 sample = tokenizer.sample(tokenizer.tokens(parts[:count]), parts[:count])
                 rows.append({name: sample[name] for name in model.input_names})
-            yield batch, length, subject.device.collate_rows(rows)
+            yield batch, length, subject.device.collate(rows)
 
 
 def relative_error(wanted: Tensors, found: Tensors, feeds: Tensors, every_token: frozenset[str]) -> float:
@@ -197,14 +196,16 @@ class Agreement:
     cosine: float | None
 
 
-def agreement(subject: Subject, wanted: Tensors, found: Tensors) -> Agreement:
-    """Compare a graph's outputs with torch's, both merged by the task, of all judged texts."""
+def agreement(subject: Subject, wanted: Sequence[Tensors], found: Sequence[Tensors]) -> Agreement:
+    """Compare a graph's outputs of all judged texts with torch's, both merged by the task."""
     cosine = None
-    if "embedding" in wanted:
-        both = [_unit(outputs["embedding"].astype(np.float64)) for outputs in (wanted, found)]
-        cosine = float((both[0] * both[1]).sum(axis=-1).min())
+    if "embedding" in wanted[0]:
+        both = (
+            [_unit(one["embedding"].astype(np.float64)) for one in outputs] for outputs in (wanted, found)
+        )
+        cosine = float(min((ours * theirs).sum(axis=-1).min() for ours, theirs in zip(*both, strict=True)))
     reference, scores = _scores(subject, wanted), _scores(subject, found)
-    if "logits" in wanted:  # an untrained head prefers one label, whatever the text
+    if "logits" in wanted[0]:  # an untrained head prefers one label, whatever the text
         mean = np.mean(reference, axis=0)
         reference, scores = [one - mean for one in reference], [one - mean for one in scores]
     largest = max(float(np.abs(one).max()) for one in reference)
@@ -216,25 +217,26 @@ def agreement(subject: Subject, wanted: Tensors, found: Tensors) -> Agreement:
     return Agreement(int(clear.sum()), int(same[clear].sum()), commonest, float(same.mean()), cosine)
 
 
-def _scores(subject: Subject, outputs: Tensors) -> list[NDArray[np.float64]]:
+def _scores(subject: Subject, outputs: Sequence[Tensors]) -> list[NDArray[np.float64]]:
     """The scores of the choices of every decision, one row for each: labels of a text or of a token, tokens of the text
     to start and to end at, other texts to be the nearest of an embedding.
     """
-    values = {name: value.astype(np.float64) for name, value in outputs.items()}
+    names = list(outputs[0])
+    values = {name: [one[name].astype(np.float64) for one in outputs] for name in names}
     if subject.task == _EMBEDDING:
-        vectors = _unit(values["embedding"] - values["embedding"].mean(axis=0))
+        vectors = np.stack(values["embedding"])
+        vectors = _unit(vectors - vectors.mean(axis=0))
         return [np.delete(row, place) for place, row in enumerate(vectors @ vectors.T)]
     if "embedding" in values:  # of a text and of the labels
-        vectors = _unit(values["embedding"])
-        return list(np.einsum("nd,nld->nl", vectors[:, 0], vectors[:, 1:]))
+        return [vectors[1:] @ vectors[0] for vectors in map(_unit, values["embedding"])]
     if subject.task == _ZERO_SHOT:
-        return list(values["logits"][:, :, _INFERENCE.index("entailment")])
+        return [scores[:, _INFERENCE.index("entailment")] for scores in values["logits"]]
     if subject.task == "text-classification":
-        return list(values["logits"])
+        return values["logits"]
     rows = []
     for value in values.values():
         for sample, scores in zip(subject.judged, value, strict=True):
-            inside = scores[: len(sample["offsets"])][sample["offsets"][:, 0] >= 0]
+            inside = scores[sample["offsets"][:, 0] >= 0]
             rows += [inside] if subject.task == _QUESTIONS else list(inside)
     return rows
 

@@ -59,10 +59,9 @@ def measure(
 
     from benchmarks.encoder_grid import BATCHES, grid, lengths_of, make_subject
     from edgewright.exporters.graph.export import export_graph
+    from edgewright.exporters.part import TorchGraphs
     from edgewright.exporters.precision.registry import PRECISIONS
-    from edgewright.exporters.reference import torch_call
     from edgewright.runtime.errors import EdgewrightError
-    from edgewright.runtime.running.windows import run_samples
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     subject = make_subject(name, task, published, **changes)
@@ -77,9 +76,9 @@ def measure(
         "lengths": list(lengths_of(model.limits["time"])),
         "precisions": {},
     }
-    by_torch = torch_call(model.module, model.input_names, model.output_names)
-    cells = [(feeds, by_torch(feeds)) for _, _, feeds in grid(subject)]
-    wanted = run_samples(subject.device, subject.judged, by_torch, batch_size=7)
+    by_torch = TorchGraphs(model.parts())
+    cells = [(feeds, by_torch.run("model", feeds)) for _, _, feeds in grid(subject)]
+    wanted = list(subject.device.run(subject.judged, by_torch))
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         try:
             assert model.example is not None
@@ -116,17 +115,18 @@ def measure_precision(
     from edgewright.exporters.precision.registry import PRECISIONS, make_variant
     from edgewright.runtime.errors import EdgewrightError
     from edgewright.runtime.graphs.session import open_session
-    from edgewright.runtime.running.windows import run_samples
+    from edgewright.runtime.graphs.sessions import SessionGraphs
 
-    calibration = [subject.device.collate([sample]) for sample in subject.calibration]
+    device = subject.device
+    calibration = [device.collate(device.windows(sample)) for sample in subject.calibration]
     try:
         graph = fp32
         if precision != "fp32":
             graph = make_variant(fp32, precision, calibration, folder / PRECISIONS[precision].file)
         session = open_session(graph.path, provider="cpu", threads=1, cache=False)
-        every_token = subject.device.every_token
-        error = max(relative_error(theirs, session.run(feeds), feeds, every_token) for feeds, theirs in cells)
-        found = run_samples(subject.device, subject.judged, session.run, batch_size=7)
+        timed = device.timed_outputs
+        error = max(relative_error(theirs, session.run(feeds), feeds, timed) for feeds, theirs in cells)
+        found = list(device.run(subject.judged, SessionGraphs({"model": session}, device.signatures)))
     except EdgewrightError as problem:
         return {"status": FAIL, "note": str(problem)}
     agreed = agreement(subject, wanted, found)

@@ -4,6 +4,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -20,7 +21,7 @@ from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.tasks.image_classification import ImageClassification
 from edgewright.pipeline.training.fit import fit
 from edgewright.runtime.graphs.session import open_session
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 
 IMAGES, CLASSES, EPOCHS, BATCH = 2000, 5, 10, 32
 
@@ -30,7 +31,7 @@ def build(weights: Path) -> BuiltModel:
     return build_model("resnet18", classes=CLASSES, weights=weights)
 
 
-def naive_loop(built: BuiltModel, task: DeviceTask, splits: dict[str, list[tuple[Path, int]]]) -> float:
+def naive_loop(built: BuiltModel, task: Task[Any], splits: dict[str, list[tuple[Path, int]]]) -> float:
     """Seconds of the loop as most scripts write it: frozen backbone, then head, for every batch of every epoch.
 
     Each epoch trains and validates, as `fit` does, and the end evaluates. One epoch is measured; the ten do the same.
@@ -57,7 +58,7 @@ def naive_loop(built: BuiltModel, task: DeviceTask, splits: dict[str, list[tuple
     return EPOCHS * epoch + walk(splits["evaluation"], learn=False)
 
 
-def ort_pass(graph: Path, task: DeviceTask, samples: list[tuple[Path, int]]) -> float:
+def ort_pass(graph: Path, task: Task[Any], samples: list[tuple[Path, int]]) -> float:
     """Seconds of one pass over the data, encode and ONNX Runtime, nothing else."""
     session = open_session(graph, "cpu", threads=torch.get_num_threads(), cache=False)
     before = time.perf_counter()

@@ -22,10 +22,12 @@ ALLOWED = {
 }
 FLOORS = {
     "runtime": (
-        "contracts hints inputs printable telemetry", "errors", "bundle options", "graphs images tables", "series text",
-        "sound", "tasks", "running streams", "engine", "self_test", "__init__",
+        "contracts hints inputs printable telemetry", "errors", "bundle options", "graphs images tables",
+        "running series text", "sound", "tasks", "streams", "engine", "self_test", "__init__",
     ),
-    "exporters": ("__init__ distance graph reference table verdict", "precision", "bundle", "judge"),
+    "exporters": (
+        "__init__ distance graph part table verdict", "recording reference", "precision", "bundle", "judge",
+    ),
     "pipeline": (
         "__init__ catalog progress run_dir", "recipe", "models", "data", "fitted", "families tasks", "training",
         "stages", "cli", "__main__",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 from tests.command import environment
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +57,7 @@ def test_every_name_is_where_it_is_said_to_be() -> None:
 
 
 def test_every_method_of_a_device_task_is_named() -> None:
-    methods = [name for name in vars(DeviceTask) if not name.startswith("_")]
+    methods = [name for name in vars(Task) if not name.startswith("_")]
     assert [name for name in methods if f"`{name}`" not in section("Add a task")] == []
 
 

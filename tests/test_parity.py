@@ -23,13 +23,14 @@ from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.tasks.image_classification import ImageClassification
-from edgewright.pipeline.training.sources import SampleSource
+from edgewright.pipeline.training.sample_source import SampleSource
 from edgewright.runtime.bundle.files import canonical_json
 from edgewright.runtime.bundle.structure import parse_json
+from edgewright.runtime.contracts import GraphSpec
 from edgewright.runtime.errors import EdgewrightError
 from edgewright.runtime.graphs.session import open_session
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 from tests.vision_models import torchvision_classifiers
 
 LABELS = ("a", "b", "c", "d", "e", "f")
@@ -102,7 +103,7 @@ def encoded_for_training(built: BuiltModel, raws: list[Any]) -> NDArray[np.float
     return values
 
 
-def device_of(built: BuiltModel) -> DeviceTask:
+def device_of(built: BuiltModel) -> Task[Any]:
     """The device's half, from what a manifest holds: JSON."""
     task = ImageClassification(LABELS).device_task(built.settings, LABELS)
     settings = parse_json(canonical_json(task.processor))
@@ -140,7 +141,7 @@ def test_a_family_keeps_its_answers(name: str, tmp_path: Path) -> None:
     assert graph.route == "torch.export"
     assert graph.files == (graph.path,)
     assert graph.inputs[0].shape[0] == graph.outputs[0].shape[0] == "batch"
-    device.check(graph.inputs, graph.outputs)
+    device.check({"model": GraphSpec(graph.inputs, graph.outputs)})
     check_no_auxiliary_head(built, graph.path)
 
     session = open_session(graph.path, provider="cpu", threads=1, cache=False)

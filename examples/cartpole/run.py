@@ -161,7 +161,7 @@ def in_torch(run: Path) -> Callable[[], Policy]:
             values = torch.from_numpy(device.encode(encoders.read(state)[np.newaxis])["values"])
             with torch.inference_mode():
                 answer, *states[:] = step.module(values[np.newaxis], *states)
-            return float(device.decode({"prediction": answer.numpy()[np.newaxis]})[0].last[0])
+            return float(device.decode({"prediction": answer.numpy()}, {}).last[0])
 
         return policy
 

@@ -14,6 +14,7 @@ from benchmarks.encoder_parity import FAIL, PASS, TABLE, known_rows, measure, st
 from edgewright.exporters.precision.registry import PRECISIONS
 from edgewright.pipeline.models.text_encoders import build
 from edgewright.pipeline.models.text_encoders.architectures import ARCHITECTURES
+from tests.answering import rows_of
 
 TASKS = tuple(dict.fromkeys(task for _, task in SUBJECTS))
 EVERY_TASK = ("bert", "deberta-v2", "modernbert")
@@ -96,11 +97,12 @@ def test_an_error_is_seen_where_it_is_read() -> None:
 def test_other_decisions_are_counted() -> None:
     subject = make_subject("bert", "text-classification")
     logits = np.random.default_rng(0).normal(size=(128, 3)).astype(np.float32)
-    same = agreement(subject, {"logits": logits}, {"logits": logits})
+    same = agreement(subject, rows_of({"logits": logits}), rows_of({"logits": logits}))
     assert same.same == same.clear > 50 and same.every == 1.0 and same.commonest < 0.6
     shifted = np.array([50.0, 0.0, 0.0], np.float32)  # an untrained head prefers one label
-    assert agreement(subject, {"logits": logits + shifted}, {"logits": logits + shifted}).clear == same.clear
-    turned = agreement(subject, {"logits": logits}, {"logits": logits[:, [1, 0, 2]]})
+    both = rows_of({"logits": logits + shifted})
+    assert agreement(subject, both, both).clear == same.clear
+    turned = agreement(subject, rows_of({"logits": logits}), rows_of({"logits": logits[:, [1, 0, 2]]}))
     assert turned.clear == same.clear and turned.same < 0.6 * turned.clear
 
 

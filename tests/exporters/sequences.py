@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from edgewright.exporters.bundle.write import Candidate
 from edgewright.exporters.graph.export import Graph, export_graph
+from edgewright.exporters.part import Part
 from edgewright.exporters.precision.registry import make_variant, role_file
-from edgewright.exporters.reference import Metric, Reference, Samples, torch_call
+from edgewright.exporters.reference import Metric, Reference, Samples
 from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.pipeline.models.recurrent.network import Dimensions, Network
 from edgewright.pipeline.models.recurrent.step import step_part
@@ -21,8 +22,8 @@ from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, Tensors
 from edgewright.runtime.series.settings import ForecastSettings, Series, SeriesSettings
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask
-from tests.exporters.trained import ACCURACY
+from edgewright.runtime.tasks.base import Task
+from tests.exporters.trained import ACCURACY, torch_graphs
 from tests.runtime.recurrent_bundle import AUDIO, LABELS, TEXT, sound, tokenizer_json
 
 FEATURES = ("heat", "load")
@@ -55,7 +56,7 @@ class Recurrent:
 class Kind:
     """One task: its device half, the widths of its model, how it is measured."""
 
-    task: DeviceTask
+    task: Task[Any]
     dimensions: Dimensions
     output: str
     metric: Metric
@@ -151,12 +152,12 @@ def make(
     whole = export_graph(module, example, folder / "model.onnx", names, (kind.output,), axes)
     graphs: dict[str, dict[str, Graph]] = {"fp32": {MODEL: whole}}
     specs: dict[str, GraphSpec] = {}
-    step = None
+    parts: dict[str, Part] = {}
     if not network.bidirectional and not kind.dimensions.tokens:
         part = step_part(module, kind.output)
         assert part.spec is not None and part.example is not None
         specs[STEP] = part.spec
-        step = torch_call(part.module, part.input_names, part.output_names)
+        parts[STEP] = part
         path = folder / role_file("model.onnx", STEP)
         graphs["fp32"][STEP] = export_graph(
             part.module, part.example(), path, part.input_names, part.output_names, part.dynamic_axes
@@ -166,14 +167,7 @@ def make(
             role: make_variant(graph, name, [], folder / f"{role}_{name}.onnx", stateful=role == STEP)
             for role, graph in graphs["fp32"].items()
         }
-    reference = Reference(
-        module=module,
-        task=kind.task,
-        metric=kind.metric,
-        input_names=names,
-        output_names=(kind.output,),
-        step=step,
-    )
+    reference = Reference(torch_graphs(module, names, (kind.output,), **parts), kind.task, kind.metric)
     candidate = Candidate(
         task=task,
         model=network.cell,
@@ -192,17 +186,13 @@ def _in_order(feeds: Tensors, names: Sequence[str]) -> list[NDArray[Any]]:
     return [feeds[name] for name in names]
 
 
-def _truths(task: str, device: DeviceTask, encoded: Sequence[Tensors]) -> list[Any]:
+def _truths(task: str, device: Task[Any], encoded: Sequence[Tensors]) -> list[Any]:
     """What is true of each sample, in the user's units where these are numbers."""
     if task == "sequence-regression":
         scale, mean = REGRESSION.target_std[0], REGRESSION.target_mean[0]
         return [smoothed(sample["values"]) * scale + mean for sample in encoded]
     if task == "forecasting":
-        return [
-            answer.values
-            for sample in encoded
-            for answer in device.decode({"prediction": sample["anchor"][None]})
-        ]
+        return [device.decode({"prediction": sample["anchor"]}, {}).values for sample in encoded]
     return [row % len(LABELS) for row in range(len(encoded))]
 
 

@@ -41,7 +41,7 @@ def test_a_card_quotes_a_name_and_nothing_more(name: str, tmp_path: Path) -> Non
             manifest, labels=labels, model=text, licence=text, versions={"torch": text}
         )
         task = load_task(changed.task, changed.processor, labels)
-        return model_card(changed, task.describe(ModelFacts(changed.outputs)), None, {"Data": text})
+        return model_card(changed, task.describe(ModelFacts(changed.graphs)), None, {"Data": text})
 
     manifest = open_bundle(make_bundle(tmp_path / "bundle")).manifest
     plain, found = card_of("plain"), card_of(name)

@@ -2,17 +2,21 @@
 pixels.
 """
 
+import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load
 from torch import nn
 
 from edgewright.exporters.bundle.write import Candidate
 from edgewright.exporters.graph.export import Graph
+from edgewright.exporters.part import Part, TorchGraphs
 from edgewright.exporters.reference import Metric, Reference, Samples, hits
+from edgewright.exporters.verdict import GoldenAnswers
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.images.encoding import ImageSettings
@@ -46,15 +50,25 @@ ACCURACY = Metric(
 )
 
 
+def torch_graphs(
+    module: nn.Module, inputs: tuple[str, ...], outputs: tuple[str, ...], **others: Part
+) -> TorchGraphs:
+    """A module as the part that answers whole samples, and other parts by role."""
+    return TorchGraphs({"model": Part(module, inputs, outputs), **others})
+
+
+def golden_outputs(golden: GoldenAnswers) -> list[Tensors]:
+    """The outputs of each golden sample of a verdict."""
+    found: list[Tensors] = [{} for _ in golden.ids]
+    for key, value in load(base64.b64decode(golden.outputs)).items():
+        number, _, name = key.partition(".")
+        found[int(number)][name] = value
+    return found
+
+
 def reference_of(module: nn.Module, settings: ImageSettings = SETTINGS) -> Reference:
     task = ImageClassification(to_plain(settings), LABELS)
-    return Reference(
-        module=module,
-        task=task,
-        metric=ACCURACY,
-        input_names=("image",),
-        output_names=("logits",),
-    )
+    return Reference(torch_graphs(module, ("image",), ("logits",)), task, ACCURACY)
 
 
 def candidate_of(reference: Reference, graphs: dict[str, Graph], **more: Any) -> Candidate:

@@ -9,17 +9,16 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.numpy import save_file
 
 from edgewright.runtime.bundle.manifest import Golden, GoldenSample, Manifest, Tolerance, Variant
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import GraphSpec, Tensors, TensorSpec
-from edgewright.runtime.running.windows import run_samples
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.text.raw import Question, TextPair, Words
 from edgewright.runtime.text.settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
-from tests.runtime.small_bundle import write_manifest
+from tests.answering import run_all
+from tests.runtime.small_bundle import golden_file, write_manifest
 
 __all__ = [
     "CASES",
@@ -167,7 +166,7 @@ class Case:
     def device_task(self, **changes: Any) -> Any:
         """The device half of the task; `changes` are other settings."""
         settings = to_plain(dataclasses.replace(self.settings, **changes))
-        task: DeviceTask = load_task(self.task, settings, self.labels, {"tokenizer": tokenizer_json()})
+        task: Task[Any] = load_task(self.task, settings, self.labels, {"tokenizer": tokenizer_json()})
         return task
 
 
@@ -246,7 +245,7 @@ def make_encoder_bundle(
 ) -> Path:
     """Write a bundle of `example` with the variant fp32; `change` may alter the manifest before that."""
     example.net.write(root / "onnx" / "model.onnx")
-    task: DeviceTask = example.device_task()
+    task: Task[Any] = example.device_task()
     (root / "golden").mkdir()
     samples = []
     for index, raw in enumerate(example.raws):
@@ -254,8 +253,9 @@ def make_encoder_bundle(
         (root / "golden" / f"{index}{suffix}").write_bytes(content)
         samples.append(GoldenSample(f"sample {index}", f"golden/{index}{suffix}"))
     encoded: Sequence[Tensors] = [task.encode(raw) for raw in example.raws]
-    outputs = run_samples(task, encoded, example.net.run)
-    save_file(outputs, root / "golden" / "outputs.safetensors")
+    outputs = run_all(task, encoded, example.net.run)
+    (root / "golden" / "outputs.safetensors").write_bytes(golden_file(outputs))
+    decisions = tuple(task.decision(answer) for answer in map(task.decode, outputs, encoded))
     assets = {}
     for role, (name, content) in task.assets.items():
         (root / name).write_bytes(content)
@@ -269,7 +269,7 @@ def make_encoder_bundle(
         variants=(Variant("fp32", {"model": "onnx/model.onnx"}, Tolerance(1e-4)),),
         default_variant="fp32",
         files=(),
-        golden=Golden(tuple(samples), "golden/outputs.safetensors", tuple(task.decisions(outputs, encoded))),
+        golden=Golden(tuple(samples), "golden/outputs.safetensors", decisions),
         verdict={},
         versions={},
         licence="Apache-2.0",

@@ -1,24 +1,23 @@
 """Makes small but real recurrent bundles, one for each task, with a streaming form and golden samples."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from edgewright.runtime.bundle.manifest import Golden, GoldenSample, Manifest, Tolerance, Variant
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import GraphSpec
+from edgewright.runtime.contracts import GraphSpec, Tensors
 from edgewright.runtime.series.settings import ForecastSettings, Series, SeriesSettings
 from edgewright.runtime.sound.mel import AudioSettings
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.text.decoding import TextSettings
 from tests.runtime.recurrent_graphs import Net
-from tests.runtime.small_bundle import write_manifest
+from tests.runtime.small_bundle import golden_file, write_manifest
 
 LABELS = ("calm", "rising", "wild")
 FEATURES = ("heat", "load", "speed")
@@ -82,7 +81,7 @@ class Case:
     raws: tuple[Any, ...]
     streams: bool = True
 
-    def device_task(self) -> DeviceTask:
+    def device_task(self) -> Task[Any]:
         """The device half of the task."""
         assets = {} if self.streams else {"tokenizer": tokenizer_json()}
         return load_task(self.task, to_plain(self.settings), self.labels, assets)
@@ -117,14 +116,6 @@ RECURRENT = (
 STREAMING = RECURRENT[:-1]
 
 
-def padded(rows: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-    """Rows of any length, stacked and padded with zeros at the end."""
-    longest = max(len(row) for row in rows)
-    return np.stack(
-        [np.concatenate((row, np.zeros((longest - len(row), *row.shape[1:])))) for row in rows]
-    ).astype(np.float32)
-
-
 def make_recurrent_bundle(
     root: Path, example: Case, change: Callable[[Manifest], Manifest] = lambda manifest: manifest
 ) -> Path:
@@ -135,16 +126,19 @@ def make_recurrent_bundle(
         example.net.write_step(root / "onnx" / "step.onnx")
         graphs["step"] = "onnx/step.onnx"
     task = example.device_task()
-    samples, rows = [], []
+    samples: list[GoldenSample] = []
+    rows: list[Tensors] = []
+    decisions: list[Any] = []
     for index, raw in enumerate(example.raws):
         (root / "golden").mkdir(exist_ok=True)
         content, suffix = task.raw_file(raw)
         (root / "golden" / f"{index}{suffix}").write_bytes(content)
         samples.append(GoldenSample(f"sample {index}", f"golden/{index}{suffix}"))
-        rows.append(example.net.answer(task.encode(raw)))
-    outputs = {example.net.output: padded(rows)} if rows else {}
+        sample = task.encode(raw)
+        rows.append({example.net.output: example.net.answer(sample)})
+        decisions.append(task.decision(task.decode(rows[-1], sample)))
     if rows:
-        save_file(outputs, root / "golden" / "outputs.safetensors")
+        (root / "golden" / "outputs.safetensors").write_bytes(golden_file(rows))
     assets = {}
     for role, (name, content) in task.assets.items():
         (root / name).write_bytes(content)
@@ -164,7 +158,7 @@ def make_recurrent_bundle(
         golden=Golden(
             tuple(samples),
             "golden/outputs.safetensors" if rows else "",
-            tuple(task.decisions(outputs)) if rows else (),
+            tuple(decisions),
         ),
         verdict={},
         versions={},

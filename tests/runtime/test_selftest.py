@@ -10,9 +10,17 @@ from safetensors.numpy import save_file
 
 from edgewright.runtime.bundle.manifest import Golden, Manifest, Tolerance
 from edgewright.runtime.bundle.opening import open_bundle
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import BundleError, MachineError
 from edgewright.runtime.self_test import relative_difference, selftest
-from tests.runtime.small_bundle import colour_image, colour_weights, make_bundle, write_graph, write_manifest
+from tests.runtime.small_bundle import (
+    colour_image,
+    colour_weights,
+    golden_file,
+    make_bundle,
+    write_graph,
+    write_manifest,
+)
 
 
 def test_a_good_bundle_passes(bundle: Path) -> None:
@@ -125,20 +133,23 @@ def test_golden_outputs_that_do_not_fit(bundle: Path, kind: str) -> None:
     if kind == "text":
         path.write_bytes(b"no safetensors")
     elif kind == "name":
-        save_file({"scores": np.zeros((3, 3), np.float32)}, path)
+        save_file({"logits": np.zeros((3, 3), np.float32)}, path)
     else:
-        save_file({"logits": np.zeros((2, 3), np.float32)}, path)
+        path.write_bytes(golden_file([{"logits": np.zeros(3, np.float32)}] * 2))
     write_manifest(bundle, manifest)
     with pytest.raises(BundleError, match="pack the bundle again"):
         selftest(bundle)
 
 
 def test_relative_difference() -> None:
-    expected = {"a": np.array([[1.0, -4.0]], np.float32)}
-    assert relative_difference({"a": np.array([[1.0, -3.0]], np.float32)}, expected) == 0.25
-    assert relative_difference({"a": expected["a"].copy(), "more": np.zeros(1)}, expected) == 0
-    for found in ({}, {"a": np.zeros((1, 3))}, {"a": np.array([[1.0, np.nan]])}):
-        assert relative_difference(found, expected) == float("inf")
-    zero = {"a": np.zeros((1, 2))}
-    assert relative_difference({"a": np.zeros((1, 2))}, zero) == 0
-    assert relative_difference({"a": np.full((1, 2), 1e-9)}, zero) == float("inf")
+    expected: list[Tensors] = [{"a": np.array([1.0, -4.0], np.float32)}, {"a": np.array([8.0], np.float32)}]
+    near: list[Tensors] = [{"a": np.array([1.0, -3.0], np.float32)}, expected[1]]
+    assert relative_difference(near, expected) == 0.125
+    more: list[Tensors] = [{**one, "more": np.zeros(1)} for one in expected]
+    assert relative_difference(more, expected) == 0
+    others: tuple[Tensors, ...] = ({}, {"a": np.zeros(3)}, {"a": np.array([1.0, np.nan])})
+    for other in others:
+        assert relative_difference([other, expected[1]], expected) == float("inf")
+    zero: list[Tensors] = [{"a": np.zeros(2)}]
+    assert relative_difference([{"a": np.zeros(2)}], zero) == 0
+    assert relative_difference([{"a": np.full(2, 1e-9)}], zero) == float("inf")

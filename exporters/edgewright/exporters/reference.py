@@ -1,17 +1,15 @@
 """What a bundle is judged with: real samples, and the torch model as it was trained."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from edgewright.runtime.contracts import Tensors
+from edgewright.exporters.part import TorchGraphs
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,8 @@ class Figure:
     Attributes:
         name: What it is called.
         evidence: An answer and the truth to all that is kept of this sample: a number, some numbers, an array.
+        reads: What evidence is of: the "answer", or the "outputs" that it is made of. Those of a variant are then of a
+            loop that is led along torch's choices, so that the two can be compared.
         figure: What was kept of any samples, as `packed` gives it, to the figure in plain JSON values.
         optional: Not told where it is None.
     """
@@ -70,6 +70,7 @@ class Figure:
     evidence: Callable[[Any, Any], Any]
     figure: Callable[[NDArray[Any]], Any]
     optional: bool = False
+    reads: Literal["answer", "outputs"] = "answer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,41 +114,13 @@ def hits(evidence: NDArray[Any]) -> NDArray[np.bool_]:
     return evidence > 0.5
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Reference:
-    """The torch original that every variant is measured against.
+    """The torch original that every variant is measured against: its `graphs`, and the task that reads them.
 
     `task` is the training side's own: the ladder compares it with what stands in the bundle.
-    Outputs with an answer for every step are [samples, time, ...], zero beyond a sample's length.
-    `step` runs one step of the model's streaming form, for its latency: `torch_call` makes it.
     """
 
-    module: nn.Module
-    task: DeviceTask
+    graphs: TorchGraphs
+    task: Task[Any]
     metric: Metric
-    input_names: tuple[str, ...]
-    output_names: tuple[str, ...]
-    step: Callable[[Tensors], Tensors] | None = None
-
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> Tensors:
-        """One batch through the torch module in eval mode, numpy in and out."""
-        return torch_call(self.module, self.input_names, self.output_names)(feeds)
-
-
-def torch_call(
-    module: nn.Module, input_names: Sequence[str], output_names: Sequence[str]
-) -> Callable[[Mapping[str, NDArray[Any]]], Tensors]:
-    """A torch module as a function of arrays by name to arrays by name; it runs in eval mode and keeps no gradients."""
-
-    def call(feeds: Mapping[str, NDArray[Any]]) -> Tensors:
-        if module.training:
-            module.eval()
-        device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
-        with torch.inference_mode():
-            found = module(
-                *(torch.from_numpy(np.ascontiguousarray(feeds[name])).to(device) for name in input_names)
-            )
-        values = (found,) if isinstance(found, torch.Tensor) else tuple(found)
-        return {name: value.cpu().numpy() for name, value in zip(output_names, values, strict=True)}
-
-    return call

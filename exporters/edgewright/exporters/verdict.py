@@ -1,12 +1,17 @@
 """What judging says: one row per variant, the ladder, which variant ships. Plain JSON and back, exactly."""
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
 
 from edgewright.runtime.bundle.files import canonical_json
 from edgewright.runtime.bundle.manifest import Tolerance
 from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json, to_plain
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import ExportError
 
 PASS = "PASS"
@@ -115,14 +120,28 @@ class Ladder:
 class GoldenAnswers:
     """What torch answered to the samples that go into the bundle, and how near a device has to come.
 
-    `outputs` maps a graph output to nested lists, one row per id; `tolerances` maps a variant's name to its
-    tolerance.
+    `outputs` is what `packed_outputs` gives; `tolerances` maps a variant's name to its tolerance.
     """
 
     ids: tuple[str, ...]
-    outputs: Mapping[str, tuple[Any, ...]]
+    outputs: str
     decisions: tuple[Any, ...]
     tolerances: Mapping[str, Tolerance]
+
+
+NO_ANSWERS = GoldenAnswers((), "", (), {})
+
+
+def packed_outputs(outputs: Sequence[Tensors]) -> str:
+    """The outputs of samples as the file that a bundle holds, in base64: exact, and a fifth of the size of numbers that
+    are written out.
+    """
+    named = {
+        f"{index}.{name}": np.ascontiguousarray(value)
+        for index, one in enumerate(outputs)
+        for name, value in one.items()
+    }
+    return base64.b64encode(save(named)).decode("ascii")
 
 
 @dataclass(frozen=True)
@@ -159,7 +178,7 @@ class Verdict:
         """What stands in a bundle's manifest: all of it but the golden outputs, which have a file of their
         own.
         """
-        plain: dict[str, Any] = to_plain(replace(self, golden=GoldenAnswers((), {}, (), {})))
+        plain: dict[str, Any] = to_plain(replace(self, golden=NO_ANSWERS))
         del plain["golden"]
         return {**plain, "ships": self.ships}
 

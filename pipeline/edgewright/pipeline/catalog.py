@@ -89,6 +89,8 @@ class TaskSpec:
     belong to it beside those of every task. `modes` are those of `transfer`, the default first. `builtin` are the
     built-in sets that are for it. `classifies`: there are classes to weigh. `regresses`: the loss may be chosen, and
     metrics may fall below 0. `forecasts`: the next steps of a series are answered. `every_step`: so is every step.
+    `commands` are those that the command line has for it: name to the "module:attribute" of a Click command, and what
+    it does.
     """
 
     training: str
@@ -103,6 +105,7 @@ class TaskSpec:
     regresses: bool = False
     forecasts: bool = False
     every_step: bool = False
+    commands: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 _CLASSIFICATION = ("accuracy", "macro-f1", "auroc")

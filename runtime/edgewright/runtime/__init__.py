@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edgewright.runtime.streams.stream import Stream
     from edgewright.runtime.tasks.answers import Answer
     from edgewright.runtime.tasks.forecasting import Forecast
-    from edgewright.runtime.tasks.labels import Classification, LabelScore, MultiLabel
+    from edgewright.runtime.tasks.labels import Classification, Labels, LabelScore, MultiLabel
     from edgewright.runtime.tasks.question_answering import AnswerSpan, QuestionAnswer
     from edgewright.runtime.tasks.sentence_embedding import Embedding
     from edgewright.runtime.tasks.sequence_regression import Prediction
@@ -49,6 +49,7 @@ __all__ = [
     "Forecast",
     "InputError",
     "LabelScore",
+    "Labels",
     "MachineError",
     "MultiLabel",
     "Prediction",
@@ -81,6 +82,7 @@ _HOMES = {
     "Forecast": "edgewright.runtime.tasks.forecasting",
     "InputError": "edgewright.runtime.errors",
     "LabelScore": "edgewright.runtime.tasks.labels",
+    "Labels": "edgewright.runtime.tasks.labels",
     "MachineError": "edgewright.runtime.errors",
     "MultiLabel": "edgewright.runtime.tasks.labels",
     "Prediction": "edgewright.runtime.tasks.sequence_regression",

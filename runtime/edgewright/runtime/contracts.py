@@ -43,8 +43,8 @@ class BoundStep:
 class AnswerMaker(Protocol):
     """Makes the answer to a step, see `StreamEncoder`."""
 
-    def __call__(self, outputs: NDArray[Any], time: float | None = None) -> Any:
-        """The answer to the step at `time` from the graph's output [1, ...]."""
+    def __call__(self, output: NDArray[Any], time: float | None = None) -> Any:
+        """The answer to the step at `time` from the graph's output, without a batch axis."""
 
 
 class StreamEncoder(Protocol):
@@ -53,10 +53,13 @@ class StreamEncoder(Protocol):
     """
 
     answer: AnswerMaker
-    """Makes the answer to the newest step from the graph's only output, a copy [1, ...] that the answer may keep.
-
-    An answer that costs something to make may be made when it is first looked at; None while there is none yet.
+    """Makes the answer to the newest step from the graph's only output, a copy that the answer may keep. None while
+    there is none yet.
     """
+
+    @property
+    def timeless(self) -> bool:
+        """Whether `answer` gives the same for an output whenever it is called, also after further steps."""
 
     @property
     def series(self) -> str:

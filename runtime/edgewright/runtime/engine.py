@@ -1,36 +1,28 @@
 """Engine: raw input in, answer out."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.manifest import Manifest
 from edgewright.runtime.bundle.opening import Bundle, open_bundle
-from edgewright.runtime.contracts import MODEL, STEP, Tensors, TensorSpec
-from edgewright.runtime.errors import BundleError, InputError
-from edgewright.runtime.graphs.checks import check_feeds
+from edgewright.runtime.contracts import MODEL, STEP, Tensors
+from edgewright.runtime.errors import InputError
+from edgewright.runtime.graphs.checks import check_feeds, tensors
 from edgewright.runtime.graphs.providers import PROVIDERS
-from edgewright.runtime.graphs.session import Session, open_session
+from edgewright.runtime.graphs.session import open_session
+from edgewright.runtime.graphs.sessions import SessionGraphs, open_graphs
 from edgewright.runtime.inputs import is_directory
-from edgewright.runtime.options import check_options
-from edgewright.runtime.running.windows import (
-    as_rows_task,
-    chunks,
-    encode_all,
-    most_tokens,
-    run_fixed,
-    run_parts,
-    run_samples,
-)
+from edgewright.runtime.options import check_options, json_schema
 from edgewright.runtime.streams.group import StreamGroup
 from edgewright.runtime.streams.stream import StepModel, Stream
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask, OptionsTask, StreamingTask
+from edgewright.runtime.tasks.base import Task
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -91,29 +83,30 @@ class Engine(Generic[A]):
         self.bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
         self.batch_size = batch_size
         self._variant = self.manifest.variant(variant)
-        self.task: DeviceTask = load_task(
-            self.manifest.task, self.manifest.processor, self.manifest.labels, self.bundle.assets()
+        manifest = self.manifest
+        self.task: Task[Any] = load_task(
+            manifest.task, manifest.processor, manifest.labels, self.bundle.assets()
         )
-        """The device half of the task: `encode`, `decode`."""
-        self.task.check(self.manifest.inputs, self.manifest.outputs)
-        graph = self._variant.graphs[MODEL]
-        session = open_session(
-            self.bundle.path(graph),
-            provider,
-            threads,
-            cache,
-            allow_fallback,
-            digest=self.bundle.digest(graph),
+        """The device half of the task: `encode`, `run`, `decode`."""
+        self.task.check(manifest.graphs)
+        self._graphs: SessionGraphs | None = open_graphs(
+            {role: self.bundle.path(file) for role, file in self._files().items()},
+            manifest.graphs,
+            batch_size,
+            provider=provider,
+            threads=threads,
+            cache=cache,
+            allow_fallback=allow_fallback,
+            digests={role: self.bundle.digest(file) for role, file in self._files().items()},
         )
-        _check_graph(graph, session, self.manifest)
-        self._session: Session | None = session
-        self._limit = most_tokens(session.provider)
-        self._inputs = self.manifest.inputs
-        self._ragged = any("time" in spec.shape for spec in self._inputs)
         self._threads, self._cache = threads, cache
-        self._known: dict[tuple[Any, ...], _Asked] = {}
+        self._known: dict[tuple[Any, ...], Task[Any]] = {(): self.task}
         self._step_model: StepModel | None = None
         self._opening = threading.Lock()
+
+    def _files(self) -> dict[str, str]:
+        """The graphs that answer whole inputs, by role: that of single steps is opened when it is asked for."""
+        return {role: file for role, file in self._variant.graphs.items() if role != STEP}
 
     @property
     def manifest(self) -> Manifest:
@@ -151,18 +144,20 @@ class Engine(Generic[A]):
             InputError: An input cannot be answered; the message names it. Of a list, nothing is answered
             then.
         """
-        asked = self._asked(options)
-        task = asked.task
+        task, graphs = self._task(options), self._open()
         paths = (Path,) if task.reads_text else (str, Path)
         if isinstance(raw, paths) and is_directory(raw):
             raw = task.files(Path(raw))
+        # What encode makes fits the graphs: task.check saw to that once, so it is not checked each time.
         if not isinstance(raw, (list, tuple)):
-            return self._answer(asked, [task.encode(raw)])[0]
+            sample = task.encode(raw)
+            (outputs,) = task.run((sample,), graphs)
+            return task.decode(outputs, sample)
         # What has no length is encoded when its batch is due, what has one with its neighbours, to sort them by it.
-        size = self.batch_size * (_SORTED if self._ragged else 1)
         answers: list[Any] = []
-        for some in chunks(task, raw, size):
-            answers += self._sorted(asked, encode_all(task, some))
+        for part in task.parts(raw, self.batch_size * (_SORTED if task.ragged else 1)):
+            samples = task.encode_all(part)
+            answers += map(task.decode, task.run(samples, graphs), samples)
         return answers
 
     def prepare(self, **options: Any) -> None:
@@ -170,48 +165,81 @@ class Engine(Generic[A]):
 
         Raises `InputError` for options that cannot be used, and for those that the task does not have.
         """
-        self._asked(options)
+        self._task(options).warm_up(self._open())
 
-    def outputs(self, sample: Tensors, **options: Any) -> Tensors:
-        """What the graph makes of one sample, as the task's `encode` gave it: by name, for the task's `decode`.
+    def iterate(self, raw: Any, **options: Any) -> Generator[A, None, None]:
+        """Answer one raw input in parts, as they come; an answer that has none comes as a whole.
 
-        It is `infer` of the collated sample, but where a long text is read in several windows: theirs are merged.
+        Closing the generator, or leaving it behind, ends the work. Raises `InputError` at once for an input or options
+        that cannot be used.
         """
-        return self._run(self._asked(options), [sample])
+        task, graphs = self._task(options), self._open()
+        return task.iterate(task.encode(raw), graphs)
 
-    def stream(self, series: str = "") -> Stream:
+    def outputs(self, sample: Tensors, along: Tensors | None = None, **options: Any) -> Tensors:
+        """What the graphs make of one sample, as the task's `encode` gave it: by name, for the task's `decode`.
+
+        There is no batch axis, and the windows of a long text are merged. `along` are outputs of another model: where a
+        loop makes choices on its way it follows theirs, so that the two can be compared.
+        """
+        task, graphs = self._task(options), self._open()
+        if along is not None and task.loops:
+            return task.replay(sample, along, graphs)
+        (outputs,) = task.run((sample,), graphs)
+        return outputs
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The options that may be asked of an answer, as JSON schema."""
+        return json_schema(self.task.options)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        task = self.__dict__.get("task")  # not there yet while it is being made, or copied
+        if task is None or name not in task.calls:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+        def call(raw: Any, **options: Any) -> Any:
+            return getattr(self._task(options), name)(raw, self._open())
+
+        return call
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self.task.calls})
+
+    def stream(self, series: str = "", **options: Any) -> Stream:
         """Begin a stream: one step in, one answer out, the state kept.
 
         `series` says which one it is where each has its own scale. The step graph runs on one thread unless the engine
         was given a number: a small step only loses by more. Raises `InputError` for a model without a streaming form.
         """
-        return Stream(self._steps(), series)
+        return Stream(self._steps(), series, self._task(options))
 
-    def streams(self, count: int, series: Sequence[str] | None = None) -> StreamGroup:
+    def streams(self, count: int, series: Sequence[str] | None = None, **options: Any) -> StreamGroup:
         """Begin `count` independent streams that step together in one run; `series` names each where that matters."""
-        return StreamGroup(self._steps(), count, series)
+        return StreamGroup(self._steps(), count, series, self._task(options))
 
-    def infer(self, feeds: Mapping[str, NDArray[Any]] | NDArray[Any]) -> Tensors:
-        """Run the graph on ready tensors, after strict checks.
+    def infer(self, feeds: Mapping[str, NDArray[Any]] | NDArray[Any], role: str = MODEL) -> Tensors:
+        """Run the graph of one role on ready tensors, after strict checks.
 
         `feeds` holds one array for each input, with the batch axis; a single array will do where there is one
         input. Returns the graph's outputs by name. Raises `InputError` for a wrong name, dtype, rank or size,
         an empty batch, and values that are not finite.
         """
+        if role not in self._files():
+            raise InputError(f"the bundle has no graph {role!r}: choose from {', '.join(self._files())}")
+        inputs = self.manifest.graphs[role].inputs
         if isinstance(feeds, np.ndarray):
-            if len(self._inputs) != 1:
-                raise InputError(
-                    f"the model has several inputs: give {{name: array}} for {_names(self._inputs)}"
-                )
-            feeds = {self._inputs[0].name: feeds}
+            if len(inputs) != 1:
+                raise InputError(f"the model has several inputs: give {{name: array}} for {tensors(inputs)}")
+            feeds = {inputs[0].name: feeds}
         elif not isinstance(feeds, Mapping):
             raise InputError(f"cannot run {type(feeds).__name__}: give an array, or {{name: array}}")
-        check_feeds(feeds, self._inputs)
-        return self._open().run(dict(feeds))
+        check_feeds(feeds, inputs)
+        return self._open().run(role, dict(feeds))
 
     def close(self) -> None:
         """Let go of the graph. Using the engine afterwards raises `InputError`."""
-        self._session = None
+        self._graphs = None
         self._step_model = None
         self._known.clear()
 
@@ -227,60 +255,29 @@ class Engine(Generic[A]):
         self.close()
 
     def __repr__(self) -> str:
-        state = self._session.provider if self._session is not None else "closed"
+        state = self._graphs.provider if self._graphs is not None else "closed"
         return f"<Engine {self.bundle.root}: {self.manifest.model}, {self.variant} on {state}>"
 
-    def _open(self) -> Session:
-        if self._session is None:
+    def _open(self) -> SessionGraphs:
+        if self._graphs is None:
             raise InputError("this engine is closed: open a new one")
-        return self._session
+        return self._graphs
 
-    def _asked(self, options: Mapping[str, Any]) -> "_Asked":
-        """The task with these options, and what its fixed rows give; the last few are kept."""
+    def _task(self, options: Mapping[str, Any]) -> Task[Any]:
+        """The task with these options; the last few are kept."""
         key = _key(options) if options else ()
         try:
-            asked = self._known.get(key)
-        except TypeError:  # a label that is no text and has no hash: refused below
-            asked = None
-        if asked is not None:
-            return asked
-        checked = check_options(self.manifest.task, self.task.options, options)
-        task = cast(OptionsTask, self.task).with_options(**checked) if checked else self.task
-        asked = _Asked(task, run_fixed(task, self._open().run, self.batch_size, self._limit))
+            return self._known[key]
+        except KeyError:
+            checked = check_options(self.manifest.task, self.task.options, options)
+        except TypeError:  # a label that is no text and has no hash: refused here
+            return self.task.with_options(**check_options(self.manifest.task, self.task.options, options))
+        task = self.task.with_options(**checked) if checked else self.task
         with self._opening:
             while len(self._known) >= _KNOWN:
                 del self._known[next(iter(self._known))]
-            self._known[key] = asked
-        return asked
-
-    def _sorted(self, asked: "_Asked", samples: Sequence[Tensors]) -> list[Any]:
-        """Answers in the order of the samples, from batches of samples of nearly one length."""
-        if asked.rows is not None:  # of one sample may be many: whoever runs them sorts them
-            return self._answer(asked, samples)
-        order = list(range(len(samples)))
-        if self._ragged:
-            order.sort(key=lambda index: int(samples[index]["lengths"]))
-        answers: list[Any] = [None] * len(samples)
-        for start in range(0, len(order), self.batch_size):
-            chosen = order[start : start + self.batch_size]
-            some = self._answer(asked, [samples[index] for index in chosen])
-            for index, answer in zip(chosen, some, strict=True):
-                answers[index] = answer
-        return answers
-
-    def _answer(self, asked: "_Asked", samples: Sequence[Tensors]) -> list[Any]:
-        rows_task = asked.rows
-        if rows_task is None or len(samples) == 1:
-            return asked.task.decode(self._run(asked, samples), samples)
-        parts = run_parts(rows_task, samples, self._open().run, self.batch_size, asked.fixed, self._limit)
-        return [answer for some, outputs in parts for answer in rows_task.decode(outputs, some)]
-
-    def _run(self, asked: "_Asked", samples: Sequence[Tensors]) -> Tensors:
-        # What encode makes fits the graph: task.check saw to that once, so it is not checked each time.
-        run = self._open().run
-        if asked.rows is None:
-            return run(asked.task.collate(samples))
-        return run_samples(asked.task, samples, run, self.batch_size, asked.fixed, self._limit)
+            self._known[key] = task
+        return task
 
     def _steps(self) -> StepModel:
         """The streaming form, loaded when it is first asked for."""
@@ -302,53 +299,11 @@ class Engine(Generic[A]):
                     digest=self.bundle.digest(graph),
                     steps=True,
                 )
-                task = cast(StreamingTask, self.task)
-                self._step_model = StepModel(self.bundle, self._variant, task, session)
+                self._step_model = StepModel(self.bundle, self._variant, self.task, session)
             return self._step_model
-
-
-class _Asked:
-    """A task with the options that were asked for, and the outputs of the rows that belong to each of its samples."""
-
-    def __init__(self, task: DeviceTask, fixed: Sequence[Tensors]) -> None:
-        self.task = task
-        self.rows = as_rows_task(task)
-        self.fixed = fixed
 
 
 def _key(options: Mapping[str, Any]) -> tuple[Any, ...]:
     """The options that are given, as a key: lists as tuples."""
     given = sorted((name, value) for name, value in options.items() if value is not None)
     return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in given)
-
-
-def _check_graph(graph: str, session: Session, manifest: Manifest) -> None:
-    for kind, found, promised in (
-        ("inputs", session.inputs, manifest.inputs),
-        ("outputs", session.outputs, manifest.outputs),
-    ):
-        if not _same(found, promised):
-            raise BundleError(
-                f"{graph} has {kind} ({_names(found)}) other than the manifest's ({_names(promised)}): "
-                "get a fresh copy of the bundle"
-            )
-
-
-def _same(found: Sequence[TensorSpec], promised: Sequence[TensorSpec]) -> bool:
-    by_name = {spec.name: spec for spec in found}
-    if len(found) != len(promised):
-        return False
-    for spec in promised:
-        other = by_name.get(spec.name)
-        if other is None or other.dtype != spec.dtype or len(other.shape) != len(spec.shape):
-            return False
-        # A conversion may lose the size of an output's axis; two sizes that contradict each other are an
-        # error.
-        for left, right in zip(other.shape, spec.shape, strict=True):
-            if isinstance(left, int) and isinstance(right, int) and left != right:
-                return False
-    return True
-
-
-def _names(specs: Sequence[TensorSpec]) -> str:
-    return ", ".join(f"{spec.name} {spec.dtype} {'x'.join(map(str, spec.shape))}" for spec in specs)

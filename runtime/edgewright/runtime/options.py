@@ -86,6 +86,28 @@ class Option:
         return self.check(value)
 
 
+_SCHEMA: Mapping[type, dict[str, Any]] = {
+    bool: {"type": "boolean"},
+    int: {"type": "integer"},
+    float: {"type": "number"},
+    str: {"type": "string"},
+    list: {"type": "array", "items": {"type": "string"}},
+}
+
+
+def json_schema(options: Sequence[Option]) -> dict[str, Any]:
+    """Options as JSON schema (draft 2020-12): an object that has any of them."""
+    properties = {}
+    for option in options:
+        limits = {"default": option.default, "minimum": option.low, "maximum": option.high}
+        known = {key: value for key, value in limits.items() if value is not None}
+        choices = {"enum": list(option.choices)} if option.choices else {}
+        properties[option.name] = {
+            **_SCHEMA[option.kind], "description": option.help, **known, **choices
+        }  # fmt: skip
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
 def check_options(task: str, known: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, checked, without those that are None. Raises `InputError`, for an option that the
     task does not have too.

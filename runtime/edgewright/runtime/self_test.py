@@ -4,10 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.manifest import Variant
 from edgewright.runtime.bundle.opening import Bundle, open_bundle
@@ -15,8 +13,6 @@ from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import BundleError, EdgewrightError, InputError
 from edgewright.runtime.graphs.providers import load_onnxruntime
-from edgewright.runtime.tasks.base import StreamingTask
-from edgewright.runtime.tasks.shapes import stack_padded
 
 # A step graph in whole numbers rounds each step anew: where the whole model may differ from torch by so much, the two
 # may lie on either side of it.
@@ -78,47 +74,58 @@ def selftest(
     return tuple(_replay(opened, variant, expected, provider, threads) for variant in chosen)
 
 
-def relative_difference(found: Tensors, expected: Tensors) -> float:
-    """Largest absolute difference over the largest absolute expected value, the worst of all outputs.
+def relative_difference(found: Sequence[Tensors], expected: Sequence[Tensors]) -> float:
+    """Largest absolute difference over the largest absolute expected value, the worst of all outputs, over the outputs
+    of samples.
 
     Infinity when an output is missing, of another shape, or not finite.
     """
-    return max((_relative(found.get(name), value) for name, value in expected.items()), default=0.0)
+    widest: dict[str, float] = {}
+    scales: dict[str, float] = {}
+    for ours, theirs in zip(found, expected, strict=True):
+        for name, wanted in theirs.items():
+            value = ours.get(name)
+            if value is None or value.shape != wanted.shape or not np.isfinite(value).all():
+                return float("inf")
+            gap = np.abs(value.astype(np.float64) - wanted.astype(np.float64)).max(initial=0.0)
+            widest[name] = max(widest.get(name, 0.0), float(gap))
+            scales[name] = max(
+                scales.get(name, 0.0), float(np.abs(wanted.astype(np.float64)).max(initial=0.0))
+            )
+    return max((_share(gap, scales[name]) for name, gap in widest.items()), default=0.0)
 
 
-def _relative(found: NDArray[Any] | None, expected: NDArray[Any]) -> float:
-    if found is None or found.shape != expected.shape or not np.isfinite(found).all():
-        return float("inf")
-    difference = np.abs(found.astype(np.float64) - expected.astype(np.float64)).max(initial=0.0)
-    scale = np.abs(expected.astype(np.float64)).max(initial=0.0)
+def _share(gap: float, scale: float) -> float:
     if scale == 0.0:
-        return 0.0 if difference == 0.0 else float("inf")
-    return float(difference / scale)
+        return 0.0 if gap == 0.0 else float("inf")
+    return gap / scale
 
 
-def golden_outputs(bundle: Bundle) -> Tensors:
-    """What torch answered to the golden samples, by output: one row for each. Raises `BundleError`."""
+def golden_outputs(bundle: Bundle) -> list[Tensors]:
+    """What torch answered to the golden samples: the outputs of each. Raises `BundleError`."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    manifest = bundle.manifest
-    path = bundle.path(manifest.golden.outputs)
+    golden = bundle.manifest.golden
+    path = bundle.path(golden.outputs)
     try:
-        outputs: Tensors = load_file(path)
+        tensors: Tensors = load_file(path)
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise BundleError(f"{path} is not a safetensors file ({error}): pack the bundle again") from None
-    for spec in manifest.outputs:
-        rows = outputs[spec.name].shape[:1] if spec.name in outputs else ()
-        if rows != (len(manifest.golden.samples),):
-            raise BundleError(
-                f"{path} does not hold {spec.name!r} for all {len(manifest.golden.samples)} golden samples: "
-                "pack the bundle again"
-            )
-    return {spec.name: outputs[spec.name] for spec in manifest.outputs}
+    outputs: list[Tensors] = [{} for _ in golden.samples]
+    for key, value in tensors.items():
+        number, _, name = key.partition(".")
+        if number.isdecimal() and int(number) < len(outputs):
+            outputs[int(number)][name] = value
+    if not all(outputs):
+        raise BundleError(
+            f"{path} does not hold the outputs of all {len(outputs)} golden samples: pack the bundle again"
+        )
+    return outputs
 
 
 def _replay(
-    bundle: Bundle, variant: Variant, expected: Tensors, provider: str, threads: int | None
+    bundle: Bundle, variant: Variant, expected: Sequence[Tensors], provider: str, threads: int | None
 ) -> SelfTestRow:
     golden, tolerance = bundle.manifest.golden, variant.tolerance
     row = SelfTestRow(
@@ -138,26 +145,22 @@ def _replay(
             task = engine.task
             # One at a time, as a device meets them: int8-dynamic takes its scales from the whole batch.
             encoded = [task.encode(bundle.path(sample.file)) for sample in golden.samples]
-            answers = [engine.outputs(sample) for sample in encoded]
-            found = {
-                name: stack_padded([answer[name][0] for answer in answers], value.shape[1:])
-                for name, value in expected.items()
-            }
-            decided = task.decisions(found, encoded)
+            found = [engine.outputs(sample) for sample in encoded]
+            decided = [task.decision(answer) for answer in map(task.decode, found, encoded)]
+            if task.loops:
+                found = list(map(engine.outputs, encoded, expected))
             streamed = _stream(engine, found) if bundle.manifest.streaming is not None else None
     except EdgewrightError as error:
         return dataclasses.replace(row, reason=str(error))
     relative = relative_difference(found, expected)
-    equal = [mine == theirs for mine, theirs in zip(decided, golden.decisions, strict=True)]
-    share = sum(equal) / len(equal)
+    agreed = list(map(task.same, decided, golden.decisions))
+    share = sum(agreed) / len(agreed)
     reasons = []
     if not relative <= tolerance.relative:
         reasons.append(f"outputs differ from torch's by {relative:.2g}, {tolerance.relative:.2g} is allowed")
     if share < tolerance.decisions:
-        first = golden.samples[equal.index(False)].id
-        reasons.append(
-            f"{equal.count(False)} of {len(equal)} decisions differ from torch's, first on {first}"
-        )
+        wrong = [sample.id for sample, part in zip(golden.samples, agreed, strict=True) if not part]
+        reasons.append(f"{len(wrong)} of {len(agreed)} decisions differ from torch's, first on {wrong[0]}")
     if streamed is not None and not streamed <= _STREAM_FACTOR * tolerance.relative:
         reasons.append(
             f"step by step the outputs differ from the whole model's by {streamed:.2g}, "
@@ -173,29 +176,22 @@ def _replay(
     )
 
 
-def _stream(engine: Engine, whole: Tensors) -> float | None:
+def _stream(engine: Engine, whole: Sequence[Tensors]) -> float | None:
     """How far the steps of a stream lie from what the whole model answered; None where no sample can be streamed."""
-    golden = engine.manifest.golden.samples
-    (name,) = whole
-    task = cast(StreamingTask, engine.task)
-    stepped, compared = [], []
+    stepped: list[Tensors] = []
+    compared: list[Tensors] = []
     with engine.stream() as stream:
-        for sample, expected in zip(golden, whole[name], strict=True):
+        for sample, outputs in zip(engine.manifest.golden.samples, whole, strict=True):
             stream.reset()
             try:
                 steps = [
                     output
-                    for piece in task.pieces(engine.bundle.path(sample.file))
+                    for piece in engine.task.pieces(engine.bundle.path(sample.file))
                     for output in stream.outputs(piece)
                 ]
             except InputError:
                 continue  # what only the whole series can answer, such as a gap that is interpolated
-            if steps[-1].ndim == expected.ndim:
-                stepped.append(steps[-1])
-                compared.append(expected)
-            else:  # an answer for each step
-                stepped.append(stack_padded([np.array(steps)], expected.shape)[0])
-                compared.append(expected)
-    if not stepped:
-        return None
-    return relative_difference({name: np.array(stepped)}, {name: np.array(compared)})
+            ((name, expected),) = outputs.items()
+            stepped.append({name: np.array(steps) if name in engine.task.timed_outputs else steps[-1]})
+            compared.append({name: expected})
+    return relative_difference(stepped, compared) if stepped else None

@@ -23,7 +23,7 @@ def manifest_of(name: str, folder: Path) -> Manifest:
 
 def description_of(name: str, manifest: Manifest, config: dict[str, Any] | None = None) -> Description:
     """What one of the small examples says of itself."""
-    found: Description = case(name).device_task().describe(ModelFacts(manifest.outputs, config))
+    found: Description = case(name).device_task().describe(ModelFacts(manifest.graphs, config))
     return found
 
 

@@ -44,7 +44,7 @@ def test_torch_and_the_graph_agree_at_every_batch(trained: Trained, batch: int) 
     images = np.stack(
         [trained.reference.task.encode(raw)["image"] for raw in trained.evaluation.raws[:batch]]
     )
-    wanted = trained.reference.run({"image": images})["logits"]
+    wanted = trained.reference.graphs.run("model", {"image": images})["logits"]
     found = run(trained.graph.path, image=images)
     assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
     assert (found.argmax(1) == wanted.argmax(1)).all()

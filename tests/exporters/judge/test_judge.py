@@ -59,7 +59,7 @@ def test_every_number_of_a_row(trained: Trained, candidate: Candidate, verdict: 
     assert [row.name for row in verdict.rows] == ["fp32", "fp16", "int8-dynamic", "int8-static"]
     fp32 = verdict.row("fp32")
     encoded = np.stack([trained.reference.task.encode(raw)["image"] for raw in trained.evaluation.raws])
-    outputs = trained.reference.run({"image": encoded})
+    outputs = trained.reference.graphs.run("model", {"image": encoded})
     assert fp32.metric_torch == np.mean(outputs["logits"].argmax(axis=1) == trained.evaluation.truths)
     assert number(fp32.metric_torch) > 0.85
     assert (fp32.status, fp32.agreement, fp32.drop) == (PASS, 1.0, 0.0)
@@ -272,8 +272,8 @@ def test_rescaled_channels_ruin_per_tensor_int8_and_the_verdict_says_so(
 ) -> None:
     module = rescaled(trained.module)
     reference: Reference = reference_of(module, SETTINGS)
-    before = trained.reference.run(trained.calibration[0])["logits"]
-    after = reference.run(trained.calibration[0])["logits"]
+    before = trained.reference.graphs.run("model", trained.calibration[0])["logits"]
+    after = reference.graphs.run("model", trained.calibration[0])["logits"]
     assert np.abs(before - after).max() < 1e-3 * np.abs(before).max()
     graph = export_graph(module, (torch.zeros(2, 3, 32, 32),), tmp_path / "model.onnx")
     coarse = make_variant(

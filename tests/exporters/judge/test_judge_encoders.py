@@ -12,11 +12,12 @@ from torch import nn
 
 from edgewright.exporters.bundle.write import Candidate
 from edgewright.exporters.graph.export import save_model
-from edgewright.exporters.judge.agreement import decision_of
+from edgewright.exporters.judge.agreement import decide
 from edgewright.exporters.judge.judge import judge
 from edgewright.exporters.reference import Reference, Samples
 from edgewright.exporters.verdict import Budget, Verdict
-from edgewright.runtime.running.windows import run_samples
+from tests.answering import run_all
+from tests.exporters.trained import torch_graphs
 from tests.pipeline.tasks.test_encoder_tasks import samples_of, training
 from tests.runtime.encoder_bundle import CASES, INPUTS, case
 
@@ -33,19 +34,10 @@ class TableModule(nn.Module):
         return tuple(torch.from_numpy(value) for value in self.net.run(feeds).values())
 
 
-def reference_of(name: str, **changes: Any) -> Reference:
-    task = training(name)
-    device = case(name).device_task()
-    return Reference(
-        **{
-            "module": TableModule(name),
-            "task": device,
-            "metric": task.metric(),
-            "input_names": INPUTS,
-            "output_names": tuple(spec.name for spec in case(name).net.outputs),
-            **changes,
-        }
-    )
+def reference_of(name: str) -> Reference:
+    outputs = tuple(spec.name for spec in case(name).net.outputs)
+    graphs = torch_graphs(TableModule(name), INPUTS, outputs)
+    return Reference(graphs, case(name).device_task(), training(name).metric())
 
 
 def samples(name: str) -> Samples:
@@ -90,7 +82,7 @@ def test_every_task_is_judged_by_what_it_decides(name: str, tmp_path: Path) -> N
     assert other.relative is not None and other.relative > 0.1 and other.worst_sample in samples(name).ids
     device, encoded = reference.task, [reference.task.encode(raw) for raw in samples(name).raws]
     nets = (case(name).net, dataclasses.replace(case(name).net, seed=1))
-    ours, theirs = (decision_of(device)(run_samples(device, encoded, net.run), encoded) for net in nets)
+    ours, theirs = (decide(device, run_all(device, encoded, net.run), encoded) for net in nets)
     assert other.agreement == np.mean([one == two for one, two in zip(ours, theirs, strict=True)])
     assert (verdict.ladder is not None and verdict.ladder.first_failed is None) or other.status == "FAIL"
     near = [note for note in other.notes if "nearest samples" in note]
@@ -106,7 +98,9 @@ def test_every_answer_is_read_once(name: str, tmp_path: Path) -> None:
         read.append(answer)
         return metric.evidence(answer, truth)
 
-    once = reference_of(name, metric=dataclasses.replace(metric, evidence=counted, outcomes=None))
+    once = dataclasses.replace(
+        reference_of(name), metric=dataclasses.replace(metric, evidence=counted, outcomes=None)
+    )
     row = judged(name, once, tmp_path).rows[1]
     assert len(read) == 3 * len(samples(name))  # torch and two variants
     assert row.interval_method == "paired bootstrap"

@@ -139,6 +139,7 @@ class Elsewhere:
 
     def __init__(self, session: Session, off: float) -> None:
         self._session, self._off = session, off
+        self.inputs, self.outputs = session.inputs, session.outputs
 
     def run(self, feeds: Tensors) -> Tensors:
         return {name: value * self._off for name, value in self._session.run(feeds).items()}

@@ -8,7 +8,7 @@ from torch import nn
 
 from edgewright.exporters.graph.export import export_graph
 from edgewright.exporters.judge.nodes import first_apart_from_torch
-from tests.exporters.trained import reference_of
+from edgewright.exporters.part import Part
 
 
 class Doubled(nn.Module):
@@ -23,4 +23,4 @@ def test_a_module_of_which_the_graph_marks_nothing(tmp_path: Path) -> None:
     linear = nn.Sequential(nn.Linear(4, 4)).eval()
     graph = export_graph(linear, example, tmp_path / "model.onnx", ("image",), ("logits",), axes)
     feeds = {"image": np.ones((1, 4), np.float32)}
-    assert first_apart_from_torch(reference_of(Doubled()), graph.path, feeds, 1e-4) == ""
+    assert first_apart_from_torch(Part(Doubled(), ("image",), ("logits",)), graph.path, feeds, 1e-4) == ""

@@ -20,6 +20,7 @@ from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import ExportError
 from edgewright.runtime.self_test import selftest
 from tests.exporters.sequences import Recurrent, make, network
+from tests.exporters.trained import golden_outputs
 
 pytestmark = pytest.mark.xdist_group("exporters-judge-sequences")  # what these tests share is made once
 
@@ -94,13 +95,11 @@ def test_the_bundle_streams_and_passes_its_self_test(bundle: Path, verdict: Verd
     assert all(row.streamed is not None for row in rows)
 
 
-def test_golden_outputs_are_as_long_as_the_longest_chosen(regression: Recurrent, verdict: Verdict) -> None:
+def test_golden_outputs_are_as_long_as_their_samples(regression: Recurrent, verdict: Verdict) -> None:
     lengths = [len(regression.samples.raw(name).values) for name in verdict.golden.ids]
     assert len(lengths) == 8 and len(set(lengths)) > 3
-    outputs = np.array(verdict.golden.outputs["prediction"])
-    assert outputs.shape == (8, max(lengths), 1)
-    for row, length in zip(outputs, lengths, strict=True):
-        assert not row[length:].any()
+    outputs = golden_outputs(verdict.golden)
+    assert [one["prediction"].shape for one in outputs] == [(length, 1) for length in lengths]
     assert verdict.golden.decisions == ([],) * 8
 
 
@@ -108,8 +107,8 @@ def test_engine_stream_and_torch_agree(bundle: Path, regression: Recurrent) -> N
     with Engine(bundle, variant="fp32", provider="cpu", cache=False) as engine:
         for raw in regression.samples.raws[:6]:
             sample = regression.reference.task.encode(raw)
-            outputs = regression.reference.run(regression.reference.task.collate([sample]))
-            wanted = regression.reference.task.decode(outputs, [sample])[0].values
+            (outputs,) = regression.reference.task.run([sample], regression.reference.graphs)
+            wanted = regression.reference.task.decode(outputs, sample).values
             assert np.abs(engine(raw).values - wanted).max() < 1e-5
             with engine.stream() as stream:
                 steps = [answer.values for answer in stream.push_all(raw)]
@@ -234,7 +233,7 @@ def test_a_forecast_is_compared_at_its_last_step(tmp_path: Path) -> None:
     found, verdict, bundle = judged("forecasting", "rnn", tmp_path)
     rungs = [rung for rung in verdict.ladder.rungs if rung.name == "stream"] if verdict.ladder else []
     assert len(rungs) == 2 and all(rung.status == "ok" for rung in rungs)
-    assert np.array(verdict.golden.outputs["prediction"]).shape == (8, 4, 1)
+    assert [one["prediction"].shape for one in golden_outputs(verdict.golden)] == [(4, 1)] * 8
     assert (config(bundle)["prediction_length"], config(bundle)["context_length"]) == (4, 8)
     answer = Engine(bundle, provider="cpu", cache=False)(found.samples.raws[0])
     assert answer.times is not None and answer.values.shape == (4, 1)

@@ -5,9 +5,10 @@ import time
 import numpy as np
 import pytest
 
-from edgewright.exporters.distance import distance, sqnr_db
+from edgewright.exporters.distance import distance
 from edgewright.exporters.judge.statistics import bootstrap_difference, paired_difference
 from edgewright.exporters.judge.timing import measure_latency
+from edgewright.runtime.contracts import Tensors
 
 
 def outcome(both: int, only_first: int, only_second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,17 +61,18 @@ def test_bootstrap_is_paired_and_repeats() -> None:
 
 
 def test_distances() -> None:
-    wanted = {"logits": np.array([[1.0, -4.0], [2.0, 0.0]], np.float32)}
-    found = {"logits": np.array([[1.0, -4.0], [2.5, 0.0]], np.float32)}
+    wanted: list[Tensors] = [{"logits": np.array(row, np.float32)} for row in ([1.0, -4.0], [2.0, 0.0])]
+    found: list[Tensors] = [wanted[0], {"logits": np.array([2.5, 0.0], np.float32)}]
     apart = distance(wanted, found)
     assert (apart.max_abs, apart.relative, apart.worst, apart.finite) == (0.5, 0.125, 1, True)
     assert apart.passing_tolerance == pytest.approx(0.5 / 3)
-    assert np.allclose(
-        found["logits"], wanted["logits"], rtol=apart.passing_tolerance, atol=apart.passing_tolerance
-    )
+    for ours, theirs in zip(found, wanted, strict=True):
+        tolerance = apart.passing_tolerance
+        assert np.allclose(ours["logits"], theirs["logits"], rtol=tolerance, atol=tolerance)
     assert apart.sqnr_db == pytest.approx(10 * np.log10(21 / 0.25))
-    assert sqnr_db(wanted, wanted) is None and distance(wanted, wanted).max_abs == 0.0
-    broken = distance(wanted, {"logits": np.array([[1.0, np.nan], [2.0, 0.0]], np.float32)})
+    same = distance(wanted, wanted)
+    assert same.sqnr_db is None and same.max_abs == 0.0
+    broken = distance(wanted, [{"logits": np.array([1.0, np.nan], np.float32)}, wanted[1]])
     assert not broken.finite and broken.worst == 0
 
 

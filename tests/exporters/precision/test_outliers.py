@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgewright.exporters.distance import sqnr_db
+from edgewright.exporters.distance import distance
 from edgewright.exporters.graph.export import Graph, export_graph, load_graph
 from edgewright.exporters.graph.prepare import preprocess
 from edgewright.exporters.precision.outliers import MOST, can_divide, divide_outliers
@@ -62,7 +62,7 @@ def run(model: Path | bytes, feeds: Tensors) -> Tensors:
 
 
 def decibels(wanted: Tensors, found: Tensors) -> float:
-    value = sqnr_db(wanted, found)
+    value = distance([wanted], [found]).sqnr_db
     assert value is not None
     return value
 

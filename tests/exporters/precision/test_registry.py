@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgewright.exporters.distance import sqnr_db
+from edgewright.exporters.distance import distance
 from edgewright.exporters.graph import export as onnx_graph
 from edgewright.exporters.graph.export import Graph, export_graph, save_model
 from edgewright.exporters.judge.nodes import first_apart_from_graph
@@ -36,7 +36,7 @@ def run(graph: Graph, feeds: Tensors) -> Tensors:
 def test_small_and_near(trained: Trained, precision: str, decibels: float, size: float) -> None:
     variant = trained.variants[precision]
     wanted, found = run(trained.graph, trained.calibration[0]), run(variant, trained.calibration[0])
-    measured = sqnr_db(wanted, found)
+    measured = distance([wanted], [found]).sqnr_db
     assert measured is not None and measured > decibels
     assert variant.size < size * trained.graph.size
     assert variant.inputs == trained.graph.inputs and variant.outputs == trained.graph.outputs
@@ -96,7 +96,7 @@ def test_int4_shrinks_matrix_products(tmp_path: Path) -> None:
     variant = make_variant(graph, "int4", [], tmp_path / "q4.onnx")
     assert "MatMulNBits" in operators(variant) and variant.size < 0.25 * graph.size
     feeds = {"image": np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)}
-    measured = sqnr_db(run(graph, feeds), run(variant, feeds))
+    measured = distance([run(graph, feeds)], [run(variant, feeds)]).sqnr_db
     assert measured is not None and measured > 10
 
 
@@ -179,7 +179,10 @@ def test_a_table_of_words_has_a_scale_for_each_row(tmp_path: Path) -> None:
     assert made.size < 0.3 * graph.size and coarse.size < 0.3 * graph.size
     feeds = {"image": np.arange(100).reshape(10, 10)}  # the small rows
     wanted = run(graph, feeds)
-    fine, rough = sqnr_db(wanted, run(made, feeds)), sqnr_db(wanted, run(coarse, feeds))
+    fine, rough = (
+        distance([wanted], [run(made, feeds)]).sqnr_db,
+        distance([wanted], [run(coarse, feeds)]).sqnr_db,
+    )
     assert fine is not None and rough is not None and fine > 25 and fine > rough + 10
 
 
@@ -203,7 +206,7 @@ def test_attention_in_fp16_does_not_crash_onnxruntime(tmp_path: Path) -> None:
     graph = export_graph(Attention(), (torch.zeros(2, 3, 32, 32),), tmp_path / "model.onnx")
     variant = make_variant(graph, "fp16", [], tmp_path / "half.onnx")
     feeds = {"image": np.random.default_rng(0).standard_normal((3, 3, 32, 32)).astype(np.float32)}
-    measured = sqnr_db(run(graph, feeds), run(variant, feeds))
+    measured = distance([run(graph, feeds)], [run(variant, feeds)]).sqnr_db
     assert measured is not None and measured > 50
 
 

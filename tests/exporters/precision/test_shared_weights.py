@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgewright.exporters.distance import sqnr_db
+from edgewright.exporters.distance import distance
 from edgewright.exporters.graph.export import Graph, export_graph
 from edgewright.exporters.precision import registry
 from edgewright.exporters.precision.registry import make_variant
@@ -75,7 +75,7 @@ def test_they_open_and_answer_as_fp32_does(
     graph, feeds = exported(kind, tmp_path / "model.onnx")
     made = make_variant(graph, name, [feeds], tmp_path / "int8.onnx")
     wanted, found = ({"answer": cpu_session(of.path).run(None, feeds)[0]} for of in (graph, made))
-    apart = sqnr_db(wanted, found)
+    apart = distance([wanted], [found]).sqnr_db
     assert apart is not None and apart > 25
     stored = [tensor for tensor in onnx.load(made.path).graph.initializer if len(tensor.dims) > 1]
     assert {tensor.data_type for tensor in stored} == {onnx.TensorProto.INT8}

@@ -62,7 +62,7 @@ def test_pushed_piece_by_piece_the_last_answer_is_that_of_the_whole(
     steps = [record["step"] for record in records]
     with Engine(bundle, cache=False) as engine:
         whole = engine(example.raws[0]).to_json()
-        pieces = len(list(engine.task.pieces(example.raws[0])))  # type: ignore[attr-defined]
+        pieces = len(list(engine.task.pieces(example.raws[0])))
     assert steps == list(range(pieces - len(steps) + 1, pieces + 1))
     last = {key: value for key, value in records[-1].items() if key not in ("input", "step")}
     if task == "sequence-regression":

@@ -1,7 +1,7 @@
 """A family of one model, in its own file: a linear map of pixels."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import nn
@@ -23,7 +23,7 @@ class ToyFamily(Family):
     models = ("toy-linear",)
     kind = "toys"
     instead = "use toy-linear"
-    variants = ("fp32", "fp16")
+    variants: ClassVar[tuple[str, ...]] = ("fp32", "fp16")
     libraries = ("toys",)
 
     def fit(self, recipe: Recipe, splits: Splits) -> Fitted:

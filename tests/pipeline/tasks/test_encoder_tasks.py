@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from edgewright.exporters.reference import Metric, packed
 from edgewright.pipeline.data.samples import Answers, Sample
 from edgewright.pipeline.tasks import label_scores, squad_scores
-from edgewright.pipeline.tasks.base import RowsTraining
 from edgewright.pipeline.tasks.encoder_text_classification import OneLabel, SeveralLabels
 from edgewright.pipeline.tasks.figures import figures_of, mean_loss
 from edgewright.pipeline.tasks.question_answering import QuestionAnswering
@@ -23,8 +22,8 @@ from edgewright.pipeline.tasks.zero_shot_classification import ZeroShotClassific
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import DataError, RecipeError, TrainingError
-from edgewright.runtime.running.windows import run_samples
 from edgewright.runtime.text.raw import Question, Words
+from tests.answering import answers_of, run_all
 from tests.runtime.encoder_bundle import CASES, case
 
 TASKS: dict[str, Any] = {
@@ -69,9 +68,9 @@ def samples_of(name: str) -> list[Sample]:
     return [Sample(f"{name}/{place}", raw, target, str(place)) for place, (raw, target) in enumerate(pairs)]
 
 
-def told(task: Any, device: Any, outputs: Tensors, samples: Sequence[Sample]) -> dict[str, Any]:
+def told(task: Any, device: Any, outputs: Sequence[Tensors], samples: Sequence[Sample]) -> dict[str, Any]:
     """The figures of outputs of `samples`, as the device reads them."""
-    answers = device.decode(outputs, device.encode_all([sample.raw for sample in samples]))
+    answers = map(device.decode, outputs, device.encode_all([sample.raw for sample in samples]))
     return figures_of(task.figures, zip(answers, task.truths(samples, device), strict=True))
 
 
@@ -79,8 +78,8 @@ def told(task: Any, device: Any, outputs: Tensors, samples: Sequence[Sample]) ->
 def test_figures_are_those_of_the_devices_answers(name: str) -> None:
     task, device, samples = training(name), case(name).device_task(), samples_of(name)
     encoded = device.encode_all([sample.raw for sample in samples])
-    outputs = run_samples(device, encoded, case(name).net.run)
-    answers, truths = device.decode(outputs, encoded), task.truths(samples, device)
+    answers = list(map(device.decode, run_all(device, encoded, case(name).net.run), encoded))
+    truths = task.truths(samples, device)
     figures = figures_of(task.figures, zip(answers, truths, strict=True))
     chosen = [0, 0, len(samples) - 1]  # as a bootstrap draws them
     again = figures_of(task.figures, [(answers[place], truths[place]) for place in chosen])
@@ -104,11 +103,11 @@ def test_every_row_of_a_sample_has_a_target(name: str) -> None:
     targets: list[Any] = []
     for sample in samples_of(name):
         feeds = device.encode(sample.raw)
-        rows += device.rows(feeds)
-        targets += list(task.row_targets(sample, feeds, device))
+        rows += device.windows(feeds)
+        targets += list(task.targets(sample, feeds, device))
     stacked = task.stack(targets)
     assert len(rows) == len(targets) == len(stacked)
-    outputs = _raw_outputs(task, case(name).net.run(device.collate_rows(rows)))
+    outputs = _raw_outputs(case(name).net.run(device.collate(rows)))
     if isinstance(task, ZeroShotClassification):
         with pytest.raises(TrainingError, match="trains nothing"):
             task.losses(torch.from_numpy(outputs), {}, torch.from_numpy(stacked))
@@ -118,15 +117,18 @@ def test_every_row_of_a_sample_has_a_target(name: str) -> None:
     weights = task.weights(stacked)
     assert losses.shape == weights.shape == (len(rows),) and torch.isfinite(losses).all()
     expected = float((losses.double().numpy() * weights).sum() / weights.sum()) if weights.sum() else 0.0
-    assert mean_loss(task, outputs, stacked) == pytest.approx(expected)
+    own = [
+        row[: device.length(of)] if device.timed_outputs else row
+        for row, of in zip(outputs, rows, strict=True)
+    ]
+    assert mean_loss(task, own, stacked) == pytest.approx(expected)
     # the padding of a batch means nothing: with more of it the losses are the same
-    if task.every_step:
+    if device.timed_outputs:
         wider = np.concatenate([outputs, np.full_like(outputs[:, :3], 7.0)], axis=1)
         assert torch.equal(losses, task.losses(torch.from_numpy(wider), {}, torch.from_numpy(stacked)))
-        assert task.named(outputs).keys() == case(name).net.run(device.collate_rows(rows)).keys()
 
 
-def _raw_outputs(task: RowsTraining, named: Tensors) -> NDArray[np.float32]:
+def _raw_outputs(named: Tensors) -> NDArray[np.float32]:
     """Outputs by name as `training_outputs` gives them: one tensor."""
     values = list(named.values())
     return values[0] if len(values) == 1 else np.stack(values, axis=-1)
@@ -146,16 +148,16 @@ def test_words_are_learnt_where_the_device_reads_them() -> None:
     sample = Sample("one", Words(words), np.arange(len(words)) % 5, "one")
     feeds = device.encode(sample.raw)
     assert len(feeds["windows"]) > 1
-    rows = task.row_targets(sample, feeds, device)
+    rows = task.targets(sample, feeds, device)
     learnt = np.concatenate(rows)
     assert [len(row) for row in rows] == feeds["windows"].tolist()
     for word, place in enumerate(device.word_rows(feeds).tolist()):
         assert learnt[place] == word % 5
     # a word in two windows is learnt in both, a mark never
     assert (learnt != UNKNOWN).sum() == (feeds["offsets"][:, 0] >= 0).sum() > len(words)
-    perfect = {"logits": np.zeros((1, len(learnt), 5), np.float32)}
-    perfect["logits"][0, np.arange(len(learnt)), np.maximum(learnt, 0)] = 9.0
-    figures = told(task, device, perfect, [sample])
+    perfect = {"logits": np.zeros((len(learnt), 5), np.float32)}
+    perfect["logits"][np.arange(len(learnt)), np.maximum(learnt, 0)] = 9.0
+    figures = told(task, device, [perfect], [sample])
     assert figures["span-f1"] == figures["accuracy"] == 1.0 and figures["words"] == len(words)
 
 
@@ -164,7 +166,7 @@ def test_only_the_first_token_of_a_word_is_learnt() -> None:
     # the tokenizer cuts at the hyphen, the words of the sample do not
     sample = Sample("one", Words(("Ada-Lovelace", "lives")), np.array([1, 0]), "one")
     feeds = device.encode(sample.raw)
-    (row,) = task.row_targets(sample, feeds, device)
+    (row,) = task.targets(sample, feeds, device)
     known = np.flatnonzero(row != UNKNOWN)
     assert known.tolist() == device.word_rows(feeds).tolist() and len(feeds["offsets"]) > len(known) + 3
 
@@ -189,7 +191,7 @@ def test_an_answer_is_learnt_in_the_windows_that_hold_it(text: str) -> None:
     start = LONG.index(text)
     sample = Sample("one", Question("where does she live", LONG), Answers((text,), (start,)), "one")
     feeds = device.encode(sample.raw)
-    rows = task.row_targets(sample, feeds, device)
+    rows = task.targets(sample, feeds, device)
     assert len(rows) == len(feeds["windows"]) > 1
     ends = np.cumsum(feeds["windows"])
     found = 0
@@ -203,11 +205,11 @@ def test_an_answer_is_learnt_in_the_windows_that_hold_it(text: str) -> None:
         assert offsets[first, 0] == start and offsets[last, 1] == start + len(text)
     assert found >= 1
     # logits that point where the rows say are read as the answer
-    starts, ends_of = np.full((2, 1, int(ends[-1])), -5.0, np.float32)
+    starts, ends_of = np.full((2, int(ends[-1])), -5.0, np.float32)
     for (first, last, _, _), size, end in zip(rows, feeds["windows"], ends, strict=True):
-        starts[0, end - size + first] = ends_of[0, end - size + last] = 5.0 if first else 1.0
+        starts[end - size + first] = ends_of[end - size + last] = 5.0 if first else 1.0
     outputs = {"start_logits": starts, "end_logits": ends_of}
-    figures = told(task, device, outputs, [sample])
+    figures = told(task, device, [outputs], [sample])
     assert figures == {"f1": 1.0, "exact-match": 1.0}
 
 
@@ -227,7 +229,7 @@ def test_questions_without_an_answer_are_told_apart() -> None:
         Sample("a", raws[0], Answers(("Ada",), (0,)), "a"),
         Sample("b", raws[1], Answers((), ()), "b"),
     ]
-    outputs = run_samples(device, device.encode_all(raws), _points_at_the_first_token)
+    outputs = run_all(device, device.encode_all(raws), _points_at_the_first_token)
     figures = told(task, device, outputs, samples)
     assert figures["unanswerable-accuracy"] == 1.0 and figures["answered-f1"] == 0.0
     assert figures["f1"] == figures["exact-match"] == 0.5
@@ -263,9 +265,8 @@ def test_several_labels_are_chosen_as_the_device_chooses() -> None:
     device = example.device_task(threshold=0.8)
     logits = np.array([[1.3, 1.5, -1.0], [0.0, 2.0, 2.0], [-1.0, -1.0, -1.0]], np.float32)
     targets = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]], np.float32)
-    decided = device.decisions({"logits": logits})
-    assert decided == [[1], [1, 2], []]
-    answers = device.decode({"logits": logits})
+    answers = answers_of(device, {"logits": logits})
+    assert [device.decision(answer) for answer in answers] == [[1], [1, 2], []]
     assert [[score.index for score in answer.labels] for answer in answers] == [[1], [1, 2], []]
     figures = figures_of(task.figures, zip(answers, targets, strict=True))
     assert figures["micro-f1"] == pytest.approx(2 * 2 / (3 + 3))
@@ -317,7 +318,7 @@ def test_one_text_alone_leaves_finite_gradients() -> None:
 def test_neighbours_of_one_label_count() -> None:
     task = training("vectors")
     vectors = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9], [0.2, 0.8]], np.float32)
-    answers = case("vectors").device_task().decode({"embedding": vectors})
+    answers = answers_of(case("vectors").device_task(), {"embedding": vectors})
     figures = figures_of(task.figures, zip(answers, [0, 0, 1, 1, 0], strict=True))
     assert figures["neighbour-accuracy"] == pytest.approx(4 / 5)
     assert figures_of(task.figures, [(answers[0], 0)]) == {"neighbour-accuracy": 0.0}
@@ -341,7 +342,7 @@ def test_a_target_that_does_not_fit_is_one_line(name: str, target: Any, message:
     if target is None:
         target = np.full(len(feeds["words"]), 5)
     sample = Sample("file 7", raw, target, "c")
-    for call, arguments in ((task.row_targets, (sample, feeds, device)), (task.truth, (sample, feeds))):
+    for call, arguments in ((task.targets, (sample, feeds, device)), (task.truth, (sample, feeds))):
         with pytest.raises(DataError, match=f"^file 7: .*{message}") as caught:
             call(*arguments)
         assert "\n" not in str(caught.value)

@@ -15,6 +15,7 @@ from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.images.decoding import load_image
 from edgewright.runtime.images.encoding import ImageSettings, encode_image
 from edgewright.runtime.tasks import TASKS as DEVICE_TASKS
+from tests.answering import answers_of
 
 CLASSES = ("cat", "dog", "owl")
 SETTINGS = ImageSettings(10, (8, 8), "bilinear", (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
@@ -58,7 +59,7 @@ def test_balanced_weights_make_classes_count_the_same() -> None:
 def test_a_metric_is_the_mean_of_its_outcomes() -> None:
     task = ImageClassification(CLASSES)
     logits = np.array([[2, 1, 0], [0, 2, 1], [0, 2, 1]], np.float32)
-    answers = task.device_task(SETTINGS, CLASSES).decode({"logits": logits})
+    answers = answers_of(task.device_task(SETTINGS, CLASSES), {"logits": logits})
     metric = task.metric()
     evidence = packed([metric.evidence(*pair) for pair in zip(answers, [0, 1, 2], strict=True)])
     assert metric.outcomes is not None

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from edgewright.exporters.reference import Metric, packed
 from edgewright.pipeline.tasks.figures import figures_of
 from edgewright.pipeline.tasks.label_figures import one_label
-from edgewright.runtime.tasks.labels import Classification, Classifier
+from edgewright.runtime.tasks.labels import Classification
 
 
 def answers(logits: NDArray[np.float32]) -> list[Classification]:
     """What a device reads from logits [N, classes]."""
-    return Classifier([f"class {index}" for index in range(logits.shape[1])]).decode({"logits": logits})
+    names = tuple(f"class {index}" for index in range(logits.shape[1]))
+    return [Classification(names, row) for row in logits]
 
 
 def told(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from edgewright.exporters.part import TorchGraphs
 from edgewright.exporters.reference import Metric
 from edgewright.pipeline.catalog import TASKS
 from edgewright.pipeline.data.samples import Sample, Splits
@@ -22,11 +24,10 @@ from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import digest_tensors
 from edgewright.pipeline.training.phases import plan_phases
-from edgewright.pipeline.training.rows import RowSource
+from edgewright.pipeline.training.sample_source import SampleSource
 from edgewright.pipeline.training.stepping import evaluate
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import InputError, RecipeError, TrainingError
-from edgewright.runtime.running.windows import run_samples
 from tests.pipeline.training.small_encoders import KINDS, encoder_recipe, encoder_splits, halves, tiny_encoder
 
 ALL = {"mode": "fine-tuning", "unfreeze": "all", "rate_divisor": 1.0, "head_epochs": 0}
@@ -74,11 +75,11 @@ def test_a_training_learns_and_says_so(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_figures_are_those_of_the_devices_own_way(name: str) -> None:
     built, splits, task, device = parts_of(name)
-    source = RowSource(splits.evaluation, task, device, built.input_names)
-    figures = evaluate(built.module, source, task, 7, World(), "evaluation")
+    source = SampleSource(splits.evaluation, task, device, names=built.input_names)
+    figures = evaluate(built.module, source, task, 7, World(), "evaluation", TorchGraphs(built.parts()))
     encoded = device.encode_all([sample.raw for sample in splits.evaluation])
-    outputs = run_samples(device, encoded, lambda feeds: torch_run(built, feeds))
-    answers, truths = device.decode(outputs, encoded), task.truths(splits.evaluation, device)
+    outputs = device.run(encoded, TorchGraphs(built.parts()))
+    answers, truths = map(device.decode, outputs, encoded), task.truths(splits.evaluation, device)
     told = figures_of(task.figures, zip(answers, truths, strict=True))
     assert set(told) <= set(figures)
     for metric in (figure.name for figure in task.figures if isinstance(figure, Metric)):
@@ -86,22 +87,27 @@ def test_figures_are_those_of_the_devices_own_way(name: str) -> None:
     assert set(TASKS[KINDS[name].task].metrics) <= set(figures) or KINDS[name].settings.multi_label
 
 
+def lengths_of(source: SampleSource) -> NDArray[np.int64]:
+    assert source.lengths is not None
+    return source.lengths
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_rows_are_those_of_the_device_in_order_of_their_length(name: str) -> None:
     built, splits, task, device = parts_of(name)
-    source = RowSource(splits.validation, task, device, built.input_names, judged=False)
+    source = SampleSource(splits.validation, task, device, names=built.input_names, judged=False)
     assert source.answers is None
     rows, targets = [], []
     for sample in splits.validation:
         feeds = device.encode(sample.raw)
-        rows += device.rows(feeds)
-        targets += list(task.row_targets(sample, feeds, device))
+        rows += device.windows(feeds)
+        targets += list(task.targets(sample, feeds, device))
     order = np.argsort([len(row["input_ids"]) for row in rows], kind="stable")
-    assert source.lengths.tolist() == [len(rows[place]["input_ids"]) for place in order]
-    assert (np.diff(source.lengths) >= 0).all() and source.lengths.max() == 14
+    assert lengths_of(source).tolist() == [len(rows[place]["input_ids"]) for place in order]
+    assert (np.diff(lengths_of(source)) >= 0).all() and lengths_of(source).max() == 14
     assert np.array_equal(source.targets, task.stack([targets[place] for place in order]))
     chosen = np.array([len(rows) - 1, 0, 3])
-    expected = device.collate_rows([rows[order[place]] for place in chosen])
+    expected = device.collate([rows[order[place]] for place in chosen])
     (found, empty, single) = source.batches([chosen, chosen[:0], chosen[:1]], 0)
     for input_name, tensor in zip(built.input_names, found, strict=True):
         assert tensor.dtype == torch.int64 and np.array_equal(tensor.numpy(), expected[input_name])
@@ -112,13 +118,13 @@ def test_a_text_that_cannot_be_read_is_named() -> None:
     built, splits, task, device = parts_of("one label")
     bad = dataclasses.replace(splits.validation[1], id="folder/texts.csv:7", raw="  ")
     with pytest.raises(InputError, match=r"^folder/texts.csv:7: the text is empty: give at least one word$"):
-        RowSource((splits.validation[0], bad), task, device, built.input_names)
+        SampleSource((splits.validation[0], bad), task, device, names=built.input_names)
 
 
 def test_progress_is_told_by_samples() -> None:
-    built, splits, task, device = parts_of("nli")  # each text is read with every label
+    _, splits, task, device = parts_of("nli")  # each text is read with every label
     told: list[tuple[int, int]] = []
-    RowSource(splits.train, task, device, built.input_names, False, lambda *counts: told.append(counts))
+    SampleSource(splits.train, task, device, judged=False, progress=lambda *counts: told.append(counts))
     assert told[-1] == (64, 64)
 
 
@@ -160,9 +166,12 @@ def test_a_head_on_cached_features_is_the_head_of_the_model(tmp_path: Path, name
         assert trained.curves[-1]["train_loss"] < trained.curves[0]["train_loss"]
     cached = np.load(tmp_path / "features" / "evaluation.npy")
     _, _, task, device = parts_of(name)
-    source = RowSource(splits.evaluation, task, device, built.input_names)
-    assert cached.shape == (source.lengths.sum() if KINDS[name].per_token else len(source.lengths), 16)
-    figures = evaluate(built.module, source, task, 16, World(), "evaluation")
+    source = SampleSource(splits.evaluation, task, device, names=built.input_names)
+    assert cached.shape == (
+        lengths_of(source).sum() if KINDS[name].per_token else len(lengths_of(source)),
+        16,
+    )
+    figures = evaluate(built.module, source, task, 16, World(), "evaluation", TorchGraphs(built.parts()))
     for key, value in trained.metrics["evaluation"].items():
         if isinstance(value, float):
             assert figures[key] == pytest.approx(value, abs=1e-4), key

@@ -15,7 +15,7 @@ from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.results import load_trained
-from edgewright.pipeline.training.sources import SampleSource
+from edgewright.pipeline.training.sample_source import SampleSource
 from edgewright.pipeline.training.stepping import predict
 from tests.pipeline.training.small_encoders import KINDS
 
@@ -64,7 +64,8 @@ def test_a_task_trains_and_comes_back(tmp_path: Path, name: str) -> None:
     source = SampleSource(splits.evaluation, loaded.task, device, names=loaded.built.input_names)
     outputs = predict(loaded.built.module, source, 8, World())
     encoded = [device.encode(sample.raw) for sample in splits.evaluation]
-    answers = device.decode({loaded.built.output_names[0]: outputs}, encoded)
+    named = ({loaded.built.output_names[0]: row} for row in outputs)
+    answers = map(device.decode, named, encoded)
     metric, truths = loaded.task.metric(), loaded.task.truths(splits.evaluation, device)
     evidence = packed([metric.evidence(*pair) for pair in zip(answers, truths, strict=True)])
     assert metric.of(evidence) == figures[TASKS[name].metrics[0]]

@@ -14,7 +14,7 @@ from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.recurrent.build import build_recurrent
 from edgewright.pipeline.models.recurrent.network import CELLS, Network
 from edgewright.pipeline.models.vision.build import build_model
-from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.tasks.base import Objective
 from edgewright.pipeline.tasks.registry import make_training_task
 from edgewright.pipeline.training import gradients
 from edgewright.pipeline.training.gradients import GradientReport, gradient_curves
@@ -33,7 +33,7 @@ class Case:
     """A model, its task and a batch for both."""
 
     built: BuiltModel
-    task: TrainingTask
+    task: Objective
     inputs: tuple[Tensor, ...]
     targets: Tensor
 

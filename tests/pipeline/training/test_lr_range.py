@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from edgewright.exporters.part import TorchGraphs
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.registry import task_of
@@ -14,7 +15,7 @@ from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import named_tensors
 from edgewright.pipeline.training.lr_range import find_rate, range_test, suggest_rate
 from edgewright.pipeline.training.phases import plan_phases
-from edgewright.pipeline.training.sources import SampleSource
+from edgewright.pipeline.training.sample_source import SampleSource
 from edgewright.pipeline.training.stepping import Job
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
 from tests.pipeline.training.small_sequences import sequence_model, sequence_recipe, sequence_splits
@@ -24,7 +25,7 @@ def job_of(built: BuiltModel, wanted: Recipe) -> Job:
     splits = small_splits()
     task = task_of(built, splits, wanted)
     source = SampleSource(splits.train, task, task.device_task(built.settings, splits.classes))
-    return Job(built.module, task, source, None, wanted.training, World())
+    return Job(built.module, task, source, None, wanted.training, World(), TorchGraphs(built.parts()))
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])

@@ -17,6 +17,7 @@ from edgewright.pipeline.tasks.figures import figures_of, mean_loss
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.results import load_trained
 from edgewright.runtime.errors import ModelError, TrainingError
+from tests.answering import answers_of
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_a_trained_model_comes_back(tiny: Recipe, tmp_path: Path) -> None:
     with torch.inference_mode():
         logits = loaded.built.module(torch.from_numpy(outputs["image"])).numpy()
     targets = torch.tensor([sample.target for sample in splits.evaluation]).numpy()
-    before, answers = trained.metrics["evaluation"], device.decode({"logits": logits})
+    before, answers = trained.metrics["evaluation"], answers_of(device, {"logits": logits})
     again = figures_of(loaded.task.figures, zip(answers, targets, strict=True))
     assert (again["confusion"], again["accuracy"]) == (before["confusion"], before["accuracy"])
     assert mean_loss(loaded.task, logits, targets) == pytest.approx(before["loss"], rel=1e-5)

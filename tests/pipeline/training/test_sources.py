@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from edgewright.pipeline.tasks.registry import task_of
-from edgewright.pipeline.training import sources
-from edgewright.pipeline.training.sources import ArraySource, SampleSource, StepSource
+from edgewright.pipeline.training import sample_source
+from edgewright.pipeline.training.sample_source import SampleSource
+from edgewright.pipeline.training.sources import ArraySource, StepSource
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.series.settings import Series
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
@@ -28,6 +29,10 @@ class Counting:
         self._device = device
         self.encoded = 0
 
+    @classmethod
+    def of(cls, device: Any) -> Any:
+        return cls(device)
+
     def encode(self, raw: Any) -> Any:
         self.encoded += 1
         return self._device.encode(raw)
@@ -39,7 +44,7 @@ class Counting:
 @pytest.mark.parametrize("workers", [0, 3])
 def test_a_sequence_is_encoded_once_and_padded_by_the_device(workers: int) -> None:
     task, device, names = parts("sequence-regression")
-    samples, counting, told = sequence_splits("sequence-regression").train, Counting(device), []
+    samples, counting, told = sequence_splits("sequence-regression").train, Counting.of(device), []
     source = SampleSource(samples, task, counting, workers=workers, names=names,
                           progress=lambda done, total: told.append((done, total)))  # fmt: skip
     assert told == [(32, 94), (64, 94), (94, 94)]
@@ -63,9 +68,9 @@ def test_a_sequence_is_encoded_once_and_padded_by_the_device(workers: int) -> No
 
 
 def test_what_is_large_is_encoded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_KEPT_BYTES", 3000)
+    monkeypatch.setattr(sample_source, "_KEPT_BYTES", 3000)
     task, device, names = parts("sequence-classification")
-    counting = Counting(device)
+    counting = Counting.of(device)
     samples = sequence_splits("sequence-classification").train
     source = SampleSource(samples, task, counting, names=names)
     assert counting.encoded == 94
@@ -76,7 +81,7 @@ def test_what_is_large_is_encoded_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pictures_are_not_looked_at_before_their_turn() -> None:
     built, splits = small_model(), small_splits()
     task = task_of(built, splits, recipe())
-    counting = Counting(task.device_task(built.settings, splits.classes))
+    counting = Counting.of(task.device_task(built.settings, splits.classes))
     source = SampleSource(splits.train, task, counting)
     assert counting.encoded == 0
     assert source.lengths is None

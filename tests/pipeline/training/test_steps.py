@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from edgewright.exporters.part import TorchGraphs
 from edgewright.pipeline.tasks.registry import task_of
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import named_tensors
-from edgewright.pipeline.training.sources import SampleSource
+from edgewright.pipeline.training.sample_source import SampleSource
 from edgewright.pipeline.training.stepping import Job, backward
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
 
@@ -22,7 +23,7 @@ def gradients_after_one_step(**training: Any) -> tuple[torch.Tensor, float]:
     built, splits, wanted = small_model(), small_splits(), recipe({"unfreeze": "all"}, **training)
     task = task_of(built, splits, wanted)
     source = SampleSource(splits.train, task, task.device_task(built.settings, splits.classes))
-    job = Job(built.module, task, source, None, wanted.training, World())
+    job = Job(built.module, task, source, None, wanted.training, World(), TorchGraphs(built.parts()))
     batch = np.arange(16, dtype=np.int64)
     (inputs,) = source.batches([batch], None)
     step = backward(job, batch, inputs)

@@ -1,9 +1,8 @@
 """Bundles of encoders through the engine: one and many, windows, labels given at run time, the self-test."""
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,17 +11,11 @@ from edgewright.runtime import Engine, selftest
 from edgewright.runtime.bundle.manifest import Manifest
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import BundleError, InputError
-from edgewright.runtime.running.windows import (
-    RowsTask,
-    as_rows_task,
-    chunks,
-    merge_rows,
-    most_tokens,
-    run_fixed,
-    run_samples,
-)
-from edgewright.runtime.tasks import zero_shot_classification
+from edgewright.runtime.graphs.graphs import BatchLimits
+from edgewright.runtime.graphs.sessions import SessionGraphs
+from edgewright.runtime.running.rows import run_rows
 from edgewright.runtime.text.raw import TextPair
+from tests.answering import FunctionGraphs, run_all
 from tests.runtime.encoder_bundle import CASES, case, make_encoder_bundle
 from tests.runtime.small_bundle import with_graph
 
@@ -32,8 +25,7 @@ def test_the_engine_answers_as_encode_graph_and_decode_do(name: str, tmp_path: P
     example = case(name)
     task = example.device_task()
     samples = [task.encode(raw) for raw in example.raws]
-    outputs = run_samples(task, samples, example.net.run)
-    expected = task.decode(outputs, samples)
+    expected = list(map(task.decode, run_all(task, samples, example.net.run), samples))
     with Engine(make_encoder_bundle(tmp_path / "bundle", example)) as engine:
         several = engine(list(example.raws) * 9)
         assert len(several) == 9 * len(example.raws)
@@ -74,9 +66,10 @@ def test_batches_hold_few_tokens_and_give_every_row_its_own(batch_size: int, lim
         assert (feeds["attention_mask"].sum(axis=1).max() == feeds["attention_mask"].shape[1]).all()
         return example.net.run(feeds)
 
-    found = run_samples(task, samples, run, batch_size, limit=limit)["embedding"]
+    found = run_all(task, samples, run, batch_size, limit)
     for row, sample in zip(found, samples, strict=True):
-        assert np.allclose(row, run_samples(task, [sample], example.net.run)["embedding"][0], atol=1e-6)
+        (alone,) = run_all(task, [sample], example.net.run)
+        assert np.allclose(row["embedding"], alone["embedding"], atol=1e-6)
     rows = sum(len(sample["windows"]) for sample in samples)
     assert sum(count for count, _ in shapes) == rows
     assert all(count <= batch_size for count, _ in shapes)
@@ -89,73 +82,82 @@ def test_batches_hold_few_tokens_and_give_every_row_its_own(batch_size: int, lim
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_short_ways_are_those_of_many(name: str) -> None:
-    """What `encode` and `run_samples` leave out for a single sample changes nothing."""
+    """What `encode` and `run` leave out for a single sample changes nothing."""
     example = case(name)
-    task, run = example.device_task(), example.net.run
-    fixed = run_fixed(task, run)
+    task, graphs = example.device_task(), FunctionGraphs(example.net.run)
     for raw in example.raws:
         sample, again = task.encode(raw), task.encode_all([raw, raw])[1]
         assert list(sample) == list(again)
         for key, array in sample.items():
             assert np.array_equal(array, again[key]) and array.dtype == again[key].dtype, key
-        rows = [
-            {key: task.trim(key, value[0], len(row["input_ids"])) for key, value in found.items()}
-            for row, found in ((row, run(task.collate_rows([row]))) for row in task.rows(sample))
-        ]
-        merged = merge_rows(task, [sample], [rows], fixed)
-        short = run_samples(task, [sample], run, fixed=fixed)
+        rows = [run_rows(task, [row], graphs)[0] for row in task.windows(sample)]
+        merged = task.merge(rows, sample, graphs)
+        (short,) = task.run([sample], graphs)
         assert list(short) == list(merged)
         for key, value in merged.items():
             assert short[key].shape == value.shape and np.allclose(short[key], value, atol=1e-6), key
 
 
-def test_only_a_processor_wants_small_batches() -> None:
-    assert most_tokens("cuda") is None
-    assert 128 <= (most_tokens("cpu") or 0) <= 4096
+@pytest.mark.parametrize("name", CASES)
+def test_outputs_belong_to_one_sample(name: str) -> None:
+    """Beside any others, in any batch: neither a batch axis nor padding, and none of a neighbour's numbers."""
+    example = case(name)
+    task = example.device_task()
+    samples = [task.encode(raw) for raw in example.raws]
+    alone = [run_all(task, [sample], example.net.run)[0] for sample in samples]
+    for rows, tokens in ((1, None), (3, 40), (64, None)):
+        together = run_all(task, [*samples, *samples[::-1]], example.net.run, rows, tokens)
+        for one, other in zip([*alone, *alone[::-1]], together, strict=True):
+            assert list(one) == list(other)
+            for key, value in one.items():
+                assert value.shape == other[key].shape and np.allclose(value, other[key], atol=1e-5), key
+
+
+def test_only_a_processor_wants_small_batches(tmp_path: Path) -> None:
+    class Elsewhere:
+        provider = "cuda"
+        run = None
+
+    assert SessionGraphs({"model": cast(Any, Elsewhere)}, {}).limits == BatchLimits(32, None)
+    with Engine(make_encoder_bundle(tmp_path / "bundle", case("vectors")), batch_size=7) as engine:
+        limits = engine._open().limits
+    assert limits.rows == 7 and 128 <= (limits.tokens or 0) <= 4096
 
 
 def test_what_is_encoded_at_once_fits_into_memory() -> None:
     task, raws = case("vectors").device_task(), ["good"] * 70
-    assert [len(part) for part in chunks(task, raws, 32)] == [32, 32, 6]
+    assert [len(part) for part in task.parts(raws, 32)] == [32, 32, 6]
     long = ["good " * (1 << 20), *raws[:3], "bad " * (4 << 20), {"text": "a " * (8 << 20)}, "good"]
-    assert [len(part) for part in chunks(task, long, 32)] == [4, 1, 1, 1]
-    assert [one for part in chunks(task, long, 2) for one in part] == long
-    assert [len(part) for part in chunks(case("nli").device_task(), raws[:25], 32)] == [10, 10, 5]
+    assert [len(part) for part in task.parts(long, 32)] == [4, 1, 1, 1]
+    assert [one for part in task.parts(long, 2) for one in part] == long
+    assert [len(part) for part in case("nli").device_task().parts(raws[:25], 32)] == [10, 10, 5]
     pair = TextPair("a" * (9 << 20), "b" * (9 << 20))
-    assert [len(part) for part in chunks(case("pair").device_task(), [pair, pair], 32)] == [1, 1]
-    assert list(chunks(task, [], 32)) == []
+    assert [len(part) for part in case("pair").device_task().parts([pair, pair], 32)] == [1, 1]
+    assert list(task.parts([], 32)) == []
 
 
 def test_what_is_answered_at_once_fits_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outputs of a sample are put together when its answer is made: each holds the vectors of all labels."""
     example = case("nearest label")
     with Engine(make_encoder_bundle(tmp_path / "bundle", example), batch_size=2) as engine:
         raws = [*example.raws * 7][:13]
         expected = [engine(raw) for raw in raws]
-        sizes: list[int] = []
-        decode = engine.task.decode
+        steps: list[str] = []
 
-        def counted(outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
-            sizes.extend(map(len, outputs.values()))
-            return decode(outputs, samples)
+        def noted(name: str) -> None:
+            method = getattr(engine.task, name)
 
-        monkeypatch.setattr(engine.task, "decode", counted)
+            def call(*arguments: Any) -> Any:
+                steps.append(name)
+                return method(*arguments)
+
+            monkeypatch.setattr(engine.task, name, call)
+
+        noted("merge")
+        noted("decode")
         found = engine(raws)
-        assert sizes == [2] * 6 + [1]  # each holds the vectors of all labels
+        assert steps == ["merge", "decode"] * 13
     assert all(near(one, two) for one, two in zip(found, expected, strict=True))
-
-
-def test_scores_do_not_depend_on_how_many_are_made_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = case("nearest label").device_task()
-    values = np.random.default_rng(0).normal(size=(7, 1 + len(task.labels), 16)).astype(np.float32)
-    expected = task.decode({"embedding": values})
-    monkeypatch.setattr(zero_shot_classification, "_TOGETHER", 2 * values[:1].size)
-    assert task.decode({"embedding": values}) == expected
-
-
-def test_every_task_is_one_of_several_rows() -> None:
-    for name in CASES:
-        task: RowsTask = case(name).device_task()
-        assert as_rows_task(task) is task
 
 
 def test_a_bad_text_of_a_list_is_named(tmp_path: Path) -> None:
@@ -183,14 +185,14 @@ def test_labels_come_with_the_text(name: str, tmp_path: Path) -> None:
 def test_labels_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(make_encoder_bundle(tmp_path / "bundle", case("nearest label")))
     rows = []
-    session = engine._open()
-    run = session.run
+    graphs = engine._open()
+    run = graphs.run
 
-    def counted(feeds: Any) -> Any:
+    def counted(role: str, feeds: Any) -> Any:
         rows.append(len(feeds["input_ids"]))
-        return run(feeds)
+        return run(role, feeds)
 
-    monkeypatch.setattr(session, "run", counted)
+    monkeypatch.setattr(graphs, "run", counted)
     engine("good film", labels=["music", "sport"])
     assert sum(rows) == 3
     engine(["good film", "bad"], labels=["music", "sport"])
@@ -270,10 +272,10 @@ def test_a_tokenizer_that_does_not_match_the_model(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_a_graph_that_does_not_fit_is_refused(name: str, tmp_path: Path) -> None:
     def other(manifest: Manifest) -> Manifest:
-        spec = manifest.outputs[0]
+        spec = manifest.graphs["model"].outputs[0]
         return with_graph(manifest, outputs=(dataclasses.replace(spec, name="scores"),))
 
-    with pytest.raises(BundleError, match="the graph must give an output"):
+    with pytest.raises(BundleError, match="the graph must have an output"):
         Engine(make_encoder_bundle(tmp_path / "bundle", case(name), other))
 
 

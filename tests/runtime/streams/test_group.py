@@ -275,7 +275,7 @@ def test_forecasts_in_a_group(tmp_path: Path) -> None:
     engine = engine_of(tmp_path, case("forecasting"))
     series = [forecast_series(6, seed) for seed in range(3)]
     group = engine.streams(3)
-    for pieces in zip(*map(engine.task.pieces, series), strict=True):  # type: ignore[attr-defined]
+    for pieces in zip(*map(engine.task.pieces, series), strict=True):
         answers = group.push(list(pieces))
     assert FORECAST.forecast is not None
     for answer, whole in zip(answers, engine(series), strict=True):

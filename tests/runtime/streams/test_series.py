@@ -144,7 +144,7 @@ def test_unseen_series(tmp_path: Path) -> None:
 def test_a_forecast_begins_with_its_context(tmp_path: Path) -> None:
     engine = engine_of(tmp_path, case("forecasting"))
     series = forecast_series(6)
-    pieces = list(engine.task.pieces(series))  # type: ignore[attr-defined]
+    pieces = list(engine.task.pieces(series))
     with engine.stream() as stream:
         answers = [stream.push(piece) for piece in pieces]
         assert answers[:5] == [None] * 5 and answers[5] == engine(series)

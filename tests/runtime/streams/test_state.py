@@ -30,7 +30,7 @@ def test_a_saved_state_goes_on_anywhere(tmp_path: Path, task: str) -> None:
     example = case(task)
     raw = sound(5000) if task == "audio-classification" else example.raws[0]
     engine = engine_of(tmp_path, example)
-    pieces = list(engine.task.pieces(raw))  # type: ignore[attr-defined]
+    pieces = list(engine.task.pieces(raw))
     half = len(pieces) // 2
     with engine.stream() as stream:
         for piece in pieces[:half]:

@@ -126,9 +126,9 @@ def test_reset_begins_anew(tmp_path: Path, task: str) -> None:
     example = case(task)
     engine = engine_of(tmp_path, example)
     with engine.stream() as stream:
-        first = [stream.push(piece) for piece in engine.task.pieces(example.raws[0])]  # type: ignore[attr-defined]
+        first = [stream.push(piece) for piece in engine.task.pieces(example.raws[0])]
         stream.reset()
-        again = [stream.push(piece) for piece in engine.task.pieces(example.raws[0])]  # type: ignore[attr-defined]
+        again = [stream.push(piece) for piece in engine.task.pieces(example.raws[0])]
     assert first == again and first[-1] is not None
 
 
@@ -266,8 +266,8 @@ def test_a_step_graph_that_does_not_fit(tmp_path: Path) -> None:
         return with_graph(manifest, "step", **parts)
 
     for parts, message in (
-        ({"outputs": manifest.outputs}, "must have an output 'prediction'"),
-        ({"inputs": manifest.streaming.states and manifest.inputs}, "must have an input"),
+        ({"outputs": manifest.graphs["model"].outputs}, "must have an output 'prediction'"),
+        ({"inputs": manifest.graphs["model"].inputs}, "the step graph has an input 'lengths'"),
         ({"states": manifest.streaming.states[:1]}, "has an input 'state_1'"),
     ):
         write_manifest(root, changed(**parts))
@@ -303,5 +303,6 @@ def test_streams_leave_no_memory_behind(regression: Engine) -> None:
 
 def test_the_public_names() -> None:
     assert Stream.__doc__ and SETTINGS.features == FEATURES
-    assert Prediction(("y",), np.ones((1, 1))) == Prediction(("y",), np.ones((1, 1)))
-    assert Prediction(("y",), np.ones((1, 1))) != Prediction(("y",), np.zeros((1, 1)))
+    one, zero = np.ones(1), np.zeros(1)
+    assert Prediction(("y",), np.ones((1, 1)), zero, one) == Prediction(("y",), zero, one, one)
+    assert Prediction(("y",), np.ones((1, 1)), zero, one) != Prediction(("y",), np.ones((1, 1)), one, one)

@@ -3,18 +3,19 @@
 import ast
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.tasks import TASKS, load_task
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.tasks.description import ModelFacts, shortened
 from tests.runtime.encoder_bundle import CASES as ENCODERS
 from tests.runtime.recurrent_bundle import RECURRENT, case
 from tests.runtime.small_bundle import LABELS, SETTINGS
 
-EXAMPLES: Mapping[str, DeviceTask] = {
+EXAMPLES: Mapping[str, Task[Any]] = {
     "images": load_task("image-classification", to_plain(SETTINGS), LABELS),
     **{name: case(name).device_task() for name in RECURRENT},
     **{name: example.device_task() for name, example in ENCODERS.items()},
@@ -42,7 +43,7 @@ def test_a_card_has_all_it_needs(name: str) -> None:
     assert said.tag and said.reads and said.answers.endswith(".")
     call = ast.parse(f"engine({said.example})", mode="eval").body
     assert isinstance(call, ast.Call) and len(call.args) == 1
-    assert all(said.piece) == hasattr(EXAMPLES[name], "stream_front")
+    assert all(said.piece) == ("step" in EXAMPLES[name].signatures)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

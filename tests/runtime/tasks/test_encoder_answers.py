@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.errors import InputError
-from edgewright.runtime.running.windows import run_samples
+from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.labels import Classification, MultiLabel
 from edgewright.runtime.tasks.sentence_embedding import Embedding, neighbours
 from edgewright.runtime.text.raw import Question, Words
 from edgewright.runtime.text.settings import QuestionSettings
+from tests.answering import FunctionGraphs, answers_of, decisions_of, run_all
 from tests.runtime.encoder_bundle import WORDS, case, tokenizer_json, word_id
 
 LIVES = "Ada Lovelace lives in Berlin . she was in Paris"
@@ -25,25 +25,25 @@ def ids(text: str) -> list[int]:
 def test_labels_of_a_text() -> None:
     task = case("one label").device_task()
     sample = task.encode("good " * 30)
-    (answer,) = task.decode({"logits": np.array([[0.0, 2.0, 1.0]], np.float32)}, [sample])
+    answer = task.decode({"logits": np.array([0.0, 2.0, 1.0], np.float32)}, sample)
     assert isinstance(answer, Classification) and answer.label == "glad" and answer.lost == 20
     assert [score.label for score in answer.labels] == ["glad", "sad", "calm"]
     assert answer.line(2) == "glad 66.5%  sad 24.5%  (20 tokens were not read)"
     assert answer.to_json(1)["lost"] == 20 and len(answer.to_json(1)["labels"]) == 1
-    assert task.decisions({"logits": np.array([[0.0, 2.0, 1.0], [3.0, 3.0, 0.0]])}) == [1, 0]
+    assert decisions_of(task, {"logits": np.array([[0.0, 2.0, 1.0], [3.0, 3.0, 0.0]])}) == [1, 0]
 
 
 def test_several_labels_of_a_text() -> None:
     task = case("several labels").device_task(threshold=0.8)
     logits = np.array([[3.0, -1.0, 2.0], [0.0, 1.0, -900.0], [900.0, 1.4, 1.37]], np.float32)
-    answers = task.decode({"logits": logits})
+    answers = answers_of(task, {"logits": logits})
     assert all(isinstance(answer, MultiLabel) for answer in answers)
     assert [[score.label for score in answer.labels] for answer in answers] == [
         ["calm", "sad"],
         [],
         ["calm", "glad"],
     ]
-    assert task.decisions({"logits": logits}) == [[0, 2], [], [0, 1]]
+    assert [task.decision(answer) for answer in answers] == [[0, 2], [], [0, 1]]
     assert answers[0].line() == "calm 95.3%  sad 88.1%"
     assert answers[1].line() == "none (best: glad 73.1%)"
     assert answers[0].to_json(1)["chosen"] == ["calm", "sad"] and len(answers[0].to_json(1)["labels"]) == 1
@@ -53,14 +53,11 @@ def test_several_labels_of_a_text() -> None:
 def tagged(task: Any, text: Any, tags: dict[str, int]) -> Any:
     """The answer where every token of a word has its label in `tags`, 0 elsewhere."""
     sample = task.encode(text)
-    logits = np.zeros((1, len(sample["input_ids"]), 5), np.float32)
+    logits = np.zeros((len(sample["input_ids"]), 5), np.float32)
     for place, token in enumerate(sample["input_ids"]):
-        logits[0, place, tags.get(WORDS[token], 0)] = 5.0
-    return (
-        task.decode({"logits": logits}, [sample])[0],
-        task.decisions({"logits": logits}, [sample])[0],
-        sample,
-    )
+        logits[place, tags.get(WORDS[token], 0)] = 5.0
+    answer = task.decode({"logits": logits}, sample)
+    return answer, task.decision(answer), sample
 
 
 def test_entities() -> None:
@@ -89,7 +86,7 @@ def test_entities_of_given_words_and_of_long_texts() -> None:
     assert decision == [[start, start + 12, "PER"] for start in range(0, len(text), 21)]
     rows = task.word_rows(sample)
     assert (rows >= 0).all() and len(set(rows.tolist())) == 80
-    (nothing,) = task.decode({"logits": np.zeros((1, len(sample["input_ids"]), 5))}, [sample])
+    nothing = task.decode({"logits": np.zeros((len(sample["input_ids"]), 5))}, sample)
     assert nothing.tags == ("O",) * 80 and answer.tags == ("B-PER", "I-PER", "O", "O") * 20
 
 
@@ -97,18 +94,15 @@ def test_words_beyond_the_cut_are_outside() -> None:
     task = case("entities").device_task(policy="truncate", stride=0)
     answer, _, sample = tagged(task, "Ada " * 30, {"Ada": 1})
     assert len(answer.words) == 10 and answer.lost == 20 and "not read" in answer.line()
-    (names,) = task.decode({"logits": np.eye(5)[[[1] * len(sample["input_ids"])]]}, [sample])
+    names = task.decode({"logits": np.eye(5)[[1] * len(sample["input_ids"])]}, sample)
     assert names.tags == ("B-PER",) * 10 + ("O",) * 20
 
 
-def test_token_decisions_without_samples_leave_out_the_padding() -> None:
+def test_logits_of_another_text() -> None:
     task = case("entities").device_task()
-    logits = np.zeros((2, 4, 5), np.float32)
-    logits[0, :2, 3] = 1.0
-    logits[1, :, 1] = 1.0
-    assert task.decisions({"logits": logits}) == [[3, 3], [1, 1, 1, 1]]
-    with pytest.raises(InputError, match="give decode the samples"):
-        task.decode({"logits": logits})
+    sample = task.encode("good film")
+    with pytest.raises(BundleError, match="the graph gave logits of 9x5 instead of 4x5"):
+        task.decode({"logits": np.zeros((9, 5))}, sample)
 
 
 def test_labels_of_words_without_spans() -> None:
@@ -127,15 +121,14 @@ def test_labels_of_words_without_spans() -> None:
 def asked(task: Any, context: str, scores: dict[int, tuple[float, float]], null: float = -9.0) -> Any:
     """The answer where the characters in `scores` have these logits to start and to end at, all others -5."""
     sample = task.encode(Question("who", context))
-    start, end = (np.full((1, len(sample["input_ids"])), -5.0, np.float32) for _ in range(2))
+    start, end = (np.full(len(sample["input_ids"]), -5.0, np.float32) for _ in range(2))
     for row, (left, _) in enumerate(sample["offsets"]):
         if left in scores:
-            start[0, row], end[0, row] = scores[left]
+            start[row], end[row] = scores[left]
     firsts = np.cumsum(sample["windows"]) - sample["windows"]
-    start[0, firsts] = end[0, firsts] = null
-    outputs = {"start_logits": start, "end_logits": end}
-    (answer,) = task.decode(outputs, [sample])
-    assert task.decisions(outputs, [sample]) == [answer.text]
+    start[firsts] = end[firsts] = null
+    answer = task.decode({"start_logits": start, "end_logits": end}, sample)
+    assert task.decision(answer) == answer.text
     return answer
 
 
@@ -178,20 +171,20 @@ def test_the_best_span_is_that_of_trying_every_one() -> None:
     for length in (1, 2, 9, 30, 31, 200):
         context = " ".join(WORDS[place] for place in random.integers(4, len(WORDS), length))
         sample = task.encode(Question("who", context))
-        start, end = random.normal(size=(2, 1, len(sample["input_ids"]))).astype(np.float32)
+        start, end = random.normal(size=(2, len(sample["input_ids"]))).astype(np.float32)
         best, place = -np.inf, (-1, -1)
         ends = np.cumsum(sample["windows"])
         for stop, size in zip(ends, sample["windows"], strict=True):
             for first in range(stop - size, stop):
                 for last in range(first, min(first + 3, stop)):
-                    score = float(start[0, first]) + float(end[0, last])
+                    score = float(start[first]) + float(end[last])
                     inside = sample["offsets"][first, 0] >= 0 and sample["offsets"][last, 0] >= 0
                     if inside and score > best:
                         best, place = (
                             score,
                             (int(sample["offsets"][first, 0]), int(sample["offsets"][last, 1])),
                         )
-        (answer,) = task.decode({"start_logits": start, "end_logits": end}, [sample])
+        answer = task.decode({"start_logits": start, "end_logits": end}, sample)
         assert (answer.start, answer.end) == place and context[slice(*place)] == answer.text
 
 
@@ -234,13 +227,14 @@ def test_a_question_longer_than_the_model() -> None:
 
 def test_vectors() -> None:
     task = case("vectors").device_task()
-    answers = task.decode({"embedding": np.array([[3, 4, 0, 0, 0, 0], [4, 3, 0, 0, 0, 0]], np.float32)})
+    answers = answers_of(task, {"embedding": np.array([[3, 4, 0, 0, 0, 0], [4, 3, 0, 0, 0, 0]], np.float32)})
     assert answers[0].cosine(answers[1]) == pytest.approx(24 / 25)
     assert answers[0] == Embedding(np.array([3, 4, 0, 0, 0, 0], np.float32)) and answers[0] != answers[1]
     assert np.array_equal(np.asarray(answers[0]), [3, 4, 0, 0, 0, 0])
     assert answers[0].line() == "6 numbers: 3.0000 4.0000 0.0000 0.0000 ..."
     assert answers[0].to_json() == {"embedding": [3.0, 4.0, 0.0, 0.0, 0.0, 0.0]}
-    assert task.decisions({"embedding": np.ones((2, 6))}) == [[], []]
+    assert decisions_of(task, {"embedding": np.ones((2, 6))}) == [[], []]
+    assert task.vector(answers[0]) is answers[0].vector
     with pytest.raises(InputError, match="not of one model"):
         answers[0].cosine(Embedding(np.ones(3, np.float32)))
 
@@ -263,21 +257,21 @@ def test_neighbours() -> None:
 def test_nli_scores_entailment() -> None:
     task = case("nli").device_task()
     sample = task.encode("good film")
-    assert sample["groups"].tolist() == [1, 1, 1] and len(task.rows(sample)) == 3
+    assert sample["groups"].tolist() == [1, 1, 1] and len(task.windows(sample)) == 3
     assert sample["input_ids"].tolist()[:12] == ids(
         "[CLS] good film [SEP] this text is about music . [SEP] [CLS]"
     )
-    logits = np.array([[[5.0, 0.0, 1.0], [0.0, 0.0, 3.0], [9.0, 0.0, 2.0]]])
-    (answer,) = task.decode({"logits": logits}, [sample])
+    logits = np.array([[5.0, 0.0, 1.0], [0.0, 0.0, 3.0], [9.0, 0.0, 2.0]])
+    answer = task.decode({"logits": logits}, sample)
     assert answer.label == "sport" and answer.probabilities == pytest.approx(
         np.exp([1, 3, 2]) / np.exp([1, 3, 2]).sum()
     )
     several = case("nli").device_task(multi_label=True)
-    (each,) = several.decode({"logits": logits}, [sample])
+    each = several.decode({"logits": logits}, sample)
     assert each.probabilities == pytest.approx(1 / (1 + np.exp([4, -3, 7]))) and [
         one.label for one in each.labels
     ] == ["sport"]
-    assert several.decisions({"logits": logits}, [sample]) == [[1]]
+    assert several.decision(each) == [1]
 
 
 def test_a_long_text_has_windows_for_each_label() -> None:
@@ -285,19 +279,19 @@ def test_a_long_text_has_windows_for_each_label() -> None:
     task = example.device_task()
     sample = task.encode("good bad film the a very was not boring Ada lives in Berlin")
     assert len(set(sample["groups"].tolist())) == 1 and sample["groups"][0] > 1
-    assert sum(sample["groups"]) == len(sample["windows"]) == len(task.rows(sample))
-    merged = run_samples(task, [sample], example.net.run)["logits"]
-    assert merged.shape == (1, 3, 3)
-    rows = [example.net.run(task.collate_rows([row]))["logits"][0] for row in task.rows(sample)]
+    assert sum(sample["groups"]) == len(sample["windows"]) == len(task.windows(sample))
+    merged = run_all(task, [sample], example.net.run)[0]["logits"]
+    assert merged.shape == (3, 3)
+    rows = [example.net.run(task.collate([row]))["logits"][0] for row in task.windows(sample)]
     count = int(sample["groups"][0])
     weights = sample["windows"][:count]
-    assert np.allclose(merged[0, 0], np.average(rows[:count], axis=0, weights=weights), atol=1e-6)
+    assert np.allclose(merged[0], np.average(rows[:count], axis=0, weights=weights), atol=1e-6)
 
 
 def test_the_nearest_label() -> None:
     task = case("nearest label").device_task()
-    vectors = np.array([[[1, 0], [0, 1], [1, 1], [3, 0.1]]], np.float32)
-    (answer,) = task.decode({"embedding": vectors})
+    vectors = np.array([[1, 0], [0, 1], [1, 1], [3, 0.1]], np.float32)
+    answer = task.decode({"embedding": vectors}, {"lost": np.array(0)})
     cosines = np.array([0, 1 / np.sqrt(2), 3 / np.hypot(3, 0.1)])
     assert answer.label == "Paris"
     assert answer.probabilities == pytest.approx(np.exp(20 * cosines) / np.exp(20 * cosines).sum(), rel=1e-5)
@@ -314,4 +308,8 @@ def test_other_labels_leave_the_task_as_it_is() -> None:
     task = case("nearest label").device_task()
     other = task.with_options(labels=["good", "bad"])
     assert task.labels == ("music", "sport", "Paris") and other.labels == ("good", "bad")
-    assert len(task.fixed) == 3 and len(other.fixed) == 2
+    graphs = FunctionGraphs(case("nearest label").net.run)
+    sample = task.encode("good film")
+    found = [next(iter(one.run([sample], graphs)))["embedding"] for one in (task, other, task)]
+    assert [len(vectors) for vectors in found] == [4, 3, 4]
+    assert np.array_equal(found[0], found[2]) and np.array_equal(found[0][0], found[1][0])

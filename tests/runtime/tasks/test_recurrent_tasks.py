@@ -9,13 +9,12 @@ import pytest
 
 from edgewright.runtime import Engine, Series, open_bundle, selftest
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import TensorSpec
+from edgewright.runtime.contracts import GraphSpec, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.checks import check_feeds
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.forecasting import Forecast, Forecasting
 from edgewright.runtime.tasks.sequence_regression import Prediction, SequenceRegression
-from edgewright.runtime.tasks.shapes import stack_padded
 from tests.runtime.recurrent_bundle import (
     AUDIO,
     FEATURES,
@@ -141,7 +140,7 @@ def test_padding_that_counts_is_noticed(tmp_path: Path) -> None:
             {"features": 4},
             "must have an input 'values' of batch x time x 3 float32",
         ),
-        ("sequence-classification", {"outputs": 4}, "must give an output 'logits' of batch x 3"),
+        ("sequence-classification", {"outputs": 4}, "must have an output 'logits' of batch x 3"),
         ("sequence-regression", {"outputs": 3}, "must have an output 'prediction' of batch x time x 2"),
         ("sequence-regression", {"per_step": False}, "must have an output 'prediction'"),
         ("forecasting", {"horizon": 5}, "must have an input 'anchor' of batch x 4 x 2"),
@@ -161,12 +160,12 @@ def test_graphs_that_do_not_serve_the_task(
     }
     other = Net(hidden=8, **{**parts, **broken})
     device = example.device_task()
-    device.check(net.inputs, net.whole_outputs)
+    device.check({"model": GraphSpec(net.inputs, net.whole_outputs)})
     with pytest.raises(BundleError, match=message):
-        device.check(other.inputs, other.whole_outputs)
+        device.check({"model": GraphSpec(other.inputs, other.whole_outputs)})
     extra = TensorSpec("more", "float32", ("batch",))
     with pytest.raises(BundleError, match="an input 'more' that the task does not know"):
-        device.check((*net.inputs, extra), net.whole_outputs)
+        device.check({"model": GraphSpec((*net.inputs, extra), net.whole_outputs)})
 
 
 def test_labels_and_tokenizers_must_be_there() -> None:
@@ -187,23 +186,25 @@ def test_labels_and_tokenizers_must_be_there() -> None:
 
 def test_predictions_are_in_the_users_units() -> None:
     task = SequenceRegression(to_plain(REGRESSION), ())
-    outputs = {"prediction": np.array([[[1, 0], [0, 2], [9, 9]]], np.float32)}
-    (answer,) = task.decode(outputs)
+    output = np.array([[1, 0], [0, 2], [9, 9]], np.float32)
+    answer = task.decode({"prediction": output}, {})
     np.testing.assert_array_equal(answer.values, [[14, -1], [10, -0.5], [46, 1.25]])
-    samples = [{"lengths": np.array(2, np.int32), "scale": np.array([[0.0, 100.0], [1.0, 10.0]])}]
-    (own,) = task.decode(outputs, samples)
+    scale = np.array([[0.0, 100.0], [1.0, 10.0]])
+    own = task.decode({"prediction": output[:2]}, {"scale": scale})
     np.testing.assert_array_equal(own.values, [[1, 100], [0, 120]])
-    assert own == Prediction(("torque", "drag"), np.array([[1.0, 100], [0, 120]])) and own != answer
-    assert own.last.tolist() == [0, 120] and task.decisions(outputs) == [[]]
+    assert own == Prediction(("torque", "drag"), output[:2], *scale) and own != answer
+    assert own.last.tolist() == [0, 120] and task.decision(own) == []
     assert own.line() == "torque 0  drag 120  (the last of 2 steps)"
     assert own.to_json() == {"values": {"torque": [1.0, 0.0], "drag": [100.0, 120.0]}}
     for broken, error in (
-        (np.full((1, 2, 2), np.nan), InputError),
-        (np.zeros((1, 2, 3)), BundleError),
-        (np.zeros((1, 2)), BundleError),
+        (np.full((2, 2), np.nan), InputError),
+        (np.zeros((2, 3)), BundleError),
+        (np.zeros(2), BundleError),
     ):
         with pytest.raises(error):
-            task.decode({"prediction": broken.astype(np.float32)})
+            task.decode({"prediction": broken.astype(np.float32)}, {})
+    with pytest.raises(InputError, match="not finite"):
+        assert Prediction(("torque",), np.array([np.inf]), *scale[:, :1]).last
 
 
 def test_forecasts_are_in_the_users_units_and_times() -> None:
@@ -216,12 +217,12 @@ def test_forecasts_are_in_the_users_units_and_times() -> None:
     np.testing.assert_array_equal(sample["anchor"], sample["values"][[3, 4, 5, 3], :2])
     assert series.known is not None
     np.testing.assert_allclose(sample["known"], (series.known - 0.5) / 0.5, rtol=1e-6)
-    outputs = {"prediction": np.arange(8, dtype=np.float32).reshape(1, 4, 2)}
-    (answer,) = task.decode(outputs, [sample])
+    outputs = {"prediction": np.arange(8, dtype=np.float32).reshape(4, 2)}
+    answer = task.decode(outputs, sample)
     assert answer.times is not None
     np.testing.assert_array_equal(answer.times, 1e9 + 60.0 * np.arange(9, 13))
     np.testing.assert_array_equal(answer.values[1], [20 + 5 * 2, 1 + 0.5 * 3])
-    (timeless,) = task.decode(outputs)
+    timeless = task.decode(outputs, {})
     assert timeless.times is None and timeless != answer and answer == dataclasses.replace(answer)
     assert answer.line().startswith("heat 20 30 40 50  load 1.5 2.5")
     assert timeless.to_json()["times"] is None and answer.to_json()["values"]["heat"] == [20, 30, 40, 50]
@@ -279,12 +280,12 @@ def test_what_a_word_stands_for(tmp_path: Path) -> None:
 
 def test_pieces_are_the_whole(tmp_path: Path) -> None:
     series = dataclasses.replace(forecast_series(6), name="a")
-    pieces = list(case("forecasting").device_task().pieces(series))  # type: ignore[attr-defined]
+    pieces = list(case("forecasting").device_task().pieces(series))
     assert len(pieces) == 6 and all(piece.name == "a" and piece.columns == FEATURES for piece in pieces)
     np.testing.assert_array_equal(np.vstack([piece.values for piece in pieces]), series.values)
     np.testing.assert_array_equal(pieces[-1].known, series.known)
     assert pieces[0].known[0, 0] == series.values[1, 2]
-    parts = list(case("audio-classification").device_task().pieces(sound(2000)))  # type: ignore[attr-defined]
+    parts = list(case("audio-classification").device_task().pieces(sound(2000)))
     assert [len(part) for part in parts] == [800, 800, 400]
     np.testing.assert_array_equal(np.concatenate(parts), sound(2000))
 
@@ -313,10 +314,3 @@ def test_a_folder_of_tables(tmp_path: Path) -> None:
     assert [answer.label for answer in engine(folder)] == [
         engine(series_values(4, number)).label for number in range(3)
     ]
-
-
-def test_rows_of_any_length_are_stacked() -> None:
-    rows = [np.ones((2, 3)), np.ones((4, 3))]
-    assert stack_padded(rows, (4, 3)).shape == (2, 4, 3) and stack_padded(rows, (6, 3)).shape == (2, 6, 3)
-    assert stack_padded(rows, (6, 3)).sum() == 18
-    assert stack_padded([np.ones(3)] * 2, (5,)).shape == (2, 3)

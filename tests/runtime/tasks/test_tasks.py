@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import TensorSpec
+from edgewright.runtime.contracts import GraphSpec, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.tasks import TASKS, load_task
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.tasks.image_classification import ImageClassification
 from edgewright.runtime.tasks.labels import Classification, LabelScore
+from tests.answering import answers_of, decisions_of
 from tests.runtime.encoder_bundle import CASES as ENCODERS
 from tests.runtime.recurrent_bundle import RECURRENT, case
 from tests.runtime.small_bundle import LABELS, SETTINGS, colour_image
@@ -29,7 +30,7 @@ def logits(*rows: Any) -> dict[str, np.ndarray[Any, Any]]:
 @pytest.mark.parametrize("name", TASKS)
 def test_every_registered_task_loads(name: str) -> None:
     if name == "image-classification":
-        task: DeviceTask = load_task(name, to_plain(SETTINGS), LABELS)
+        task: Task[Any] = load_task(name, to_plain(SETTINGS), LABELS)
         assert task.labels == LABELS
     elif name in RECURRENT:
         task = case(name).device_task()
@@ -60,7 +61,7 @@ def test_collate(task: ImageClassification) -> None:
 
 
 def test_decode_sorts_and_sums_to_one(task: ImageClassification) -> None:
-    first, second = task.decode(logits([1, 3, 2], [0, 0, 0]))
+    first, second = answers_of(task, logits([1, 3, 2], [0, 0, 0]))
     assert [score.label for score in first.labels] == ["green", "blue", "red"]
     assert [score.index for score in first.labels] == [1, 2, 0]
     assert sum(score.probability for score in first.labels) == pytest.approx(1)
@@ -73,7 +74,7 @@ def test_decode_sorts_and_sums_to_one(task: ImageClassification) -> None:
 
 def test_softmax_does_not_overflow(task: ImageClassification) -> None:
     for row in ([3e38, -3e38, 0], [-3e38, -3e38, -3e38], [1000, 999, 0]):
-        (answer,) = task.decode(logits(row))
+        (answer,) = answers_of(task, logits(row))
         assert np.isfinite(answer.probabilities).all()
         assert sum(answer.probabilities) == pytest.approx(1)
 
@@ -82,27 +83,28 @@ def test_a_label_and_its_decision_never_differ(task: ImageClassification) -> Non
     """Two logits one bit apart have the same probability in float32; the larger one must still win."""
     close = np.float32(100)
     row = [close, np.nextafter(close, np.float32(200)), np.float32(0)]
-    assert task.decisions(logits(row)) == [1]
-    (answer,) = task.decode(logits(row))
+    (answer,) = answers_of(task, logits(row))
+    assert task.decision(answer) == 1
     assert answer.index == 1 and answer.labels[0].index == 1
 
 
 def test_decisions_are_plain_values(task: ImageClassification) -> None:
-    decisions = task.decisions(logits([1, 3, 2], [5, 0, 0], [0, 0, 0]))
+    decisions = decisions_of(task, logits([1, 3, 2], [5, 0, 0], [0, 0, 0]))
     assert decisions == [1, 0, 0] and all(type(decision) is int for decision in decisions)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_answers_that_are_not_finite(task: ImageClassification, value: float) -> None:
-    for method in (task.decode, task.decisions):
-        with pytest.raises(InputError, match="not finite"):
-            method(logits([0, 0, 0], [0, value, 0]))
+    with pytest.raises(InputError, match="not finite"):
+        answers_of(task, logits([0, 0, 0], [0, value, 0]))
+    with pytest.raises(InputError, match="not finite"):
+        task.decision(Classification(LABELS, np.array([0, value, 0])))
 
 
-@pytest.mark.parametrize("shape", [(2,), (2, 4), (2, 3, 1)])
+@pytest.mark.parametrize("shape", [(), (4,), (3, 1)])
 def test_logits_of_another_shape(task: ImageClassification, shape: tuple[int, ...]) -> None:
-    with pytest.raises(BundleError, match="for 3 labels"):
-        task.decode({"logits": np.zeros(shape, np.float32)})
+    with pytest.raises(BundleError, match=r"the graph gave logits of .* instead of 3"):
+        task.decode({"logits": np.zeros(shape, np.float32)}, {})
 
 
 def test_check(task: ImageClassification) -> None:
@@ -110,10 +112,11 @@ def test_check(task: ImageClassification) -> None:
         TensorSpec("image", "float32", ("batch", 3, 16, 16)),
         TensorSpec("logits", "float32", ("b", 3)),
     )
-    task.check([image], [out])
-    task.check([TensorSpec("image", "float32", ("batch", 3, "h", "w"))], [out])
+    task.check({"model": GraphSpec((image,), (out,))})
+    any_size = TensorSpec("image", "float32", ("batch", 3, "h", "w"))
+    task.check({"model": GraphSpec((any_size,), (out,))})
     for inputs, outputs in [
-        ([image, image], [out]),
+        ([image, TensorSpec("mask", "float32", ("batch",))], [out]),
         ([], [out]),
         ([image], []),
         ([TensorSpec("x", "float32", image.shape)], [out]),
@@ -122,15 +125,18 @@ def test_check(task: ImageClassification) -> None:
         ([image], [TensorSpec("logits", "float32", ("b", 4))]),
         ([image], [TensorSpec("scores", "float32", ("b", 3))]),
     ]:
-        with pytest.raises(BundleError, match="the graph must"):
-            task.check(inputs, outputs)
+        with pytest.raises(BundleError, match=r"the graph (must|has)"):
+            task.check({"model": GraphSpec(tuple(inputs), tuple(outputs))})
+    with pytest.raises(BundleError, match="the bundle has no graph 'model'"):
+        task.check({"step": GraphSpec((image,), (out,))})
 
 
 def test_a_thousand_classes_cost_little() -> None:
     """Sorting is left until it is asked for, so an answer holds no thousand objects."""
     names = tuple(map(str, range(1000)))
     task = ImageClassification(to_plain(SETTINGS), names)
-    (answer,) = task.decode({"logits": np.arange(1000, dtype=np.float32)[np.newaxis]})
-    assert "labels" not in vars(answer)
+    logits = np.arange(1000, dtype=np.float32)
+    answer = task.decode({"logits": logits}, {})
+    assert set(vars(answer)) == {"names", "logits", "lost", "alone"}
     assert answer.label == "999" and answer.top(1) == (LabelScore("999", 999, answer.probability),)
-    assert answer == Classification(names, answer.probabilities, 999)
+    assert answer == Classification(names, logits.copy()) != Classification(names, logits[::-1])

@@ -10,12 +10,12 @@ from edgewright.runtime import Engine
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.text.decoding import TextSettings, load_text, load_tokenizer, text_settings
 from tests.runtime.recurrent_bundle import LABELS, case, make_recurrent_bundle, tokenizer_json
 
 
-def task_of(max_tokens: int = 12, policy: str = "truncate", tokenizer: bytes | None = None) -> DeviceTask:
+def task_of(max_tokens: int = 12, policy: str = "truncate", tokenizer: bytes | None = None) -> Task[Any]:
     settings = to_plain(TextSettings(max_tokens, policy))
     return load_task("text-classification", settings, LABELS, {"tokenizer": tokenizer or tokenizer_json()})
 

@@ -8,11 +8,11 @@ import pytest
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.running.windows import run_samples
 from edgewright.runtime.tasks.question_answering import QuestionAnswering
 from edgewright.runtime.tasks.token_classification import TokenClassification
 from edgewright.runtime.text.raw import Question
 from edgewright.runtime.text.settings import EncoderTextSettings, QuestionSettings
+from tests.answering import run_all
 from tests.runtime.text.encoder_tokenizers import FAMILIES, family
 from tests.runtime.text.text_corpus import corpus
 
@@ -50,8 +50,8 @@ def test_entities_point_to_their_text(name: str) -> None:
         return {"logits": random.normal(size=(*feeds["input_ids"].shape, 5)).astype(np.float32)}
 
     words = unseen = 0
-    outputs = run_samples(task, samples, run)
-    for text, answer, sample in zip(texts, task.decode(outputs, samples), samples, strict=True):
+    answers = map(task.decode, run_all(task, samples, run), samples)
+    for text, answer, sample in zip(texts, answers, samples, strict=True):
         parts: list[Any] = [*answer.entities, *answer.words]
         for part in parts:
             assert text[part.start : part.end] == part.text != ""
@@ -71,8 +71,8 @@ def test_answers_point_to_their_text(name: str) -> None:
         shape = feeds["input_ids"].shape
         return {key: random.normal(size=shape).astype(np.float32) for key in ("start_logits", "end_logits")}
 
-    outputs = run_samples(task, samples, run)
-    for raw, answer in zip(raws, task.decode(outputs, samples), strict=True):
+    answers = map(task.decode, run_all(task, samples, run), samples)
+    for raw, answer in zip(raws, answers, strict=True):
         spans: list[Any] = [*answer.candidates, *([answer] if answer.answered else [])]
         assert all(raw.context[span.start : span.end] == span.text != "" for span in spans)
         assert not steers(answer.line(3))

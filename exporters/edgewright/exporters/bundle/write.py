@@ -1,5 +1,6 @@
 """Writes the bundle: what passed, what torch answered, and nothing that differs between two equal runs."""
 
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from edgewright.exporters.bundle.card import model_card
 from edgewright.exporters.bundle.hub import hub_files
@@ -32,9 +31,9 @@ from edgewright.runtime.bundle.manifest import (
     Variant,
     manifest_to_json,
 )
-from edgewright.runtime.contracts import MODEL, GraphSpec, Tensors, TensorSpec
+from edgewright.runtime.contracts import STEP, GraphSpec, Tensors
 from edgewright.runtime.errors import ExportError, MachineError
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.tasks.description import ModelFacts
 
 _LIBRARIES = (
@@ -78,7 +77,7 @@ class Candidate:
 
     task: str
     model: str
-    device_task: DeviceTask
+    device_task: Task[Any]
     graphs: Mapping[str, Mapping[str, Graph]]
     licence: str
     seed: int
@@ -94,10 +93,10 @@ class Candidate:
                 "there is no fp32 graph: export the model first, the other precisions are made from it"
             )
         roles = self.graphs["fp32"].keys()
-        if MODEL not in roles or not self.specs.keys() <= roles:
-            wanted = ", ".join({MODEL: None, **dict.fromkeys(self.specs)})
+        wanted = {**dict.fromkeys(self.device_task.signatures.keys() - {STEP}), **dict.fromkeys(self.specs)}
+        if not wanted.keys() <= roles:
             raise ExportError(
-                f"in fp32 there has to be a graph for each role of {wanted}: export all of them"
+                f"in fp32 there has to be a graph for each role of {', '.join(wanted)}: export all of them"
             )
         whole = {name: graphs for name, graphs in self.graphs.items() if roles <= graphs.keys()}
         reasons = {
@@ -198,7 +197,7 @@ def write_candidate(
         )
         for name, content in candidate.device_task.assets.values():
             (folder / name).write_bytes(content)
-        description = candidate.device_task.describe(ModelFacts(manifest.outputs, candidate.config))
+        description = candidate.device_task.describe(ModelFacts(manifest.graphs, candidate.config))
         for name, document in hub_files(description, manifest.model, candidate.config).items():
             (folder / name).write_text(canonical_json(document), encoding="utf-8")
         card = model_card(manifest, description, verdict, candidate.facts)
@@ -231,19 +230,11 @@ def _write_golden(folder: Path, candidate: Candidate, golden: GoldenAnswers, sam
         (folder / file).write_bytes(content)
         _check_same(candidate.device_task, raw, folder / file, sample_id)
         kept.append(GoldenSample(sample_id, file))
-    specs = candidate.signatures[MODEL].outputs
-    outputs = {spec.name: _rows(golden.outputs[spec.name], spec) for spec in specs}
-    (folder / "golden" / "outputs.safetensors").write_bytes(save(outputs))
+    (folder / "golden" / "outputs.safetensors").write_bytes(base64.b64decode(golden.outputs))
     return Golden(tuple(kept), "golden/outputs.safetensors", golden.decisions)
 
 
-def _rows(rows: tuple[Any, ...], spec: TensorSpec) -> NDArray[Any]:
-    if rows:
-        return np.array(rows, dtype=spec.dtype)
-    return np.zeros((0, *(axis if isinstance(axis, int) else 0 for axis in spec.shape[1:])), spec.dtype)
-
-
-def _check_same(task: DeviceTask, raw: Any, file: Path, sample_id: str) -> None:
+def _check_same(task: Task[Any], raw: Any, file: Path, sample_id: str) -> None:
     kept: Tensors = task.encode(file)
     for name, value in task.encode(raw).items():
         if not np.array_equal(value, kept[name]):

@@ -1,6 +1,6 @@
 """What is decided for each sample, and how clearly: a decision that rounding can turn says nothing of a variant."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +9,8 @@ from numpy.typing import NDArray
 
 from edgewright.exporters.verdict import FP32_RELATIVE
 from edgewright.runtime.contracts import Tensors
-from edgewright.runtime.tasks.base import DeviceTask
-from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, SentenceEmbedding, neighbours
-
-Decide = Callable[[Tensors, Sequence[Tensors] | None], list[Any]]
-"""Outputs of all samples, and what these were encoded to, to a decision for each, compared with ==."""
+from edgewright.runtime.tasks.base import Task
+from edgewright.runtime.tasks.sentence_embedding import neighbours
 
 _DRAWS = 8
 """How often outputs are moved at random and the other way: one of 256 ties of two scores is taken for clear."""
@@ -27,12 +24,14 @@ def decides(decisions: Sequence[Any]) -> bool:
     return any(decision != [] for decision in decisions)
 
 
-def decision_of(task: DeviceTask) -> Decide:
-    """How variants of `task` are held against torch by what is decided.
+def decide(task: Task[Any], outputs: Sequence[Tensors], samples: Sequence[Tensors]) -> list[Any]:
+    """What models are compared by, for each sample: what the task decides.
 
-    A vector alone decides nothing: of embeddings it is which of the other samples is nearest.
+    A vector alone decides nothing: of vectors it is which of the other samples is nearest.
     """
-    return _nearest if isinstance(task, SentenceEmbedding) else task.decisions
+    answers = list(map(task.decode, outputs, samples))
+    vectors = [task.vector(answer) for answer in answers]
+    return _nearest(vectors) if _all_there(vectors) else [task.decision(answer) for answer in answers]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Decided:
     """What a model decides for each sample.
 
     Attributes:
-        each: What is compared with another model's, see `decision_of`.
+        each: What is compared with another model's, see `decide`.
         own: What the task itself decides, which a bundle keeps.
         gaps: How far the best score of each lies above the second best, where there is one for each class.
         clear: bool [samples]: an error of `FP32_RELATIVE` in every output turns nothing; of torch alone.
@@ -68,63 +67,63 @@ class Decided:
 
 
 class Decisions:
-    """Reads decisions batch by batch; of the outputs there stay vectors alone, whose nearest may be in any batch."""
+    """Reads decisions as answers come; of the outputs there stay vectors alone, whose nearest may be any sample."""
 
-    def __init__(self, task: DeviceTask, closely: bool = False) -> None:
+    def __init__(self, task: Task[Any], closely: bool = False) -> None:
         """With `closely` it is read too how clearly each sample is decided."""
         self._task, self._closely = task, closely
         self._own: list[Any] = []
-        self._batches: list[tuple[NDArray[np.float64] | None, NDArray[np.bool_], NDArray[np.float64]]] = []
-        self._vectors: list[NDArray[Any]] = []
+        self._gaps: list[float | None] = []
+        self._clear: list[bool] = []
+        self._margins: list[float] = []
+        self._vectors: list[Any] = []
         self._reach = 0.0
 
-    def add(self, outputs: Tensors, samples: Sequence[Tensors]) -> None:
-        """Read the outputs of some more samples."""
-        decided, task = self._task.decisions(outputs, samples), self._task
+    def add(self, outputs: Sequence[Tensors], samples: Sequence[Tensors], answers: Sequence[Any]) -> None:
+        """Read the answers to some more samples, made of these outputs."""
+        task = self._task
+        decided = [task.decision(answer) for answer in answers]
         self._own += decided
-        if isinstance(task, SentenceEmbedding):
-            self._vectors.append(outputs[EMBEDDING])
+        vectors = [task.vector(answer) for answer in answers]
+        if _all_there(vectors):
+            self._vectors += vectors
             return
-        self._reach = max(self._reach, *(float(np.abs(value).max(initial=0.0)) for value in outputs.values()))
-        gaps = score_gaps(outputs, decided)
-        clear, margin = np.ones(len(decided), bool), np.zeros(len(decided))
-        if self._closely and gaps is None:
-            clear = clear_rows(outputs, FP32_RELATIVE, task.decisions, samples)
-            margin = margins(outputs, task.decisions, samples)
-        self._batches.append((gaps, clear, margin))
+        self._reach = max(self._reach, *_reach(outputs).values())
+        gaps = list(map(score_gap, outputs, decided))
+        clear, margin = [True] * len(gaps), [0.0] * len(gaps)
+        if self._closely and None in gaps:
+            clear = _unmoved(task, outputs, samples, FP32_RELATIVE, _DRAWS, np.random.default_rng(0)).tolist()
+            margin = margins(task, outputs, samples).tolist()
+        self._gaps += gaps
+        self._clear += clear
+        self._margins += margin
 
     def all(self) -> Decided:
         """What was decided for all samples."""
         if self._vectors:
-            return self._of_vectors(np.concatenate(self._vectors))
-        if not self._batches:
-            return Decided([], [], None, np.zeros(0, bool), np.zeros(0))
+            return self._of_vectors(np.stack(self._vectors))
         near = 2.0 * FP32_RELATIVE * self._reach
-        clear = [kept if gaps is None else gaps > near for gaps, kept, _ in self._batches]
-        margin = [kept if gaps is None else gaps for gaps, _, kept in self._batches]
-        every = [gaps for gaps, _, _ in self._batches if gaps is not None]
-        whole = len(every) == len(self._batches)
-        return Decided(
-            self._own,
-            self._own,
-            np.concatenate(every) if whole else None,
-            np.concatenate(clear),
-            np.concatenate(margin),
-        )
+        clear = [
+            kept if gap is None else gap > near for gap, kept in zip(self._gaps, self._clear, strict=True)
+        ]
+        margin = [kept if gap is None else gap for gap, kept in zip(self._gaps, self._margins, strict=True)]
+        gaps = None if None in self._gaps or not self._gaps else np.array(self._gaps, np.float64)
+        return Decided(self._own, self._own, gaps, np.array(clear, bool), np.array(margin, np.float64))
 
     def _of_vectors(self, vectors: NDArray[Any]) -> Decided:
-        outputs, count = {EMBEDDING: vectors}, len(vectors)
-        clear = clear_rows(outputs, FP32_RELATIVE, _nearest) if self._closely else np.ones(count, bool)
-        return Decided(_nearest(outputs, None), self._own, None, clear, np.zeros(count), vectors)
+        nearest, clear = _nearest(vectors), np.ones(len(vectors), bool)
+        if self._closely:
+            reach, random = float(np.abs(vectors).max(initial=0.0)), np.random.default_rng(0)
+            for _ in range(_DRAWS):
+                signs = random.integers(0, 2, vectors.shape, np.int8) * 2 - 1
+                for way in (FP32_RELATIVE, -FP32_RELATIVE):
+                    again = _nearest((vectors + reach * way * signs).astype(vectors.dtype))
+                    clear &= np.array([one == other for one, other in zip(again, nearest, strict=True)], bool)
+        return Decided(nearest, self._own, None, clear, np.zeros(len(vectors)), vectors)
 
 
-def _nearest(outputs: Tensors, samples: Sequence[Tensors] | None) -> list[Any]:
-    places = neighbours(outputs[EMBEDDING], 1)
-    return places[:, 0].tolist() if places.shape[1] else [[] for _ in places]
-
-
-def clear_rows(
-    outputs: Tensors, relative: float, decide: Decide, samples: Sequence[Tensors] | None = None
+def clear_samples(
+    task: Task[Any], outputs: Sequence[Tensors], samples: Sequence[Tensors], relative: float
 ) -> NDArray[np.bool_]:
     """Which samples torch decides clearly, bool [samples]: an error of `relative` in every output turns nothing.
 
@@ -132,70 +131,82 @@ def clear_rows(
     allowed to both. Everything else (the labels of words, the span of an answer, a nearest neighbour) is decided again
     with all outputs moved by that much, up or down at random.
     """
-    decided = decide(outputs, samples)
-    gaps = score_gaps(outputs, decided)
-    if gaps is not None:
-        return gaps > 2.0 * relative * max(float(np.abs(value).max()) for value in outputs.values())
-    return _unmoved(outputs, relative, decide, samples, decided, _DRAWS, np.random.default_rng(0))
+    gaps = list(map(score_gap, outputs, decide(task, outputs, samples)))
+    if None not in gaps:
+        return np.array(gaps) > 2.0 * relative * max(_reach(outputs).values())
+    return _unmoved(task, outputs, samples, relative, _DRAWS, np.random.default_rng(0))
 
 
-def margins(
-    outputs: Tensors, decide: Decide, samples: Sequence[Tensors] | None = None
-) -> NDArray[np.float64]:
+def margins(task: Task[Any], outputs: Sequence[Tensors], samples: Sequence[Tensors]) -> NDArray[np.float64]:
     """How clearly each sample is decided, float64 [samples]; 0 where little turns it.
 
     The distance between the two best scores where there is one for each class; otherwise the largest of a few errors,
     as a share of the largest output, that turns nothing.
     """
-    decided = decide(outputs, samples)
-    gaps = score_gaps(outputs, decided)
-    if gaps is not None:
-        return gaps
-    found, kept = np.zeros(len(decided)), np.ones(len(decided), bool)
+    gaps = list(map(score_gap, outputs, decide(task, outputs, samples)))
+    if None not in gaps:
+        return np.array(gaps, np.float64)
+    found, kept = np.zeros(len(outputs)), np.ones(len(outputs), bool)
     random = np.random.default_rng(0)
     for level in _LEVELS:
-        kept &= _unmoved(outputs, level, decide, samples, decided, 3, random)
+        kept &= _unmoved(task, outputs, samples, level, 3, random)
         found[kept] = level
     return found
 
 
-def score_gaps(outputs: Tensors, decided: Sequence[Any]) -> NDArray[np.float64] | None:
-    """How far the best score of each sample lies above the second best, where it has a score for each class and the
+def score_gap(outputs: Tensors, decision: Any) -> float | None:
+    """How far the best score of a sample lies above the second best, where it has a score for each class and the
     decision is the index of the best; None for any other task.
     """
     values = list(outputs.values())
-    if len(values) != 1 or values[0].ndim != 2 or values[0].shape[1] < 2:
+    if len(values) != 1 or values[0].ndim != 1 or len(values[0]) < 2 or not isinstance(decision, int):
         return None
-    if list(decided) != values[0].argmax(axis=1).tolist():
+    if decision != int(values[0].argmax()):
         return None
-    best = np.sort(values[0].astype(np.float64), axis=1)[:, -2:]
-    gaps: NDArray[np.float64] = best[:, 1] - best[:, 0]
-    return gaps
+    best = np.sort(values[0].astype(np.float64))[-2:]
+    return float(best[1] - best[0])
+
+
+def _reach(outputs: Sequence[Tensors]) -> dict[str, float]:
+    """The largest absolute value of each output."""
+    return {name: max(float(np.abs(one[name]).max(initial=0.0)) for one in outputs) for name in outputs[0]}
 
 
 def _unmoved(
-    outputs: Tensors,
+    task: Task[Any],
+    outputs: Sequence[Tensors],
+    samples: Sequence[Tensors],
     relative: float,
-    decide: Decide,
-    samples: Sequence[Tensors] | None,
-    decided: Sequence[Any],
     draws: int,
     random: np.random.Generator,
 ) -> NDArray[np.bool_]:
     """Which decisions stay what they are when every output is moved by `relative` of the largest."""
+    decided, reach = decide(task, outputs, samples), _reach(outputs)
     kept = np.ones(len(decided), bool)
     for _ in range(draws):
-        signs = {name: random.integers(0, 2, value.shape, np.int8) * 2 - 1 for name, value in outputs.items()}
+        signs = [
+            {name: random.integers(0, 2, value.shape, np.int8) * 2 - 1 for name, value in one.items()}
+            for one in outputs
+        ]
         for way in (relative, -relative):
-            again = decide(
-                {name: _moved(value, way * signs[name]) for name, value in outputs.items()}, samples
-            )
-            kept &= np.array([one == other for one, other in zip(again, decided, strict=True)], bool)
+            moved = [
+                {name: _moved(value, reach[name] * way * ups[name]) for name, value in one.items()}
+                for one, ups in zip(outputs, signs, strict=True)
+            ]
+            again = decide(task, moved, samples)
+            kept &= np.array(list(map(task.same, again, decided)), bool)
     return kept
 
 
-def _moved(value: NDArray[Any], shares: NDArray[Any]) -> NDArray[Any]:
-    # What is exactly zero is padding, which is not to become anything.
-    reach = float(np.abs(value).max(initial=0.0))
-    moved: NDArray[Any] = np.where(value == 0, value, value + reach * shares).astype(value.dtype)
-    return moved
+def _moved(value: NDArray[Any], by: NDArray[Any]) -> NDArray[Any]:
+    """A number is rounded, a choice that was made is not."""
+    return (value + by).astype(value.dtype) if value.dtype.kind == "f" else value
+
+
+def _all_there(vectors: Sequence[Any]) -> bool:
+    return bool(vectors) and all(vector is not None for vector in vectors)
+
+
+def _nearest(vectors: Any) -> list[Any]:
+    places = neighbours(np.stack([*vectors]), 1)
+    return places[:, 0].tolist() if places.shape[1] else [[] for _ in places]

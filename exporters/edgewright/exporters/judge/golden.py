@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.exporters.distance import distance, stack
+from edgewright.exporters.distance import distance
 from edgewright.exporters.judge.agreement import decides
-from edgewright.exporters.judge.measure import Measured
+from edgewright.exporters.judge.measure import Measured, run_along
 from edgewright.exporters.reference import Reference, Samples
-from edgewright.exporters.verdict import GoldenAnswers
+from edgewright.exporters.verdict import GoldenAnswers, packed_outputs
 from edgewright.runtime.bundle.manifest import Tolerance
 from edgewright.runtime.bundle.opening import Bundle
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.running.windows import encode_all, run_samples
 from edgewright.runtime.self_test import golden_outputs
+from edgewright.runtime.tasks.base import Task
 
 GOLDEN_SAMPLES = 8
 
@@ -28,11 +28,12 @@ _FLOORS = {"fp32": 1e-4, "fp16": 5e-3}
 _INTEGER_FLOOR = 2e-2
 
 
-Again = Callable[[Sequence[int]], tuple[Tensors, Mapping[str, Tensors]]]
-"""Runs some samples anew: the outputs of torch, and of variants by name, the leading axis being the samples."""
+Again = Callable[[Sequence[int]], Mapping[str, Sequence[Tensors]]]
+"""Runs some samples anew: the outputs of each, of "torch" and of variants by name."""
 
 
 def choose_golden(
+    task: Task[Any],
     samples: Samples,
     measured: Measured,
     variants: Sequence[str],
@@ -52,22 +53,22 @@ def choose_golden(
     margin, agreed = wanted.margins, np.ones(len(samples), bool)
     for name in variants:
         found = measured.variants[name].decided
-        agreed &= np.array([a == b for a, b in zip(found.own, wanted.own, strict=True)])
+        agreed &= np.array(list(map(task.same, found.own, wanted.own)), bool)
         margin = margin if found.gaps is None else np.minimum(margin, found.gaps)
     if decides(wanted.own):
         rows = _spread([str(decision) for decision in wanted.own], margin, agreed)
     else:
         rows = _evenly(np.flatnonzero(agreed))
-    nothing = {name: value[:0] for name, value in measured.torch.few.items()}
-    outputs, others = again(rows) if rows else (nothing, {})
+    anew = again(rows) if rows else {}
+    outputs = anew.get("torch", ())
     measure = {
-        name: distance(outputs, others[name]).relative if rows else measured.apart[name].relative
+        name: distance(outputs, anew[name]).relative if rows else measured.apart[name].relative
         for name in variants
     }
     streams = stream_apart or {}
     return GoldenAnswers(
         tuple(samples.ids[row] for row in rows),
-        {name: tuple(_nested(value)) for name, value in outputs.items()},
+        packed_outputs(outputs),
         tuple(wanted.own[row] for row in rows),
         {
             name: Tolerance(widened(name, relative + streams.get(name, 0.0)))
@@ -85,14 +86,12 @@ def apart_from_origin(reference: Reference, bundle: Bundle) -> float:
     if not golden.samples:
         return 0.0
     try:
-        encoded = encode_all(reference.task, [bundle.path(sample.file) for sample in golden.samples])
-        found = stack([run_samples(reference.task, [sample], reference.run) for sample in encoded])
+        encoded = reference.task.encode_all([bundle.path(sample.file) for sample in golden.samples])
+        found = run_along(reference.task, reference.graphs, encoded, kept)
     except InputError:
         return math.inf
-    for name, value in kept.items():  # of which the second axis may be time
-        if name not in found or found[name].shape[2:] != value.shape[2:] or found[name].ndim != value.ndim:
-            return math.inf
-    return distance(kept, found).relative
+    same = all(ours.keys() == theirs.keys() for ours, theirs in zip(kept, found, strict=True))
+    return distance(kept, found).relative if same else math.inf
 
 
 def _evenly(rows: NDArray[np.intp]) -> list[int]:
@@ -119,11 +118,6 @@ def _spread(kinds: Sequence[str], margin: np.ndarray[Any, Any], agreed: np.ndarr
             if depth < len(queues[kind]) and len(chosen) < GOLDEN_SAMPLES:
                 chosen.append(queues[kind][depth])
     return chosen
-
-
-def _nested(value: np.ndarray[Any, Any]) -> list[Any]:
-    nested: list[Any] = value.tolist()
-    return nested
 
 
 def widened(variant: str, relative: float) -> float:

@@ -1,6 +1,7 @@
 """Judges every variant against torch on real samples, from raw input to answer, and says which one ships."""
 
 import dataclasses
+import operator
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,7 +17,7 @@ from edgewright.exporters.judge.agreement import decides
 from edgewright.exporters.judge.golden import Again, choose_golden
 from edgewright.exporters.judge.ladder import climb
 from edgewright.exporters.judge.latency import row_speeds, stepped_latencies, typical_sample, whole_latencies
-from edgewright.exporters.judge.measure import Measured, Opener, measure, run_again
+from edgewright.exporters.judge.measure import Measured, Opener, Setting, measure
 from edgewright.exporters.judge.statistics import Difference, bootstrap_difference, paired_difference
 from edgewright.exporters.judge.timing import Latency
 from edgewright.exporters.reference import Metric, Reference, Samples
@@ -24,16 +25,15 @@ from edgewright.exporters.verdict import (
     FAIL,
     FP16_RELATIVE,
     FP32_RELATIVE,
+    NO_ANSWERS,
     PASS,
     REJECTED,
     ROUNDING,
     Budget,
-    GoldenAnswers,
     Ladder,
     VariantRow,
     Verdict,
 )
-from edgewright.runtime.contracts import MODEL
 from edgewright.runtime.errors import ExportError
 from edgewright.runtime.graphs.session import open_session
 
@@ -76,31 +76,34 @@ def judge(
         raise ExportError(f"budget.require is {budget.require!r}: choose estimate or interval")
     count = threads or torch.get_num_threads()
     seconds = SECONDS if seconds is None else seconds
-    paths = {name: graphs[MODEL].path for name, graphs in candidate.graphs.items()}
-    measured, sessions = measure(reference, samples, paths, provider, count, opener, progress)
-    typical = typical_sample(reference, samples, measured)
-    steps = stepped_latencies(reference, candidate, typical, measured, provider, opener, seconds / 4)
-    latencies = whole_latencies(
-        reference, typical, {name: sessions[name] for name in measured.variants}, count, seconds
-    )
+    setting = Setting(reference, samples, candidate.signatures, provider, count, opener)
+    files = {
+        name: {role: graph.path for role, graph in graphs.items()}
+        for name, graphs in candidate.graphs.items()
+    }
+    measured = measure(setting, files, progress)
+    typical = typical_sample(setting, measured)
+    steps = stepped_latencies(setting, typical, files, measured, seconds / 4)
+    running = {name: measured.graphs[name] for name in measured.variants}
+    latencies = whole_latencies(setting, typical, running, seconds)
     rows = [
-        _judge_variant(name, reference.metric, candidate, samples, budget, measured, latencies, steps)
+        _judge_variant(name, reference, candidate, samples, budget, measured, latencies, steps)
         for name in candidate.graphs
     ]
     rows += [VariantRow(name, FAIL, reason) for name, reason in candidate.failures.items()]
-    del sessions
+    del running
+    measured.graphs.clear()  # the ladder opens its own
 
     def again(names: Sequence[str]) -> Again:
-        chosen = {name: paths[name] for name in names}
-        return partial(run_again, reference, samples, chosen, provider, count, opener)
+        return partial(setting.again, {name: files[name] for name in names})
 
-    ladder = _climb(reference, candidate, samples, budget, provider, count, opener, measured, again)
+    ladder = _climb(setting, candidate, budget, measured, again)
     rows = [_blamed(row, ladder) for row in rows]
     ranking, reason = _rank(rows, budget, ladder)
     golden = (
-        choose_golden(samples, measured, ranking, again(ranking), _stream_apart(ladder))
+        choose_golden(setting.task, samples, measured, ranking, again(ranking), _stream_apart(ladder))
         if ranking
-        else GoldenAnswers((), {}, (), {})
+        else NO_ANSWERS
     )
     return Verdict(
         reference.metric.name,
@@ -122,7 +125,7 @@ def _stream_apart(ladder: Ladder | None) -> dict[str, float]:
 
 def _judge_variant(
     name: str,
-    metric: Metric,
+    reference: Reference,
     candidate: Candidate,
     samples: Samples,
     budget: Budget,
@@ -130,7 +133,7 @@ def _judge_variant(
     latencies: Mapping[str, Latency],
     steps: Mapping[str, Latency],
 ) -> VariantRow:
-    size = candidate.size(name)
+    size, metric, task = candidate.size(name), reference.metric, reference.task
     row = VariantRow(
         name,
         FAIL,
@@ -153,9 +156,11 @@ def _judge_variant(
     agreement = agreement_clear = None
     ours, theirs = torch.decided, variant.decided
     if decides(ours.each) or decides(theirs.each):
-        same = np.array([one == other for one, other in zip(ours.each, theirs.each, strict=True)])
+        agreed = task.agreement if ours.vectors is None else operator.eq
+        same = np.array(list(map(agreed, ours.each, theirs.each)), np.float64)
         agreement = float(same.mean())
-        agreement_clear = float(same[ours.clear].mean()) if ours.clear.any() else 1.0
+        clear = same[ours.clear] >= task.alike
+        agreement_clear = float(clear.mean()) if len(clear) else 1.0
     near = ours.neighbours_kept(theirs)
     if near is not None:
         row = dataclasses.replace(
@@ -249,20 +254,15 @@ def _speeds(row: VariantRow) -> list[float]:
 
 def _notes(candidate: Candidate, name: str) -> tuple[str, ...]:
     """How the graphs of a variant were made."""
-    notes = {role: graph.note for role, graph in candidate.graphs[name].items()}
-    whole = notes.pop(MODEL)
-    others = (f"its {role} graph: {note}" for role, note in notes.items() if note not in ("", whole))
-    return (*([whole] if whole else []), *others)
+    (_, whole), *others = ((role, graph.note) for role, graph in candidate.graphs[name].items())
+    more = (f"its {role} graph: {note}" for role, note in others if note not in ("", whole))
+    return (*([whole] if whole else []), *more)
 
 
 def _climb(
-    reference: Reference,
+    setting: Setting,
     candidate: Candidate,
-    samples: Samples,
     budget: Budget,
-    provider: str,
-    threads: int,
-    opener: Opener,
     measured: Measured,
     again: Callable[[Sequence[str]], Again],
 ) -> Ladder | None:
@@ -275,10 +275,20 @@ def _climb(
     names = [name for name in names if measured.apart[name].finite]
     if "fp32" not in names:
         return None
-    golden = choose_golden(samples, measured, names, again(names))
+    samples = setting.samples
+    golden = choose_golden(setting.task, samples, measured, names, again(names))
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         bundle = write_candidate(Path(folder) / "bundle", candidate, names, ("fp32",), golden, None, samples)
-        return climb(reference, bundle, samples, budget, provider, threads, opener=opener, measured=measured)
+        return climb(
+            setting.reference,
+            bundle,
+            samples,
+            budget,
+            setting.provider,
+            setting.threads,
+            opener=setting.opener,
+            measured=measured,
+        )
 
 
 def _blamed(row: VariantRow, ladder: Ladder | None) -> VariantRow:

@@ -12,20 +12,29 @@ from typing import Any
 import numpy as np
 
 from edgewright.exporters.distance import distance
-from edgewright.exporters.judge.agreement import clear_rows, decision_of
+from edgewright.exporters.judge.agreement import clear_samples, decide
 from edgewright.exporters.judge.golden import widened
-from edgewright.exporters.judge.measure import Measured, Opener, ladder_rows, measure, run_each
+from edgewright.exporters.judge.measure import (
+    Measured,
+    Opener,
+    Setting,
+    ladder_rows,
+    measure,
+    run_along,
+    run_each,
+)
 from edgewright.exporters.judge.nodes import first_apart_from_graph, first_apart_from_torch
 from edgewright.exporters.judge.steps import open_step, stream_apart
+from edgewright.exporters.recording import recorded
 from edgewright.exporters.reference import Reference, Samples
 from edgewright.exporters.verdict import FP32_DECISIONS, FP32_RELATIVE, ROUNDING, Budget, Ladder, Rung
 from edgewright.runtime.bundle.manifest import Variant
 from edgewright.runtime.bundle.opening import Bundle, open_bundle
-from edgewright.runtime.contracts import Tensors
+from edgewright.runtime.contracts import STEP, Tensors
 from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import EdgewrightError, ProviderError
+from edgewright.runtime.graphs.graphs import Graphs
 from edgewright.runtime.graphs.session import open_session
-from edgewright.runtime.running.windows import encode_all
 from edgewright.runtime.tasks import load_task
 
 _SAME_ANSWER = 1e-4  # of numbers inside an answer, where the same graph ran twice
@@ -53,38 +62,31 @@ def climb(
         BundleError: the bundle does not open.
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    paths = {entry.name: opened.path(entry.graphs["model"]) for entry in opened.manifest.variants}
+    setting = Setting(reference, samples, opened.manifest.graphs, provider, threads, opener)
     if measured is None:
-        rows = ladder_rows(len(samples), limit)
-        measured, _ = measure(reference, samples, paths, provider, threads, opener, rows=rows)
+        files = {entry.name: _files(opened, entry) for entry in opened.manifest.variants}
+        measured = measure(setting, files, rows=ladder_rows(len(samples), limit))
     few = samples.take(measured.rows)
-    climber = _Climber(
-        reference,
-        opened,
-        samples,
-        few,
-        budget,
-        provider,
-        threads,
-        opener,
-        measured,
-        encode_all(reference.task, few.raws),
-    )
+    climber = _Climber(setting, opened, few, budget, measured, reference.task.encode_all(few.raws))
     return Ladder(tuple(climber.rungs()), len(samples))
+
+
+def _files(bundle: Bundle, variant: Variant) -> dict[str, Path]:
+    return {role: bundle.path(file) for role, file in variant.graphs.items()}
 
 
 @dataclasses.dataclass(frozen=True)
 class _Climber:
-    reference: Reference
+    setting: Setting
     bundle: Bundle
-    samples: Samples
     few: Samples
     budget: Budget
-    provider: str
-    threads: int | None
-    opener: Opener
     measured: Measured
-    feeds: list[Tensors]
+    encoded: list[Tensors]
+
+    @property
+    def reference(self) -> Reference:
+        return self.setting.reference
 
     def rungs(self) -> list[Rung]:
         variants = [entry for entry in self.bundle.manifest.variants if entry.name != "fp32"]
@@ -113,7 +115,7 @@ class _Climber:
         manifest = self.bundle.manifest
         device = load_task(manifest.task, manifest.processor, manifest.labels, self.bundle.assets())
         worst, figure, reason = "", 0.0, ""
-        for sample_id, raw, training in zip(self.few.ids, self.few.raws, self.feeds, strict=True):
+        for sample_id, raw, training in zip(self.few.ids, self.few.raws, self.encoded, strict=True):
             found = device.encode(raw)
             for name, wanted in training.items():
                 value = found.get(name)
@@ -131,30 +133,30 @@ class _Climber:
         return Rung("encode", "", "failed" if figure > 0.0 else "ok", figure, 0.0, reason, worst)
 
     def _graph(self, name: str, optimise: bool) -> Rung:
-        path = self.bundle.path(self.bundle.manifest.variant("fp32").graphs["model"])
-        session = self.opener(
-            path, provider=self.provider, threads=self.threads, cache=False, optimise=optimise
-        )
-        found = run_each(self.reference, session, self.feeds)
-        rung = self._against_torch(name, "fp32", found, FP32_RELATIVE, FP32_DECISIONS)
+        files = _files(self.bundle, self.bundle.manifest.variant("fp32"))
+        graphs = self.setting.open(files, optimise=optimise)
+        rung = self._against_torch(name, "fp32", graphs, FP32_RELATIVE, FP32_DECISIONS)
         if rung.status == "failed" and not optimise:
-            feeds = self._one(rung.worst_sample)
-            node = first_apart_from_torch(self.reference, path, feeds, FP32_RELATIVE)
-            return dataclasses.replace(rung, node=node)
+            torch = self.reference.graphs
+            sample = self.encoded[self.few.ids.index(rung.worst_sample)]
+            for role, batches in recorded(self.reference.task, sample, torch).items():
+                node = first_apart_from_torch(torch.parts[role], files[role], batches[0], FP32_RELATIVE)
+                if node:
+                    return dataclasses.replace(rung, node=node)
         return rung
 
     def _against_torch(
-        self, name: str, variant: str, found: Tensors, tolerance: float, decisions: float
+        self, name: str, variant: str, graphs: Graphs, tolerance: float, decisions: float
     ) -> Rung:
-        wanted = self.measured.torch.few
-        apart = distance(wanted, found)
+        wanted, task = self.measured.torch.few, self.reference.task
+        found = run_each(task, graphs, self.encoded)
+        apart = distance(wanted, run_along(task, graphs, self.encoded, wanted) if task.loops else found)
         worst = self.few.ids[apart.worst]
         if not apart.finite:
             return Rung(name, variant, "failed", None, tolerance, "the outputs are not finite", worst)
-        decide = decision_of(self.reference.task)
-        clear = clear_rows(wanted, tolerance, decide, self.feeds)
-        ours, theirs = (decide(outputs, self.feeds) for outputs in (wanted, found))
-        wrong = np.array([one != two for one, two in zip(ours, theirs, strict=True)]) & clear
+        clear = clear_samples(task, wanted, self.encoded, tolerance)
+        ours, theirs = (decide(task, outputs, self.encoded) for outputs in (wanted, found))
+        wrong = ~np.array(list(map(task.same, ours, theirs)), bool) & clear
         reasons = []
         if not apart.relative <= tolerance:
             reasons.append(f"outputs differ from torch's by {apart.relative:.2g} of their scale")
@@ -163,9 +165,6 @@ class _Climber:
             reasons.append(f"{int(wrong.sum())} of {len(wrong)} samples are decided otherwise")
         status = "failed" if reasons else "ok"
         return Rung(name, variant, status, apart.relative, tolerance, "; ".join(reasons), worst)
-
-    def _one(self, sample_id: str) -> Tensors:
-        return self.reference.task.collate([self.feeds[self.few.ids.index(sample_id)]])
 
     def _tolerance(self, name: str) -> float | None:
         """How far the variant may lie from torch: what its verdict measured, or, before there is one, what it
@@ -182,7 +181,7 @@ class _Climber:
             return Rung("precision", variant.name, "failed", None, None, self.measured.errors[variant.name])
         tolerance = self._tolerance(variant.name)
         apart = self.measured.apart[variant.name]
-        worst = self.samples.ids[apart.worst]
+        worst = self.setting.samples.ids[apart.worst]
         reasons = []
         if not apart.finite:
             reasons.append("the outputs are not finite")
@@ -206,22 +205,26 @@ class _Climber:
         )
         if not reasons:
             return rung
-        feeds = self.reference.task.collate([self.reference.task.encode(self.samples.raw(worst))])
-        good = self.bundle.path(self.bundle.manifest.variant("fp32").graphs["model"])
-        bad = self.bundle.path(variant.graphs["model"])
-        return dataclasses.replace(rung, node=first_apart_from_graph(good, bad, feeds))
+        sample = self.reference.task.encode(self.setting.samples.raw(worst))
+        good, bad = (
+            _files(self.bundle, self.bundle.manifest.variant(name)) for name in ("fp32", variant.name)
+        )
+        for role, batches in recorded(self.reference.task, sample, self.setting.open(good)).items():
+            node = first_apart_from_graph(good[role], bad[role], batches[0])
+            if node:
+                return dataclasses.replace(rung, node=node)
+        return rung
 
     def _provider(self, variant: Variant) -> Rung:
         used = self.measured.providers.get(variant.name, "cpu")
         other = "cuda" if used == "cpu" else "cpu"
-        path = self.bundle.path(variant.graphs["model"])
         try:
-            session = self.opener(path, provider=other, threads=self.threads, cache=False)
+            graphs = self.setting.open(_files(self.bundle, variant), provider=other)
         except ProviderError as error:
             return Rung("provider", variant.name, "not run", None, None, f"{other} is not here: {error}")
         if variant.name not in self.measured.variants:
             return Rung("provider", variant.name, "not run", None, None, f"it does not run on {used} either")
-        found = run_each(self.reference, session, self.feeds)
+        found = run_along(self.reference.task, graphs, self.encoded, self.measured.torch.few)
         # Against the same variant on the first provider: what the precision lost is the rung below's
         # business.
         apart = distance(self.measured.variants[variant.name].few, found)
@@ -241,9 +244,10 @@ class _Climber:
         if variant.name not in self.measured.variants:
             return Rung("stream", variant.name, "not run", None, None, "its whole graph does not run")
         tolerance = FP32_RELATIVE if variant.name == "fp32" else self._tolerance(variant.name)
-        runner = open_step(self.bundle.path(variant.graphs["step"]), streaming, self.provider, self.opener)
-        whole = self.measured.variants[variant.name].few
-        found, count = stream_apart(runner, self.feeds, whole, self.bundle.manifest.outputs)
+        path, setting = self.bundle.path(variant.graphs[STEP]), self.setting
+        runner = open_step(path, streaming, setting.provider, setting.opener)
+        whole, every = self.measured.variants[variant.name].few, self.reference.task.timed_outputs
+        found, count = stream_apart(runner, self.encoded, whole, every)
         worst = self.few.ids[found.worst]
         if not found.finite:
             return Rung("stream", variant.name, "failed", None, tolerance, "a step is not finite", worst)
@@ -261,16 +265,21 @@ class _Climber:
         """Torch's outputs through both decoders have to give equal answers, and the engine must add nothing
         of its own.
         """
-        variant = self.bundle.manifest.default_variant
-        with Engine(self.bundle, provider=self.provider, threads=self.threads, cache=False) as engine:
+        variant, setting = self.bundle.manifest.default_variant, self.setting
+        with Engine(self.bundle, provider=setting.provider, threads=setting.threads, cache=False) as engine:
             wrong: dict[str, str] = {}
-            wanted = self.measured.torch.few
-            ours, theirs = (task.decode(wanted, self.feeds) for task in (self.reference.task, engine.task))
-            for sample_id, one, two in zip(self.few.ids, ours, theirs, strict=True):
+            for sample_id, outputs, sample in zip(
+                self.few.ids, self.measured.torch.few, self.encoded, strict=True
+            ):
+                one, two = (task.decode(outputs, sample) for task in (self.reference.task, engine.task))
                 if not _same(one, two, 0.0):
                     wrong.setdefault(sample_id, "the device reads another answer from torch's own outputs")
             if variant in self.measured.variants:
-                expected = self.reference.task.decode(self.measured.variants[variant].few, self.feeds)
+                few = self.measured.variants[variant].few
+                if self.reference.task.loops:  # which went along torch's choices there
+                    graphs = setting.open(_files(self.bundle, self.bundle.manifest.variant(variant)))
+                    few = run_each(self.reference.task, graphs, self.encoded)
+                expected = map(self.reference.task.decode, few, self.encoded)
                 for sample_id, raw, answer in zip(self.few.ids, self.few.raws, expected, strict=True):
                     if not _same(answer, engine(raw), _SAME_ANSWER):
                         wrong.setdefault(

@@ -1,40 +1,40 @@
 """How long torch and every variant take for one sample, and for one step of a model with a streaming form."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from edgewright.exporters.bundle.write import Candidate
-from edgewright.exporters.judge.measure import Measured, Opener
+from edgewright.exporters.judge.measure import Files, Measured, Setting
 from edgewright.exporters.judge.steps import open_step, step_latencies
 from edgewright.exporters.judge.timing import Latency, measure_latency
-from edgewright.exporters.reference import Reference, Samples
 from edgewright.runtime.contracts import STEP, Tensors
 from edgewright.runtime.errors import EdgewrightError
-from edgewright.runtime.graphs.session import Session
+from edgewright.runtime.graphs.graphs import Graphs
 from edgewright.runtime.streams.runner import StepRunner
 
 
-def typical_sample(reference: Reference, samples: Samples, measured: Measured) -> Tensors:
+def typical_sample(setting: Setting, measured: Measured) -> Tensors:
     """The sample that latencies are measured on, encoded: the first one, or one of median length."""
     row = 0
     if measured.lengths is not None:
-        row = int(np.argsort(measured.lengths, kind="stable")[len(samples) // 2])
-    return reference.task.encode(samples.raws[row])
+        row = int(np.argsort(measured.lengths, kind="stable")[len(setting.samples) // 2])
+    return setting.task.encode(setting.samples.raws[row])
 
 
 def whole_latencies(
-    reference: Reference, sample: Tensors, sessions: Mapping[str, Session], threads: int, seconds: float
+    setting: Setting, sample: Tensors, variants: Mapping[str, Graphs], seconds: float
 ) -> dict[str, Latency]:
-    feeds = reference.task.collate([sample])
-    sides: dict[str, Callable[[], object]] = {"torch": lambda: reference.run(feeds)}
-    for name, session in sessions.items():
-        sides[name] = partial(session.run, feeds)
+    """Latency of the graphs on one encoded sample, of "torch" and of each variant."""
+
+    def side(graphs: Graphs) -> Callable[[], object]:
+        return lambda: list(setting.task.run((sample,), graphs))
+
+    sides = {"torch": side(setting.reference.graphs)}
+    sides |= {name: side(graphs) for name, graphs in variants.items()}
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(setting.threads or before)
     try:
         return measure_latency(sides, seconds)
     finally:
@@ -42,29 +42,22 @@ def whole_latencies(
 
 
 def stepped_latencies(
-    reference: Reference,
-    candidate: Candidate,
-    sample: Tensors,
-    measured: Measured,
-    provider: str,
-    opener: Opener,
-    seconds: float,
+    setting: Setting, sample: Tensors, variants: Mapping[str, Files], measured: Measured, seconds: float
 ) -> dict[str, Latency]:
     """Latency of one step by variant; a variant whose step graph does not run becomes one of `measured.errors`."""
-    streaming = candidate.signatures.get(STEP)
+    streaming = setting.specs.get(STEP)
     if streaming is None:
         return {}
     runners: dict[str, StepRunner] = {}
     for name in list(measured.variants):
-        path = candidate.graphs[name][STEP].path
         try:
-            runners[name] = open_step(path, streaming, provider, opener)
+            runners[name] = open_step(variants[name][STEP], streaming, setting.provider, setting.opener)
             runners[name].step()
         except EdgewrightError as error:
             runners.pop(name, None)
             del measured.variants[name]
             measured.errors[name] = f"its step graph: {error}"
-    return step_latencies(runners, streaming, reference.step, sample, seconds)
+    return step_latencies(runners, streaming, setting.reference.graphs, sample, seconds)
 
 
 def row_speeds(name: str, whole: Mapping[str, Latency], steps: Mapping[str, Latency]) -> dict[str, Any]:

@@ -11,20 +11,56 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.exporters.distance import Distances, TensorDistance, stack
+from edgewright.exporters.distance import Distances, TensorDistance
 from edgewright.exporters.judge.agreement import Decided, Decisions
 from edgewright.exporters.reference import Reference, Samples, packed
-from edgewright.runtime.contracts import Tensors
+from edgewright.runtime.contracts import STEP, GraphSpec, Tensors
 from edgewright.runtime.errors import EdgewrightError
 from edgewright.runtime.graphs.checks import all_finite
-from edgewright.runtime.graphs.session import Session
-from edgewright.runtime.running.windows import encode_all, most_tokens, run_fixed, run_samples
+from edgewright.runtime.graphs.graphs import Graphs
+from edgewright.runtime.graphs.session import Session, open_session
+from edgewright.runtime.graphs.sessions import SessionGraphs, open_graphs
+from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.tasks.series import LENGTHS
 
 Opener = Callable[..., Session]
 """Called as `edgewright.runtime.graphs.session.open_session` is."""
 
+Files = Mapping[str, Path]
+"""The graphs of one variant by role."""
+
 _BATCH = 32
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is judged, and where: the reference, the samples, what the graphs take and give, provider and threads."""
+
+    reference: Reference
+    samples: Samples
+    specs: Mapping[str, GraphSpec]
+    provider: str = "auto"
+    threads: int | None = None
+    opener: Opener = open_session
+
+    @property
+    def task(self) -> Task[Any]:
+        """The reference's."""
+        return self.reference.task
+
+    def open(self, files: Files, **changes: Any) -> SessionGraphs:
+        """The graphs of a variant that answer whole samples. `changes` are settings of `open_session`."""
+        whole = {role: path for role, path in files.items() if role != STEP}
+        settings = {"provider": self.provider, "threads": self.threads, "cache": False, **changes}
+        return open_graphs(whole, self.specs, opener=self.opener, **settings)
+
+    def again(self, variants: Mapping[str, Files], rows: Sequence[int]) -> dict[str, list[Tensors]]:
+        """The outputs of a few samples, run as `measure` runs them: of torch, called "torch", and of each variant."""
+        encoded = self.task.encode_all([self.samples.raws[row] for row in rows])
+        wanted = list(self.task.run(encoded, self.reference.graphs))
+        return {"torch": wanted} | {
+            name: run_along(self.task, self.open(files), encoded, wanted) for name, files in variants.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -37,7 +73,7 @@ class Side:
 
     evidence: NDArray[Any]
     decided: Decided
-    few: Tensors
+    few: list[Tensors]
 
 
 @dataclass
@@ -45,7 +81,7 @@ class Measured:
     """Torch and its variants on all samples. A variant that did not run is in `errors` instead of `variants`.
 
     `apart` says how far each variant lies from torch; `rows` are the samples whose outputs are kept, `lengths` those of
-    all samples where they have any, int64 [samples].
+    all samples where they have any, int64 [samples]; `graphs` are those that ran, still open.
     """
 
     torch: Side
@@ -53,12 +89,13 @@ class Measured:
     lengths: NDArray[np.int64] | None = None
     variants: dict[str, Side] = field(default_factory=dict)
     apart: dict[str, TensorDistance] = field(default_factory=dict)
+    graphs: dict[str, SessionGraphs] = field(default_factory=dict)
     providers: dict[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
 
 class _Reading:
-    """One model's outputs as they come, batch by batch."""
+    """One model's outputs as they come."""
 
     def __init__(self, reference: Reference, original: bool = False) -> None:
         """`original` is torch's own side: it has to be finite, and how clearly it decides is read too."""
@@ -69,23 +106,29 @@ class _Reading:
         self._finite = True
 
     def add(
-        self, outputs: Tensors, feeds: Sequence[Tensors], truths: Sequence[Any], kept: Sequence[int]
+        self,
+        outputs: Sequence[Tensors],
+        along: Sequence[Tensors],
+        encoded: Sequence[Tensors],
+        truths: Sequence[Any],
+        kept: Sequence[int],
     ) -> None:
-        """Read a batch; `kept` are the places in it whose outputs stay."""
-        if kept:
-            self._few.append({name: value[list(kept)] for name, value in outputs.items()})
-        self._finite = self._original or (self._finite and all(map(all_finite, outputs.values())))
+        """Read the outputs of some samples, and those along torch's; `kept` are the places of those that stay."""
+        self._few += [along[place] for place in kept]
+        finite = (all_finite(value) for one in outputs for value in one.values())
+        self._finite = self._original or (self._finite and all(finite))
         if not self._finite:  # there is no answer in them
             return
-        answers = self._reference.task.decode(outputs, feeds)
-        self._evidence += map(self._reference.metric.evidence, answers, truths)
-        self._decisions.add(outputs, feeds)
+        answers = list(map(self._reference.task.decode, outputs, encoded))
+        metric = self._reference.metric
+        self._evidence += map(metric.evidence, answers if metric.reads == "answer" else along, truths)
+        self._decisions.add(outputs, encoded, answers)
 
     def side(self) -> Side:
         """What is kept of it."""
         if not self._finite:
-            return Side(np.empty(0), Decisions(self._reference.task).all(), stack(self._few))
-        return Side(packed(self._evidence), self._decisions.all(), stack(self._few))
+            return Side(np.empty(0), Decisions(self._reference.task).all(), self._few)
+        return Side(packed(self._evidence), self._decisions.all(), self._few)
 
 
 def ladder_rows(count: int, limit: int = 64) -> list[int]:
@@ -95,89 +138,73 @@ def ladder_rows(count: int, limit: int = 64) -> list[int]:
 
 
 def measure(
-    reference: Reference,
-    samples: Samples,
-    graphs: Mapping[str, Path],
-    provider: str,
-    threads: int | None,
-    opener: Opener,
+    setting: Setting,
+    variants: Mapping[str, Files],
     progress: Callable[[int, int], None] | None = None,
     rows: Sequence[int] | None = None,
-) -> tuple[Measured, dict[str, Session]]:
-    """Run all samples; returns what was measured, and the open sessions by variant. The outputs of `rows` are kept,
-    those of `ladder_rows` without it.
+) -> Measured:
+    """Run all samples through torch and the variants. The outputs of `rows` are kept, those of `ladder_rows` without
+    it.
     """
+    reference, samples = setting.reference, setting.samples
     rows = ladder_rows(len(samples)) if rows is None else rows
-    sessions: dict[str, Session] = {}
-    providers: dict[str, str] = {}
+    graphs: dict[str, SessionGraphs] = {}
     errors: dict[str, str] = {}
-    for name, path in graphs.items():
+    for name, files in variants.items():
         try:
-            sessions[name] = opener(path, provider=provider, threads=threads, cache=False)
-            providers[name] = sessions[name].provider
+            graphs[name] = setting.open(files)
         except EdgewrightError as error:
             errors[name] = str(error)
-    fixed = run_fixed(reference.task, reference.run)
-    torch, found = _Reading(reference, original=True), {name: _Reading(reference) for name in sessions}
-    apart = {name: Distances() for name in sessions}
+    torch, found = _Reading(reference, original=True), {name: _Reading(reference) for name in graphs}
+    apart = {name: Distances() for name in graphs}
     lengths: list[int] = []
     for start in range(0, len(samples), _BATCH):
-        feeds = encode_all(reference.task, samples.raws[start : start + _BATCH])
-        lengths += [int(sample[LENGTHS]) for sample in feeds if LENGTHS in sample]
+        encoded = setting.task.encode_all(samples.raws[start : start + _BATCH])
+        lengths += [int(sample[LENGTHS]) for sample in encoded if LENGTHS in sample]
         batch = (
-            feeds,
+            encoded,
             samples.truths[start : start + _BATCH],
             [row - start for row in rows if start <= row < start + _BATCH],
         )
-        wanted = run_samples(reference.task, feeds, reference.run, fixed=fixed)
-        torch.add(wanted, *batch)
-        for name in [name for name in sessions if name not in errors]:
+        wanted = list(setting.task.run(encoded, reference.graphs))
+        torch.add(wanted, wanted, *batch)
+        for name in [name for name in graphs if name not in errors]:
             try:
-                outputs = run_each(reference, sessions[name], feeds)
+                outputs = along = run_each(setting.task, graphs[name], encoded)
+                if setting.task.loops:
+                    along = run_along(setting.task, graphs[name], encoded, wanted)
             except EdgewrightError as error:
                 errors[name] = str(error)
                 continue
-            found[name].add(outputs, *batch)
-            apart[name].add(wanted, outputs)
+            found[name].add(outputs, along, *batch)
+            for ours, theirs in zip(wanted, along, strict=True):
+                apart[name].add(ours, theirs)
         if progress is not None:
             progress(min(start + _BATCH, len(samples)), len(samples))
-    ran = [name for name in sessions if name not in errors]
-    measured = Measured(
+    ran = [name for name in graphs if name not in errors]
+    return Measured(
         torch.side(),
         rows,
         np.array(lengths, np.int64) if lengths else None,
         {name: found[name].side() for name in ran},
         {name: apart[name].result() for name in ran},
-        providers,
+        {name: graphs[name] for name in ran},
+        {name: opened.provider for name, opened in graphs.items()},
         errors,
     )
-    return measured, {name: sessions[name] for name in ran}
 
 
-def run_each(reference: Reference, session: Session, feeds: Sequence[Tensors]) -> Tensors:
+def run_each(task: Task[Any], graphs: Graphs, encoded: Sequence[Tensors]) -> list[Tensors]:
     """One sample at a time, as a device meets them: int8-dynamic takes its scales from the whole batch. The rows of one
     sample, such as the windows of a long text, share batches as they do in the engine.
     """
-    limit = most_tokens(session.provider)
-    fixed = run_fixed(reference.task, session.run, limit=limit)
-    return stack(
-        [run_samples(reference.task, [sample], session.run, fixed=fixed, limit=limit) for sample in feeds]
-    )
+    return [outputs for sample in encoded for outputs in task.run((sample,), graphs)]
 
 
-def run_again(
-    reference: Reference,
-    samples: Samples,
-    graphs: Mapping[str, Path],
-    provider: str,
-    threads: int | None,
-    opener: Opener,
-    rows: Sequence[int],
-) -> tuple[Tensors, dict[str, Tensors]]:
-    """The outputs of torch and of each graph for a few samples, as `measure` runs them."""
-    feeds = encode_all(reference.task, [samples.raws[row] for row in rows])
-    found = {}
-    for name, path in graphs.items():
-        session = opener(path, provider=provider, threads=threads, cache=False)
-        found[name] = run_each(reference, session, feeds)
-    return run_samples(reference.task, feeds, reference.run), found
+def run_along(
+    task: Task[Any], graphs: Graphs, encoded: Sequence[Tensors], wanted: Sequence[Tensors]
+) -> list[Tensors]:
+    """As `run_each`, a loop led along the choices that gave `wanted`: what can be compared with it number by number."""
+    if not task.loops:
+        return run_each(task, graphs, encoded)
+    return [task.replay(sample, one, graphs) for sample, one in zip(encoded, wanted, strict=True)]

@@ -10,19 +10,19 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from edgewright.exporters.distance import sqnr_db
+from edgewright.exporters.distance import distance
 from edgewright.exporters.graph.export import name_scopes
 from edgewright.exporters.graph.prepare import save_scratch
-from edgewright.exporters.reference import Reference
+from edgewright.exporters.part import Part, torch_outputs
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.graphs.session_options import cpu_session, products_saturate
 
 _ENOUGH_DB = 10.0  # noise below a tenth of the signal's power is what a precision is expected to add
 
 
-def first_apart_from_torch(reference: Reference, graph: Path, feeds: Tensors, tolerance: float) -> str:
-    """The first node of `graph` whose tensor is further than `tolerance` (relative) from the torch module it
-    came from.
+def first_apart_from_torch(part: Part, graph: Path, feeds: Tensors, tolerance: float) -> str:
+    """The first node of `graph` whose tensor is further than `tolerance` (relative) from the torch module of the `part`
+    that it came from.
 
     Torch's side is the output of every module with no other inside it (a layer that became one operator, such as an
     LSTM, counts as one); the graph's is the last node that the exporter marked as part of it (of a convolution with its
@@ -35,7 +35,7 @@ def first_apart_from_torch(reference: Reference, graph: Path, feeds: Tensors, to
         if scopes:
             marked.setdefault(scopes[-1], []).append(node)
     innermost = {name for name in marked if not any(other.startswith(f"{name}.") for other in marked)}
-    captured = _outputs_of(reference, innermost, feeds)
+    captured = _outputs_of(part, innermost, feeds)
     by_module = {name: marked[name] for name in captured}
     pairs: dict[str, tuple[str, NDArray[Any]]] = {}
     for module, nodes in by_module.items():
@@ -77,7 +77,7 @@ def first_apart_from_graph(good: Path, bad: Path, feeds: Tensors) -> str:
             continue
         if not np.isfinite(theirs).all():
             return _describe(node)
-        decibels = sqnr_db({name: ours}, {name: theirs})
+        decibels = distance([{name: ours}], [{name: theirs}]).sqnr_db
         if decibels is None:
             continue
         if decibels < _ENOUGH_DB:
@@ -96,13 +96,11 @@ def _relative(wanted: NDArray[Any], found: NDArray[Any]) -> float:
     return float(np.abs(found.astype(np.float64) - wanted).max(initial=0.0)) / scale
 
 
-def _outputs_of(
-    reference: Reference, names: Collection[str], feeds: Tensors
-) -> dict[str, list[NDArray[Any]]]:
+def _outputs_of(part: Part, names: Collection[str], feeds: Tensors) -> dict[str, list[NDArray[Any]]]:
     """What the torch modules called `names` give, call by call; those that give no plain tensor are left out."""
     captured: dict[str, list[NDArray[Any]]] = {}
     handles = []
-    for name, module in reference.module.named_modules():
+    for name, module in part.module.named_modules():
         if name in names:
 
             def keep(module: torch.nn.Module, inputs: Any, output: Any, name: str = name) -> None:
@@ -112,7 +110,7 @@ def _outputs_of(
 
             handles.append(module.register_forward_hook(keep))
     try:
-        reference.run(feeds)
+        torch_outputs(part.module, feeds, part.input_names, part.output_names)
     finally:
         for handle in handles:
             handle.remove()

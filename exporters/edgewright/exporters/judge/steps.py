@@ -1,15 +1,16 @@
 """The streaming form of a variant: stepped through encoded samples, and timed against torch's."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from edgewright.exporters.distance import TensorDistance, distance, stack
+from edgewright.exporters.distance import TensorDistance, distance
 from edgewright.exporters.judge.measure import Opener
 from edgewright.exporters.judge.timing import Latency, measure_latency
-from edgewright.runtime.contracts import GraphSpec, Tensors, TensorSpec
+from edgewright.exporters.part import TorchGraphs
+from edgewright.runtime.contracts import STEP, GraphSpec, Tensors
 from edgewright.runtime.streams.runner import StepRunner, check_step_graph
 from edgewright.runtime.tasks.series import VALUES
 
@@ -19,11 +20,6 @@ _MOST_STEPS = 20_000
 _CALLS = (
     25  # of one side before the next one's turn: a step is too short to be timed alone, or with a cold cache
 )
-
-
-def answers_every_step(spec: TensorSpec) -> bool:
-    """Whether a whole graph's output is an answer for every step, [batch, time, ...], and not one for all of them."""
-    return len(spec.shape) > 1 and spec.shape[1] == "time"
 
 
 def open_step(path: Path, streaming: GraphSpec, provider: str, opener: Opener) -> StepRunner:
@@ -52,18 +48,17 @@ def step_through(runner: StepRunner, sample: Tensors) -> Iterator[Tensors]:
 
 
 def stream_apart(
-    runner: StepRunner, samples: Sequence[Tensors], whole: Tensors, outputs: Sequence[TensorSpec]
+    runner: StepRunner, samples: Sequence[Tensors], whole: Sequence[Tensors], every: Collection[str]
 ) -> tuple[TensorDistance, int]:
-    """How far the steps of `samples` lie from `whole`, the outputs of the whole graph on them, row by row.
+    """How far the steps of `samples` lie from `whole`, the outputs of the whole graph on each.
 
-    An output with an answer for every step is compared at every step, any other at the last one. Returns the distance,
-    and how many of the samples were compared.
+    The outputs `every`, with an answer for every step, are compared at every step, any other at the last one. Returns
+    the distance, and how many of the samples were compared.
     """
-    every = {spec.name for spec in outputs if answers_every_step(spec)}
     wanted: list[Tensors] = []
     found: list[Tensors] = []
     steps = 0
-    for row, sample in enumerate(samples):
+    for sample, outputs in zip(samples, whole, strict=True):
         steps += len(sample[VALUES])
         if wanted and steps > _MOST_STEPS:
             break
@@ -72,35 +67,26 @@ def stream_apart(
         ]
         found.append(
             {
-                name: np.stack([step[name] for step in answers])[None]
-                if name in every
-                else answers[-1][name][None]
+                name: np.stack([step[name] for step in answers]) if name in every else answers[-1][name]
                 for name in answers[-1]
             }
         )
-        wanted.append(
-            {
-                name: whole[name][row : row + 1, : len(answers)]
-                if name in every
-                else whole[name][row : row + 1]
-                for name in answers[-1]
-            }
-        )
-    return distance(stack(wanted), stack(found)), len(found)
+        wanted.append(outputs)
+    return distance(wanted, found), len(found)
 
 
 def step_latencies(
     runners: Mapping[str, StepRunner],
     streaming: GraphSpec,
-    torch_step: Callable[[Tensors], Tensors] | None,
+    torch_graphs: TorchGraphs,
     sample: Tensors,
     seconds: float,
 ) -> dict[str, Latency]:
     """Latency of one step, in milliseconds, by variant, and of "torch" where it has a step; each on one thread."""
     sides: dict[str, Callable[[], object]] = {}
-    if torch_step is not None:
+    if STEP in torch_graphs.parts:
         feeds = _first_step(streaming, sample)
-        sides["torch"] = _many(lambda: torch_step(feeds))
+        sides["torch"] = _many(lambda: torch_graphs.run(STEP, feeds))
     for name, runner in runners.items():
         next(step_through(runner, sample))
         sides[name] = _many(runner.step)

@@ -7,13 +7,11 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
-from edgewright.exporters.distance import sqnr_db, stack
+from edgewright.exporters.distance import distance
 from edgewright.exporters.graph.export import Graph, first_line, save_model
 from edgewright.exporters.graph.prepare import is_large, preprocess, save_scratch
 from edgewright.exporters.graph.quiet import quiet
@@ -249,7 +247,8 @@ def _to_int8_static(source: Path, settings: _Settings) -> tuple[onnx.ModelProto,
         return made[methods[0]], f"calibrated by {methods[0]}, {kind}"
     reference = _outputs(source, settings.calibration)
     decibels = {
-        method: sqnr_db(reference, _outputs(model, settings.calibration)) for method, model in made.items()
+        method: distance(reference, _outputs(model, settings.calibration)).sqnr_db
+        for method, model in made.items()
     }
     best = max(methods, key=lambda method: _as_number(decibels[method]))
     measured = ", ".join(f"{method} {_decibel_text(decibels[method])}" for method in methods)
@@ -297,10 +296,10 @@ def _quantize(
     return model
 
 
-def _outputs(model: Path | onnx.ModelProto, batches: Sequence[Tensors]) -> dict[str, NDArray[Any]]:
+def _outputs(model: Path | onnx.ModelProto, batches: Sequence[Tensors]) -> list[Tensors]:
     session = cpu_session(model if isinstance(model, Path) else model.SerializeToString())
     names = [value.name for value in session.get_outputs()]
-    return stack([dict(zip(names, session.run(names, feeds), strict=True)) for feeds in batches])
+    return [dict(zip(names, session.run(names, feeds), strict=True)) for feeds in batches]
 
 
 def _to_int4(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
@@ -316,7 +315,9 @@ def _to_int4(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
     if len(made) == 2:
         few = settings.calibration[:_INT4_BATCHES]
         reference = _outputs(source, few)
-        exact, integer = (_as_number(sqnr_db(reference, _run_large(made[level], few))) for level in levels)
+        exact, integer = (
+            _as_number(distance(reference, _run_large(made[level], few)).sqnr_db) for level in levels
+        )
         kept = _INTEGER_LEVEL if integer >= exact - _INTEGER_COST else None
         model = made[kept]
         notes.append(
@@ -344,7 +345,7 @@ def _blocks_of_int4(source: Path, level: int | None) -> onnx.ModelProto:
     return model
 
 
-def _run_large(model: onnx.ModelProto, batches: Sequence[Tensors]) -> dict[str, NDArray[Any]]:
+def _run_large(model: onnx.ModelProto, batches: Sequence[Tensors]) -> list[Tensors]:
     """The outputs of a graph that may be too large for one message."""
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         path, copied = Path(folder) / "model.onnx", onnx.ModelProto()

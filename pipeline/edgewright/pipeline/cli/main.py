@@ -38,17 +38,26 @@ All commands: edgewright --help
 """
 
 
+def commands() -> dict[str, tuple[str, str]]:
+    """All commands by name, those of tasks behind the others: the "module:attribute" of each, and what it does."""
+    from edgewright.pipeline.catalog import TASKS
+
+    own = {name: (f"edgewright.pipeline.cli.{name}:command", told) for name, told in COMMANDS.items()}
+    return own | {name: entry for spec in TASKS.values() for name, entry in spec.commands.items()}
+
+
 class LazyGroup(click.Group):
-    """A group that imports `edgewright.pipeline.cli.<name>` only when that command is needed."""
+    """A group that imports a command's file only when that command is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(commands())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        place, _ = commands().get(cmd_name, ("", ""))
+        if not place:
             return None
-        module = importlib.import_module(f"edgewright.pipeline.cli.{cmd_name}")
-        command = module.command
+        module, _, attribute = place.partition(":")
+        command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
 
@@ -57,8 +66,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         from edgewright.runtime.hints import near_names
 
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            near = near_names(args[0], COMMANDS, 1)
+        if args and not args[0].startswith("-") and args[0] not in commands():
+            near = near_names(args[0], commands(), 1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
             ctx.fail(f"No such command '{args[0]}'.{hint}")
         return super().resolve_command(ctx, args)
@@ -66,7 +75,7 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # Click would import every command for its short help; the table above already has it.
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, told) for name, (_, told) in commands().items()])
 
 
 def _next_step(folder: Path) -> str:

@@ -80,6 +80,11 @@ def _flag(option: "Option") -> click.Option:
     is_flag=True,
     help="Push each series step by step, sound in tenths of a second, and print the answer after each.",
 )
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write what of an answer is a file, such as the picture of a mask, into this folder.",
+)
 @json_option
 def command(
     bundle: Path,
@@ -89,6 +94,7 @@ def command(
     threads: int | None,
     top: int,
     stream: bool,
+    out: Path | None,
     as_json: bool,
     asked: dict[str, Any],
 ) -> None:
@@ -99,12 +105,8 @@ def command(
     from edgewright.pipeline.cli.predicting import predict_inputs, stream_inputs
     from edgewright.runtime import Engine
 
-    if stream and asked:
-        raise click.UsageError(f"{', '.join(asked)} cannot be asked of a stream: leave one out")
     with Engine(bundle, variant=variant, provider=provider, threads=threads) as engine:
-        if stream:
-            failed = stream_inputs(engine, inputs, top=top, as_json=as_json)
-        else:
-            failed = predict_inputs(engine, inputs, top=top, as_json=as_json, options=asked)
+        answer = stream_inputs if stream else predict_inputs
+        failed = answer(engine, inputs, top, as_json, asked, out)
     if failed:
         click.get_current_context().exit(1)

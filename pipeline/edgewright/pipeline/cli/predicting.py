@@ -1,21 +1,27 @@
 """The work of `edgewright predict`: which inputs, answers in order, one bad input never hides the others."""
 
+import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import click
 
 from edgewright.pipeline.cli.output import message
 from edgewright.runtime import Engine
-from edgewright.runtime.bundle.files import canonical_json
+from edgewright.runtime.bundle.files import canonical_json, write_bytes
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.printable import printable
 from edgewright.runtime.tasks.answers import Answer
-from edgewright.runtime.tasks.base import DeviceTask, StreamingTask
+from edgewright.runtime.tasks.base import Task
+
+_UNSAFE = re.compile(r"[^\w.-]+")
+_LONGEST = 100
+"""Letters of a file's name: an input may be a whole text."""
 
 
-def expand_inputs(task: DeviceTask, words: Sequence[str]) -> list[tuple[str, Any]]:
+def expand_inputs(task: Task[Any], words: Sequence[str]) -> list[tuple[str, Any]]:
     """A name and a raw input for everything that the words stand for, in a stable order.
 
     A word that stands for nothing stays in the list: answering it then says what is wrong with it.
@@ -30,12 +36,20 @@ def expand_inputs(task: DeviceTask, words: Sequence[str]) -> list[tuple[str, Any
 
 
 def predict_inputs(
-    engine: Engine, words: Sequence[str], top: int, as_json: bool, options: Mapping[str, Any] | None = None
+    engine: Engine,
+    words: Sequence[str],
+    top: int,
+    as_json: bool,
+    options: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
 ) -> int:
-    """Print an answer for each input and return how many could not be answered; `options` are those of the task."""
+    """Print an answer for each input and return how many could not be answered.
+
+    `options` are those of the task, `folder` is where the files of answers go.
+    """
     asked = dict(options or {})
     engine.prepare(**asked)
-    out = _Output(engine, top, as_json)
+    out = _Output(engine, top, as_json, folder)
     named = expand_inputs(engine.task, words)
     size = engine.batch_size
     for start in range(0, len(named), size):
@@ -48,20 +62,26 @@ def predict_inputs(
     return out.failed
 
 
-def stream_inputs(engine: Engine, words: Sequence[str], top: int, as_json: bool) -> int:
+def stream_inputs(
+    engine: Engine,
+    words: Sequence[str],
+    top: int,
+    as_json: bool,
+    options: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+) -> int:
     """Push each input piece by piece, as it would arrive, print the answer after each; return how many inputs failed.
 
     A piece is a step of a series, or a tenth of a second of sound. An input that fails midway keeps the answers so far.
     """
-    out = _Output(engine, top, as_json)
+    out = _Output(engine, top, as_json, folder)
     named = expand_inputs(engine.task, words)
-    with engine.stream() as stream:
-        task = cast(StreamingTask, engine.task)
+    with engine.stream(**(options or {})) as stream:
         for name, raw in named:
             stream.reset()
             answered = False
             try:
-                for number, piece in enumerate(task.pieces(raw), 1):
+                for number, piece in enumerate(engine.task.pieces(raw), 1):
                     answer = stream.push(piece)
                     if answer is not None:
                         answered = True
@@ -92,21 +112,43 @@ def _answers(
 
 
 class _Output:
-    """Answers as lines on stdout as they come, or as one JSON document at the end; failures on stderr."""
+    """Answers as lines on stdout as they come, or as one JSON document at the end; failures on stderr; the files of
+    answers in a folder, where there is one.
+    """
 
-    def __init__(self, engine: Engine, top: int, as_json: bool) -> None:
-        self._engine, self._top, self._as_json = engine, top, as_json
+    def __init__(self, engine: Engine, top: int, as_json: bool, folder: Path | None) -> None:
+        self._engine, self._top, self._as_json, self._folder = engine, top, as_json, folder
         self._records: list[dict[str, Any]] = []
+        self._written: set[Path] = set()
         self.failed = 0
 
     def answer(self, name: str, answer: Answer, step: int | None = None) -> None:
         """One answer to the input `name`, after `step` pieces where it was streamed."""
+        files = self._write(name, answer, step)
         if self._as_json:
             place = {"input": name} if step is None else {"input": name, "step": step}
-            self._records.append({**place, **answer.to_json(self._top)})
+            more = {"files": files} if files else {}
+            self._records.append({**place, **answer.to_json(self._top), **more})
         else:
             where = printable(name) if step is None else f"{printable(name)}  step {step}"
-            click.echo(f"{where}  {answer.line(self._top)}")
+            click.echo("  ".join((where, answer.line(self._top), *files)))
+
+    def _write(self, name: str, answer: Answer, step: int | None) -> list[str]:
+        """Write the files of an answer beside those of the others; returns their paths."""
+        if self._folder is None:
+            return []
+        self._folder.mkdir(parents=True, exist_ok=True)
+        stem = _UNSAFE.sub("_", Path(name).stem)[:_LONGEST] or "answer"
+        stem = stem if step is None else f"{stem}-{step}"
+        found = []
+        for suffix, content in answer.files().items():
+            numbers = itertools.chain([""], map("-{}".format, itertools.count(2)))
+            paths = (self._folder / f"{stem}{number}{suffix}" for number in numbers)
+            path = next(path for path in paths if path not in self._written)
+            write_bytes(path, content)
+            self._written.add(path)
+            found.append(str(path))
+        return found
 
     def failure(self, name: str, error: str) -> None:
         """What is wrong with the input `name`."""

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgewright.runtime.contracts import MODEL, GraphSpec
+from edgewright.exporters.part import Part
+from edgewright.runtime.contracts import MODEL
 
 
 @dataclass(frozen=True)
@@ -23,42 +24,6 @@ class Block:
     def owns(self, parameter: str) -> bool:
         """Whether the parameter or buffer of this dotted name belongs to the block."""
         return any(parameter == prefix or parameter.startswith(f"{prefix}.") for prefix in self.prefixes)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A module of a model that becomes the graph of one role.
-
-    Attributes:
-        input_names, output_names: in the order of the module's arguments and answers.
-        dynamic_axes: what may change of each input; None is axis 0 of every one, called "batch".
-        example: makes tensors to export it with, one for each input; None where an encoded sample does.
-        route: how it is exported, one of `edgewright.exporters.graph.export.ROUTES`, or "auto".
-        limits: the largest size of an axis that the module takes, by the axis's name.
-        spec: what its graph takes and gives where it has states; None where the graph says it all.
-    """
-
-    module: nn.Module
-    input_names: tuple[str, ...]
-    output_names: tuple[str, ...]
-    dynamic_axes: Mapping[str, Mapping[int, str]] | None = None
-    example: Callable[[], tuple[Tensor, ...]] | None = None
-    route: str = "auto"
-    limits: Mapping[str, int] = field(default_factory=dict)
-    spec: GraphSpec | None = None
-
-
-def stateful_part(module: nn.Module, spec: GraphSpec, example: Callable[[], tuple[Tensor, ...]]) -> Part:
-    """The part of a module that takes the inputs of `spec`, then its states, one tensor each, and returns the outputs,
-    then the states as they are afterwards. `example` makes a tensor for each input and state.
-    """
-    shapes = {one.name: one.shape for one in spec.inputs} | {one.input: one.shape for one in spec.states}
-    axes = {
-        name: {axis: side for axis, side in enumerate(shape) if isinstance(side, str)}
-        for name, shape in shapes.items()
-    }
-    outputs = (*(one.name for one in spec.outputs), *(state.output for state in spec.states))
-    return Part(module, tuple(shapes), outputs, axes, example, spec=spec)
 
 
 @dataclass(frozen=True)
@@ -88,6 +53,7 @@ class BuiltModel:
         route: how the module is exported, one of `edgewright.exporters.graph.export.ROUTES`, or "auto".
         example: makes tensors to export it with, one for each input; None where an encoded sample does.
         limits: the largest size of an axis that the module takes, by the axis's name.
+        whole: whether the module itself becomes the graph "model"; else `others` are all that is exported.
     """
 
     name: str
@@ -109,6 +75,7 @@ class BuiltModel:
     route: str = "auto"
     example: Callable[[], tuple[Tensor, ...]] | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
+    whole: bool = True
 
     def part(self, role: str) -> Part:
         """What becomes the graph of `role`, "model" or one of `others`."""
@@ -118,8 +85,8 @@ class BuiltModel:
         return Part(self.module, *names, self.dynamic_axes, self.example, self.route, self.limits)
 
     def parts(self) -> dict[str, Part]:
-        """All of them, by role; "model" comes first."""
-        return {role: self.part(role) for role in (MODEL, *self.others)}
+        """All of them, by role; "model" comes first where there is one."""
+        return {role: self.part(role) for role in (*([MODEL] if self.whole else []), *self.others)}
 
     @property
     def heads(self) -> tuple[str, ...]:

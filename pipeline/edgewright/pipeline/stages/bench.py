@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from edgewright.pipeline.stages.bench_row import BenchRow, Ratios
 from edgewright.pipeline.stages.memory import peak_mb
@@ -18,7 +18,6 @@ from edgewright.runtime import Engine, open_bundle
 from edgewright.runtime.bundle.structure import from_plain, parse_json, to_plain
 from edgewright.runtime.errors import BundleError, EdgewrightError, MachineError
 from edgewright.runtime.series.settings import Series
-from edgewright.runtime.tasks.base import StreamingTask
 
 _KNOWN_TROUBLE = 3
 """Exit status of the measuring process when its last words are meant for the user."""
@@ -128,8 +127,7 @@ def _step_us(engine: Engine, raws: list[Any], seconds: float) -> float:
     """The median over whole inputs of the time that one step takes, pushed as it would come: a plain row of a series,
     a tenth of a second of sound.
     """
-    task = cast(StreamingTask, engine.task)
-    pieces = [[_as_pushed(piece) for piece in task.pieces(raw)] for raw in raws]
+    pieces = [[_as_pushed(piece) for piece in engine.task.pieces(raw)] for raw in raws]
     with engine.stream() as stream:
         steps = [sum(len(stream.outputs(piece)) for piece in whole) for whole in pieces]
         used = [(whole, count) for whole, count in zip(pieces, steps, strict=True) if count]

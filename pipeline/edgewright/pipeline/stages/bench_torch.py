@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from edgewright.exporters.judge.steps import open_step, step_latencies
 from edgewright.exporters.judge.timing import Latency, measure_latency
-from edgewright.exporters.reference import torch_call
-from edgewright.pipeline.models.model import BuiltModel
+from edgewright.exporters.part import TorchGraphs
 from edgewright.pipeline.stages.bench_row import Ratios
 from edgewright.pipeline.training.results import load_trained
 from edgewright.runtime import Engine, open_bundle
@@ -19,7 +19,7 @@ from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import STEP, Tensors
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.graphs.session import open_session
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 
 
 def ratios_to_torch(
@@ -51,8 +51,9 @@ def ratios_to_torch(
         for _, raw in task.inputs(str(opened.path(sample.file)))
     )
     sample = task.encode(raw)
-    whole = _whole(loaded.built, engines, task.collate([sample]), seconds, threads)
-    steps = _steps(loaded.built, opened, variants, sample, seconds, provider)
+    graphs = TorchGraphs(loaded.built.parts())
+    whole = _whole(graphs, engines, sample, seconds, threads)
+    steps = _steps(graphs, opened, variants, sample, seconds, provider)
     return {
         name: Ratios(
             whole[name].times_as_fast_as(whole["torch"]),
@@ -62,18 +63,18 @@ def ratios_to_torch(
     }
 
 
-def _raw_side(task: DeviceTask) -> str:
+def _raw_side(task: Task[Any]) -> str:
     """What a device task does before and after the graph, to be compared."""
     return canonical_json(to_plain([task.processor, task.labels]))
 
 
 def _whole(
-    built: BuiltModel, engines: Mapping[str, Engine], feeds: Tensors, seconds: float, threads: int | None
+    graphs: TorchGraphs, engines: Mapping[str, Engine], sample: Tensors, seconds: float, threads: int | None
 ) -> Mapping[str, Latency]:
-    reference = torch_call(built.module, built.input_names, built.output_names)
-    sides: dict[str, Callable[[], object]] = {"torch": lambda: reference(feeds)}
+    task = next(iter(engines.values())).task
+    sides: dict[str, Callable[[], object]] = {"torch": lambda: list(task.run((sample,), graphs))}
     for name, engine in engines.items():
-        sides[name] = partial(engine.infer, feeds)
+        sides[name] = partial(engine.outputs, sample)
     before = torch.get_num_threads()
     if threads is not None:
         torch.set_num_threads(threads)
@@ -86,17 +87,20 @@ def _whole(
 
 
 def _steps(
-    built: BuiltModel, opened: Bundle, variants: Sequence[str], sample: Tensors, seconds: float, provider: str
+    graphs: TorchGraphs,
+    opened: Bundle,
+    variants: Sequence[str],
+    sample: Tensors,
+    seconds: float,
+    provider: str,
 ) -> Mapping[str, Latency]:
     streaming = opened.manifest.streaming
-    if streaming is None or STEP not in built.others:
+    if streaming is None or STEP not in graphs.parts:
         return {}
-    part = built.part(STEP)
     runners = {
         name: open_step(
             opened.path(opened.manifest.variant(name).graphs[STEP]), streaming, provider, open_session
         )
         for name in variants
     }
-    torch_step = torch_call(part.module, part.input_names, part.output_names)
-    return step_latencies(runners, streaming, torch_step, sample, seconds)
+    return step_latencies(runners, streaming, graphs, sample, seconds)

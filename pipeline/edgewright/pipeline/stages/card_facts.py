@@ -1,14 +1,15 @@
 """What a model card says of how its model came to be: the data, the transfer, what it is given."""
 
 from pathlib import Path
+from typing import Any
 
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.tasks.description import ModelFacts
 
 
-def card_facts(recipe: Recipe, splits: Splits, task: DeviceTask) -> dict[str, str]:
+def card_facts(recipe: Recipe, splits: Splits, task: Task[Any]) -> dict[str, str]:
     """Facts by name, in the order to print them."""
     counts = {name: sum(count) for name, count in splits.counts().items()}
     return {

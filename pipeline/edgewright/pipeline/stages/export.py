@@ -14,17 +14,18 @@ from edgewright.exporters.graph.export import Graph, export_graph, load_graph
 from edgewright.exporters.judge.golden import apart_from_origin
 from edgewright.exporters.judge.judge import judge
 from edgewright.exporters.judge.ladder import climb
+from edgewright.exporters.part import Part, TorchGraphs
 from edgewright.exporters.precision.registry import (
     PRECISIONS,
     make_variant,
     role_file,
     wants_calibration,
 )
-from edgewright.exporters.reference import Reference, Samples, torch_call
+from edgewright.exporters.recording import recorded
+from edgewright.exporters.reference import Reference, Samples
 from edgewright.exporters.verdict import FAIL, Budget, Ladder, Verdict, verdict_from_json, verdict_to_json
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.data.sources import restore_splits
-from edgewright.pipeline.models.model import Part
 from edgewright.pipeline.progress import Progress, silent
 from edgewright.pipeline.recipe.load import load_recipe, override_export
 from edgewright.pipeline.recipe.recipe import Recipe
@@ -36,9 +37,9 @@ from edgewright.pipeline.training.results import LoadedModel, load_trained
 from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes, write_text
 from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import MODEL, STEP, Tensors
+from edgewright.runtime.contracts import MODEL, Tensors
 from edgewright.runtime.errors import BundleError, ExportError, RecipeError
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 
 _SAME_MODEL = 1e-2
 """How far torch may lie from itself on another machine, relative."""
@@ -77,19 +78,31 @@ class _Loaded:
     recipe: Recipe
     splits: Splits
     model: LoadedModel
-    device_task: DeviceTask
+    device_task: Task[Any]
+
+    @property
+    def graphs(self) -> TorchGraphs:
+        """The model, as torch runs it."""
+        return TorchGraphs(self.model.built.parts())
 
 
 class _Batches:
-    """Encoded calibration samples, one per batch, encoded when they are walked: not every precision does that."""
+    """What the graph of a role is given on each calibration sample, encoded when they are walked: not every precision
+    does that.
+    """
 
-    def __init__(self, task: DeviceTask, samples: tuple[Sample, ...], progress: Progress) -> None:
-        self._task, self._samples, self._progress = task, samples, progress
+    def __init__(self, loaded: "_Loaded", role: str, samples: tuple[Sample, ...], progress: Progress) -> None:
+        self._loaded, self._role, self._samples, self._progress = loaded, role, samples, progress
 
     def __iter__(self) -> Iterator[Tensors]:
+        task = self._loaded.device_task
         for done, sample in enumerate(self._samples):
             self._progress("calibrating", done + 1, len(self._samples))
-            yield self._task.collate([self._task.encode(sample.raw)])
+            encoded = task.encode(sample.raw)
+            if self._role == MODEL:
+                yield task.collate(task.windows(encoded))
+            else:
+                yield from recorded(task, encoded, self._loaded.graphs)[self._role]
 
 
 def ship(
@@ -215,16 +228,7 @@ def _samples(loaded: _Loaded) -> Samples:
 
 
 def _reference(loaded: _Loaded) -> Reference:
-    task, built = loaded.model.task, loaded.model.built
-    step = built.part(STEP) if STEP in built.others else None
-    return Reference(
-        module=built.module,
-        task=loaded.device_task,
-        metric=task.metric(),
-        input_names=built.input_names,
-        output_names=built.output_names,
-        step=torch_call(step.module, step.input_names, step.output_names) if step is not None else None,
-    )
+    return Reference(loaded.graphs, loaded.device_task, loaded.model.task.metric())
 
 
 def _budget(recipe: Recipe) -> Budget:
@@ -308,7 +312,7 @@ def _graph(
         graph = export_graph(part.module, example, path, *names, part.dynamic_axes, part.route, part.limits)
     else:
         assert fp32 is not None, "a recipe's variants begin with fp32"
-        batches = _Batches(loaded.device_task, calibration, report)
+        batches = _Batches(loaded, role, calibration, report)
         method, per_channel = quantization.method, quantization.per_channel
         try:
             graph = make_variant(fp32, name, batches, path, method, per_channel, stateful)
@@ -325,7 +329,8 @@ def _stage(name: str, role: str) -> str:
 
 def _example(loaded: _Loaded, part: Part) -> tuple[torch.Tensor, ...]:
     samples = (loaded.splits.train or loaded.splits.evaluation)[:1] * 2
-    feeds = loaded.device_task.collate([loaded.device_task.encode(sample.raw) for sample in samples])
+    task = loaded.device_task
+    feeds = task.collate([row for sample in samples for row in task.windows(task.encode(sample.raw))])
     return tuple(torch.from_numpy(feeds[name]) for name in part.input_names)
 
 

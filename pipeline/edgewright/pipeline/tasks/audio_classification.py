@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from edgewright.pipeline.tasks.classification import SequenceLabels, label_options
+from edgewright.pipeline.tasks.classification import Classification, label_options
 
 
 @dataclass(frozen=True)
-class AudioClassification(SequenceLabels):
+class AudioClassification(Classification):
     """One label of `classes` for each recording."""
 
     name: str = "audio-classification"

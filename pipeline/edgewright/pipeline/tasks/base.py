@@ -1,32 +1,37 @@
 """What the training half of a task is: targets to a loss, answers to figures, the way to its device half."""
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from edgewright.exporters.reference import Figure, Metric
 from edgewright.pipeline.data.samples import Sample
+from edgewright.pipeline.models.model import training_outputs
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import RecipeError
-from edgewright.runtime.running.windows import RowsTask, chunks, encode_all
 from edgewright.runtime.tasks import load_task
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 
 _TOGETHER = 512
 """Samples that are encoded at once."""
 
 
-class TrainingTask(abc.ABC):
-    """One task while a model is trained for it. It knows nothing of models and holds no state: a frozen dataclass.
+class Objective(abc.ABC):
+    """What a model is trained for, and judged by. It knows nothing of models and holds no state: a frozen dataclass.
 
-    Outputs are the graph's only output: logits [N, classes], or a prediction [N, time, K] in normalised units,
-    padded with zeros. Targets are what `stack` returns: class indices [N], or numbers in the user's units,
-    NaN where a value is unknown or beyond the sample's length.
+    It learns from rows, the windows of samples that go through the graph "model": `losses` and `weights` take the
+    outputs and targets of rows. What is told of a model is about answers to whole samples.
+
+    Outputs are the graph's only output: logits [N, classes], or a prediction [N, time, K] in normalised units, padded
+    with zeros; several of one shape are stacked on a last axis. Targets are what `stack` returns: class indices [N],
+    numbers in the user's units, NaN where a value is unknown or beyond the sample's length, or objects.
     """
 
     name: str
@@ -35,17 +40,16 @@ class TrainingTask(abc.ABC):
     metric_name: str
     """The metric that the recipe chose."""
 
-    output = "logits"
-    """The graph's output."""
-
-    sequences = False
-    """Whether inputs vary in length: an encoded sample then has "lengths" beside its values."""
-
-    every_step = False
-    """Whether every step has an answer of its own."""
-
     learns = True
     """Whether anything is trained at all."""
+
+    reads_rows = True
+    """Whether answers can be read from the outputs of rows as the training gives them; False where those of a batch are
+    padded, as pictures of several sizes are: the device half then runs the samples themselves.
+    """
+
+    loss_of_outputs = True
+    """Whether `losses` makes the loss from outputs; False where only `row_losses` knows it, from the module itself."""
 
     @property
     def augments(self) -> bool:
@@ -56,41 +60,53 @@ class TrainingTask(abc.ABC):
         """A loaded raw input, changed at random; the same generator state gives the same result."""
         return image
 
-    def target(self, sample: Sample, feeds: Tensors) -> Any:
-        """What is to be answered to one sample, encoded to `feeds`. Raises `DataError` when the two do not fit."""
+    def target(self, sample: Sample, encoded: Tensors) -> Any:
+        """What is to be learnt of a sample in one window. Raises `DataError` when the two do not fit."""
         return sample.target
 
+    def targets(self, sample: Sample, encoded: Tensors, device: Task[Any]) -> Sequence[Any]:
+        """What is to be learnt of each window of a sample that `device` encoded."""
+        return [self.target(sample, encoded)] * len(device.windows(encoded))
+
     def stack(self, targets: Sequence[Any]) -> NDArray[Any]:
-        """What `target` gave for each sample, as the targets of all: the first axis has the samples."""
+        """The targets of rows as one array, whose first axis has the rows."""
         return np.array(targets, dtype=np.int64)
 
-    @abc.abstractmethod
+    def row_losses(
+        self,
+        module: nn.Module,
+        inputs: Sequence[torch.Tensor],
+        targets: NDArray[Any],
+        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> torch.Tensor:
+        """The loss of each row of a batch, float32 [N]; `module` runs in the precision of `autocast`."""
+        with autocast():
+            outputs, auxiliary = training_outputs(module, *inputs)
+        return self.losses(outputs, auxiliary, torch.from_numpy(targets))
+
     def losses(
         self, outputs: torch.Tensor, auxiliary: Mapping[str, torch.Tensor], targets: torch.Tensor
     ) -> torch.Tensor:
-        """The loss of each sample, float32 [N]; of a sequence the mean over its known values.
+        """The loss of each row, float32 [N]; of a sequence the mean over its known values.
 
         `auxiliary` holds the logits of auxiliary heads by their path; `targets` may lie on another device.
         """
+        raise NotImplementedError(f"{self.name} has no loss of outputs")
 
     def weights(self, targets: NDArray[Any]) -> NDArray[np.float32]:
-        """How much each sample counts in the loss of its batch, [N]: by its class, or by how much of it is known."""
+        """How much each row counts in the loss of its batch, [N]: by its class, or by how much of it is known."""
         return np.ones(len(targets), dtype=np.float32)
 
-    def named(self, outputs: NDArray[np.float32]) -> Tensors:
-        """Outputs as `training_outputs` gives them, under the names of the graph's outputs."""
-        return {self.output: outputs}
+    def truth(self, sample: Sample, encoded: Tensors) -> Any:
+        """What the answer to a sample is held against. Raises `DataError` as `target` does."""
+        return self.target(sample, encoded)
 
-    def truth(self, sample: Sample, feeds: Tensors) -> Any:
-        """What the answer to a sample, encoded to `feeds`, is held against. Raises `DataError` as `target` does."""
-        return self.target(sample, feeds)
-
-    def truths(self, samples: Sequence[Sample], device: DeviceTask) -> list[Any]:
+    def truths(self, samples: Sequence[Sample], device: Task[Any]) -> list[Any]:
         """What the answers to `samples` are held against. Raises `InputError`, `DataError`."""
         found: list[Any] = []
-        for raws in chunks(device, [sample.raw for sample in samples], _TOGETHER):
+        for raws in device.parts([sample.raw for sample in samples], _TOGETHER):
             some = samples[len(found) : len(found) + len(raws)]
-            found += [self.truth(*pair) for pair in zip(some, encode_all(device, raws), strict=True)]
+            found += [self.truth(*pair) for pair in zip(some, device.encode_all(raws), strict=True)]
         return found
 
     @property
@@ -112,23 +128,6 @@ class TrainingTask(abc.ABC):
 
     def device_task(
         self, settings: Any, labels: Sequence[str], assets: Mapping[str, bytes] | None = None
-    ) -> DeviceTask:
+    ) -> Task[Any]:
         """The device half, from the model's input settings: the only place where preprocessing exists."""
         return load_task(self.name, to_plain(settings), tuple(labels), assets)
-
-
-class RowsTraining(TrainingTask):
-    """A task whose samples may be several rows of the graph, as the windows of a long text are.
-
-    It learns from rows: `losses` and `weights` take outputs and targets of rows. What is told of a model is about
-    answers to whole samples.
-    """
-
-    sequences = True
-
-    def row_targets(self, sample: Sample, feeds: Tensors, device: RowsTask) -> Sequence[Any]:
-        """What is to be answered in each row of a sample that `device` encoded to `feeds`; `stack` puts them together.
-
-        Raises `DataError` when the sample and its target do not fit.
-        """
-        return [self.truth(sample, feeds)] * len(device.rows(feeds))

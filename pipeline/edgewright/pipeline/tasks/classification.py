@@ -13,9 +13,9 @@ from edgewright.exporters.reference import Figure
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.tasks.base import Objective
 from edgewright.pipeline.tasks.label_figures import one_label
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 
 
 def balanced_weights(targets: NDArray[np.int64], classes: int) -> tuple[float, ...]:
@@ -26,7 +26,7 @@ def balanced_weights(targets: NDArray[np.int64], classes: int) -> tuple[float, .
 
 
 @dataclass(frozen=True)
-class Classification(TrainingTask):
+class Classification(Objective):
     """One label of `classes` for each sample; each kind of input is a subclass that says its `name`.
 
     `class_weights` weighs the loss by class; `auxiliary_weights` holds the published loss weight of each
@@ -60,18 +60,12 @@ class Classification(TrainingTask):
         weights: NDArray[np.float32] = np.asarray(self.class_weights, dtype=np.float32)[targets]
         return weights
 
-    def truths(self, samples: Sequence[Sample], device: DeviceTask) -> list[Any]:
+    def truths(self, samples: Sequence[Sample], device: Task[Any]) -> list[Any]:
         return [sample.target for sample in samples]
 
     @functools.cached_property
     def figures(self) -> tuple[Figure, ...]:
         return one_label(len(self.classes))
-
-
-class SequenceLabels(Classification):
-    """One label for each sequence: inputs have lengths of their own."""
-
-    sequences = True
 
 
 def label_options(recipe: Recipe, splits: Splits, built: BuiltModel) -> dict[str, Any]:

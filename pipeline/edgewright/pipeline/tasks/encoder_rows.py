@@ -9,14 +9,14 @@ import numpy as np
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.tasks.base import RowsTraining
+from edgewright.pipeline.tasks.base import Objective
 from edgewright.pipeline.tasks.classification import balanced_weights
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.text.settings import EncoderTextSettings, encoder_settings
 
 
-class EncoderRows(RowsTraining):
+class EncoderRows(Objective):
     """The part of a task of an encoder that does not depend on what is answered. Subclasses are frozen dataclasses.
 
     Unless a subclass says otherwise the target of a sample is that of each of its rows.

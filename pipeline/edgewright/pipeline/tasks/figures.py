@@ -8,37 +8,53 @@ import torch
 from numpy.typing import NDArray
 
 from edgewright.exporters.reference import Figure, packed
-from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.tasks.base import Objective
 
 _TINY = float(np.finfo(np.float64).tiny)
 _TOGETHER = 1024
 """Samples whose losses are computed at once."""
 
 
-def figures_of(figures: Sequence[Figure], answered: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
-    """Every figure by name, from answers with the truth of each; an answer is read once and not kept."""
+def figures_of(figures: Sequence[Figure], answered: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
+    """Every figure by name, from answers with the truth of each and, where a figure reads them, the outputs.
+
+    All of it is read once and not kept.
+    """
     kept: dict[Callable[[Any, Any], Any], list[Any]] = {figure.evidence: [] for figure in figures}
-    for answer, truth in answered:
+    of_outputs = {figure.evidence for figure in figures if figure.reads == "outputs"}
+    for answer, truth, *outputs in answered:
         for evidence, found in kept.items():
-            found.append(evidence(answer, truth))
+            found.append(evidence(outputs[0] if evidence in of_outputs else answer, truth))
     arrays = {evidence: packed(found) for evidence, found in kept.items()}
     told = {figure.name: figure.figure(arrays[figure.evidence]) for figure in figures}
     left_out = {figure.name for figure in figures if figure.optional and told[figure.name] is None}
     return {name: value for name, value in told.items() if name not in left_out}
 
 
-def mean_loss(task: TrainingTask, outputs: NDArray[np.float32], targets: NDArray[Any]) -> float:
-    """The mean loss of samples or rows, each with its weight: what the training lowers."""
+def mean_loss(task: Objective, outputs: Sequence[NDArray[np.float32]], targets: NDArray[Any]) -> float:
+    """The mean loss of rows, each with its weight: what the training lowers. `outputs` are those of each row, [C], or
+    [T, K] with an entry for each of its steps.
+    """
     total = weight = 0.0
+    longest = max((len(row) for row in outputs), default=0)
     for start in range(0, len(targets), _TOGETHER):
         part = targets[start : start + _TOGETHER]
-        losses = task.losses(
-            torch.from_numpy(outputs[start : start + _TOGETHER]), {}, torch.from_numpy(part)
-        ).double()
+        stacked = _stacked(outputs[start : start + _TOGETHER], longest)
+        losses = task.losses(torch.from_numpy(stacked), {}, torch.from_numpy(part)).double()
         weights = task.weights(part).astype(np.float64)
         total += float((losses.numpy() * weights).sum())
         weight += float(weights.sum())
     return total / max(weight, _TINY)
+
+
+def _stacked(rows: Sequence[NDArray[np.float32]], longest: int) -> NDArray[np.float32]:
+    """Rows as a batch, those of fewer than `longest` steps padded with zeros."""
+    if all(len(row) == longest for row in rows):
+        return np.stack(rows)
+    stacked = np.zeros((len(rows), longest, *rows[0].shape[1:]), np.float32)
+    for place, row in zip(stacked, rows, strict=True):
+        place[: len(row)] = row
+    return stacked
 
 
 def mean(evidence: NDArray[Any]) -> float:

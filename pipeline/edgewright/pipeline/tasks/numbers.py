@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.tasks.base import Objective
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.series.settings import SeriesSettings, series_settings
 
@@ -22,7 +22,7 @@ LOSSES = ("mse", "mae", "huber")
 
 
 @dataclass(frozen=True)
-class Numbers(TrainingTask):
+class Numbers(Objective):
     """The part that regression and forecasting share.
 
     `processor` are the model's `SeriesSettings` as plain values: the names of the targets and the scales between
@@ -34,9 +34,6 @@ class Numbers(TrainingTask):
     metric_name: str = ""
     loss: str = "mse"
     name: str = ""
-
-    output = OUTPUT
-    sequences = True
 
     @functools.cached_property
     def settings(self) -> SeriesSettings:

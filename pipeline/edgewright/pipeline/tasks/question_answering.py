@@ -16,8 +16,8 @@ from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_options
 from edgewright.pipeline.tasks.figures import mean
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.running.windows import RowsTask
-from edgewright.runtime.tasks.question_answering import END, START, QuestionAnswer
+from edgewright.runtime.tasks.base import Task
+from edgewright.runtime.tasks.question_answering import QuestionAnswer
 from edgewright.runtime.tasks.question_answering import QuestionAnswering as Answerer
 
 
@@ -35,16 +35,13 @@ class QuestionAnswering(EncoderRows):
     metric_name: str = "f1"
     name: str = "question-answering"
 
-    output = START
-    every_step = True
-
     def stack(self, targets: Sequence[Any]) -> NDArray[np.int32]:
         return np.array(targets, np.int32).reshape(len(targets), 4)
 
-    def row_targets(
-        self, sample: Sample, feeds: Tensors, device: RowsTask
+    def targets(
+        self, sample: Sample, encoded: Tensors, device: Task[Any]
     ) -> Sequence[tuple[int, int, int, int]]:
-        answers = self.truth(sample, feeds)
+        answers, feeds = self.truth(sample, encoded), encoded
         windows = feeds["windows"].tolist()
         places: list[tuple[int, int] | None] = [None] * len(windows)
         for text, start in zip(answers.texts, answers.starts, strict=True):
@@ -64,9 +61,6 @@ class QuestionAnswering(EncoderRows):
                 f"{sample.id}: it has no answers: give each question its answers, or an empty list"
             )
         return sample.target
-
-    def named(self, outputs: NDArray[np.float32]) -> Tensors:
-        return {START: outputs[..., 0], END: outputs[..., 1]}
 
     def losses(
         self, outputs: torch.Tensor, auxiliary: Mapping[str, torch.Tensor], targets: torch.Tensor

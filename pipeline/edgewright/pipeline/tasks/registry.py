@@ -6,15 +6,15 @@ from edgewright.pipeline.catalog import TASKS, load
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.tasks.base import Objective
 from edgewright.runtime.errors import RecipeError
 
 
-def make_training_task(name: str, classes: tuple[str, ...], **options: Any) -> TrainingTask:
+def make_training_task(name: str, classes: tuple[str, ...], **options: Any) -> Objective:
     """The training half of the task `name`. Raises `RecipeError` for an unknown one."""
     if name not in TASKS:
         raise RecipeError(f"task: unknown task {name!r}: choose from {', '.join(TASKS)}")
-    task: TrainingTask = load(TASKS[name].training).make(classes, **options)
+    task: Objective = load(TASKS[name].training).make(classes, **options)
     return task
 
 
@@ -24,6 +24,6 @@ def task_options(splits: Splits, recipe: Recipe, built: BuiltModel) -> dict[str,
     return options
 
 
-def task_of(built: BuiltModel, splits: Splits, recipe: Recipe) -> TrainingTask:
+def task_of(built: BuiltModel, splits: Splits, recipe: Recipe) -> Objective:
     """The training half of the recipe's task, for this model and data."""
     return make_training_task(recipe.task, splits.classes, **task_options(splits, recipe, built))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgewright.exporters.reference import Figure, Metric
 from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_options
-from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, Embedding, neighbours
+from edgewright.runtime.tasks.sentence_embedding import Embedding, neighbours
 
 _TEMPERATURE = 0.1
 
@@ -28,8 +28,6 @@ class SentenceEmbedding(EncoderRows):
     processor: Mapping[str, Any] = field(default_factory=dict)
     metric_name: str = "neighbour-accuracy"
     name: str = "sentence-embedding"
-
-    output = EMBEDDING
 
     def losses(
         self, outputs: torch.Tensor, auxiliary: Mapping[str, torch.Tensor], targets: torch.Tensor

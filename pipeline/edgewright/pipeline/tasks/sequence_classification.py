@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from edgewright.pipeline.tasks.classification import SequenceLabels, label_options
+from edgewright.pipeline.tasks.classification import Classification, label_options
 
 
 @dataclass(frozen=True)
-class SequenceClassification(SequenceLabels):
+class SequenceClassification(Classification):
     """One label of `classes` for each series."""
 
     name: str = "sequence-classification"

@@ -26,8 +26,6 @@ class SequenceRegression(Numbers):
     metric_name: str = "r2"
     name: str = "sequence-regression"
 
-    every_step = True
-
     def target(self, sample: Sample, feeds: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         target = np.asarray(sample.target, np.float64)
         wanted = (int(feeds["lengths"]), len(self.names))

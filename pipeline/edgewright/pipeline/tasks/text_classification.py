@@ -6,19 +6,19 @@ from typing import Any
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.tasks.base import TrainingTask
-from edgewright.pipeline.tasks.classification import SequenceLabels, label_options
+from edgewright.pipeline.tasks.base import Objective
+from edgewright.pipeline.tasks.classification import Classification, label_options
 from edgewright.runtime.text.settings import EncoderTextSettings
 
 
 @dataclass(frozen=True)
-class TextClassification(SequenceLabels):
+class TextClassification(Classification):
     """One label of `classes` for each text, by a recurrent net."""
 
     name: str = "text-classification"
 
 
-def make(classes: tuple[str, ...], **options: Any) -> TrainingTask:
+def make(classes: tuple[str, ...], **options: Any) -> Objective:
     """The training half for `options`: with the `processor` of an encoder it is that of encoders."""
     if "processor" not in options:
         return TextClassification(classes, **options)

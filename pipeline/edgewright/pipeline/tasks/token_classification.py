@@ -15,7 +15,7 @@ from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_label_op
 from edgewright.pipeline.tasks.label_scores import f1_of
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.running.windows import RowsTask
+from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.tasks.token_classification import TaggedText
 from edgewright.runtime.tasks.token_classification import TokenClassification as Tagger
 from edgewright.runtime.text.words import spans_of, word_tokens
@@ -38,8 +38,6 @@ class TokenClassification(EncoderRows):
     class_weights: tuple[float, ...] | None = None
     name: str = "token-classification"
 
-    every_step = True
-
     def stack(self, targets: Sequence[Any]) -> NDArray[np.int32]:
         longest = max((len(row) for row in targets), default=0)
         stacked = np.full((len(targets), longest), UNKNOWN, np.int32)
@@ -47,8 +45,8 @@ class TokenClassification(EncoderRows):
             place[: len(row)] = row
         return stacked
 
-    def row_targets(self, sample: Sample, feeds: Tensors, device: RowsTask) -> Sequence[NDArray[np.int32]]:
-        labels = self.truth(sample, feeds)
+    def targets(self, sample: Sample, encoded: Tensors, device: Task[Any]) -> Sequence[NDArray[np.int32]]:
+        labels, feeds = self.truth(sample, encoded), encoded
         windows, offsets = feeds["windows"].tolist(), feeds["offsets"]
         speaking = cast(Tagger, device).word_rows(feeds)
         begin = np.where(speaking >= 0, offsets[speaking, 0], -1)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from edgewright.exporters.reference import Figure, Metric, hits
 from edgewright.pipeline.data.samples import Sample
@@ -16,8 +15,7 @@ from edgewright.pipeline.tasks.figures import mean
 from edgewright.pipeline.tasks.label_figures import one_label
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import TrainingError
-from edgewright.runtime.tasks.labels import LOGITS, Classification, MultiLabel
-from edgewright.runtime.tasks.sentence_embedding import EMBEDDING
+from edgewright.runtime.tasks.labels import Classification, MultiLabel
 
 _LEAST = 1e-12
 """The probability that counts instead of none at all: a logarithm needs one."""
@@ -36,10 +34,6 @@ class ZeroShotClassification(EncoderRows):
 
     def truth(self, sample: Sample, feeds: Tensors) -> int:
         return known_label(sample, len(self.classes))
-
-    def named(self, outputs: NDArray[np.float32]) -> Tensors:
-        way = self.settings.zero_shot
-        return {EMBEDDING if way is not None and way.by == "embedding" else LOGITS: outputs}
 
     def losses(
         self, outputs: torch.Tensor, auxiliary: Mapping[str, torch.Tensor], targets: torch.Tensor

@@ -4,6 +4,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,15 +13,15 @@ from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.progress import Progress
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.tasks.base import TrainingTask
 from edgewright.pipeline.training.backbones import choose_engine, make_extract
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.feature_cache import Extract, cached_features
 from edgewright.pipeline.training.results import fingerprint_of
-from edgewright.pipeline.training.rows import RowSource
-from edgewright.pipeline.training.sources import ArraySource, SampleSource, Source, StepSource
+from edgewright.pipeline.training.sample_source import SampleSource
+from edgewright.pipeline.training.sources import ArraySource, Source, StepSource
 from edgewright.runtime.bundle.files import sha256_of_bytes
 from edgewright.runtime.errors import RecipeError
+from edgewright.runtime.tasks.base import Task
 
 FEATURES = "features"
 
@@ -31,8 +32,8 @@ def extract_features(
     built: BuiltModel,
     backbone: nn.Module,
     frozen: str,
-    task: TrainingTask,
-    sources: Mapping[str, SampleSource | RowSource],
+    device: Task[Any],
+    sources: Mapping[str, SampleSource],
     samples: Mapping[str, Sequence[Sample]],
     recipe: Recipe,
     run_dir: Path,
@@ -46,12 +47,14 @@ def extract_features(
     `RecipeError`, `TrainingError`, `MachineError`.
     """
     wanted = recipe.transfer.engine
-    shape = () if task.sequences else (3, *built.settings.crop)
+    shape = () if device.ragged else (3, *built.settings.crop)
     total = sum(len(members) for members in samples.values())
-    engine = _engine(wanted, task, backbone, shape, total, world)
+    engine = _engine(wanted, device, backbone, shape, total, world)
     folder = run_dir / FEATURES
     place = folder if world.leads else folder / f"process-{world.rank}"  # each has its own graph
     made: list[Extract] = []
+    inputs = device.rows.inputs if device.ragged else ()
+    beside = [spec.name for spec in inputs if len(spec.shape) > 1 and "time" not in spec.shape]
 
     def extract() -> Extract:
         if not made:
@@ -74,15 +77,13 @@ def extract_features(
         key, source = fingerprint_of(parts), sources[name]
         reporting = functools.partial(report, f"features, {name}")
         path, width = folder / f"{name}.npy", math.prod(built.feature_shape)
-        cached = cached_features(path, key, source, width, extract, world, reporting, task.every_step)
-        if task.every_step:
+        cached = cached_features(path, key, source, width, extract, world, reporting, source.timed)
+        if source.timed:
             assert source.lengths is not None
             features[name] = StepSource(cached.rows, source.lengths, source.targets, source.answers)
-        elif isinstance(source, RowSource):
-            features[name] = ArraySource(cached.rows, source.targets, answers=source.answers)
         else:
-            beside = [source.column(extra) for extra in built.input_names[2:]]
-            features[name] = ArraySource(cached.rows, source.targets, *beside, answers=source.answers)
+            columns = [source.column(extra) for extra in beside]
+            features[name] = ArraySource(cached.rows, source.targets, *columns, answers=source.answers)
     for leftover in ("backbone.onnx", "backbone.onnx.data"):
         (place / leftover).unlink(missing_ok=True)
     if not world.leads and place.is_dir():
@@ -91,9 +92,9 @@ def extract_features(
 
 
 def _engine(
-    wanted: str, task: TrainingTask, backbone: nn.Module, shape: tuple[int, ...], total: int, world: World
+    wanted: str, device: Task[Any], backbone: nn.Module, shape: tuple[int, ...], total: int, world: World
 ) -> str:
-    if not task.sequences:
+    if not device.ragged:
         return choose_engine(wanted, backbone, shape, total, world.device)
     if wanted == "onnx":
         raise RecipeError(

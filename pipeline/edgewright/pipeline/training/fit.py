@@ -4,17 +4,18 @@ import functools
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import torch
 from torch import nn
 
+from edgewright.exporters.part import TorchGraphs
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.families import family_of, feature_module, head_module
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.progress import Progress, silent
 from edgewright.pipeline.recipe.recipe import Recipe
-from edgewright.pipeline.tasks.base import RowsTraining, TrainingTask
+from edgewright.pipeline.tasks.base import Objective
 from edgewright.pipeline.tasks.registry import task_of, task_options
 from edgewright.pipeline.training.batching import epoch_batches
 from edgewright.pipeline.training.checkpoint import State
@@ -32,14 +33,13 @@ from edgewright.pipeline.training.results import (
     finished_training,
     write_results,
 )
-from edgewright.pipeline.training.rows import RowSource
-from edgewright.pipeline.training.sources import SampleSource, Source
+from edgewright.pipeline.training.sample_source import SampleSource
+from edgewright.pipeline.training.sources import Source
 from edgewright.pipeline.training.stepping import Job, evaluate
 from edgewright.runtime.bundle.files import sha256_of_bytes
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import TrainingError
-from edgewright.runtime.running.windows import as_rows_task
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 
 _FORMAT = 1
 _CHECKPOINTS = "checkpoints"
@@ -142,8 +142,8 @@ class _Training:
         recipe: Recipe,
         run_dir: Path,
         world: World,
-        task: TrainingTask,
-        device: DeviceTask,
+        task: Objective,
+        device: Task[Any],
         fingerprint: str,
         report: Progress,
         notes: list[str],
@@ -151,6 +151,7 @@ class _Training:
         self.built, self.splits, self.recipe, self.run_dir = built, splits, recipe, run_dir
         self.world, self.task, self.device = world, task, device
         self.fingerprint, self.report, self.notes = fingerprint, report, notes
+        self.graphs = TorchGraphs(built.parts())
 
     def keep(self) -> Trained:
         """Take the model as it is: nothing may change."""
@@ -164,10 +165,8 @@ class _Training:
         frozen = frozenset(named_tensors(self.built.module)) - moving_names(self.built.module, trainable)
         before = digest_tensors(self.built.module, frozen)
         sources = self._sources(self.recipe.training.workers)
-        if isinstance(sources["train"], RowSource):  # how many steps there are shows only now
-            phases = plan_phases(
-                self.built, self.recipe, self._steps_per_epoch(len(sources["train"].targets))
-            )
+        # How many steps there are shows only now, where samples are several rows.
+        phases = plan_phases(self.built, self.recipe, self._steps_per_epoch(len(sources["train"].targets)))
         job = self._job(self.built.module, sources, self._observer(sources["train"]))
         state = run_phases(job, phases, self.run_dir / _CHECKPOINTS, self.fingerprint, self.report)
         check_frozen(self.built.module, frozen, before, "training")
@@ -186,9 +185,9 @@ class _Training:
         for parameter in backbone.parameters():
             parameter.requires_grad_(False)
         self.built.module.eval()
-        encoded = self._sources(max(1, self.recipe.training.workers), keep=self.task.sequences)
+        encoded = self._sources(max(1, self.recipe.training.workers), keep=self.device.ragged)
         sources = extract_features(
-            self.built, backbone, before, self.task, encoded, self._splits(), self.recipe, self.run_dir, self.world,
+            self.built, backbone, before, self.device, encoded, self._splits(), self.recipe, self.run_dir, self.world,
             self.report, self.notes.append,
         )  # fmt: skip
         for parameter in head.parameters():
@@ -211,27 +210,28 @@ class _Training:
             )
         return {name: samples for name, samples in wanted.items() if samples}
 
-    def _sources(self, workers: int, keep: bool = True) -> dict[str, SampleSource | RowSource]:
-        seed, names, rows = self.recipe.training.seed, self.built.input_names, as_rows_task(self.device)
-        sources: dict[str, SampleSource | RowSource] = {}
-        for name, samples in self._splits().items():
-            told = functools.partial(self.report, f"reading {name}")
-            if rows is not None:
-                task = cast(RowsTraining, self.task)
-                sources[name] = RowSource(samples, task, rows, names, name != "train", told)
-            else:
-                sources[name] = SampleSource(
-                    samples, self.task, self.device, seed, workers, keep, names, told
-                )
-        return sources
+    def _sources(self, workers: int, keep: bool = True) -> dict[str, SampleSource]:
+        return {
+            name: SampleSource(
+                samples,
+                self.task,
+                self.device,
+                self.recipe.training.seed,
+                workers,
+                keep,
+                self.built.input_names,
+                judged=name != "train",
+                progress=functools.partial(self.report, f"reading {name}"),
+            )
+            for name, samples in self._splits().items()
+        }
 
     def _job(self, module: nn.Module, sources: Mapping[str, Source], observe: Observe | None) -> Job:
         train, validation, training = sources["train"], sources.get("validation"), self.recipe.training
-        return Job(module, self.task, train, validation, training, self.world, observe)
+        ragged = self.device.ragged
+        return Job(module, self.task, train, validation, training, self.world, self.graphs, ragged, observe)
 
     def _observer(self, source: Source) -> Observe | None:
-        if not self.task.sequences or isinstance(source, RowSource):
-            return None  # only a recurrent net has gradients over time
         return gradient_observer(self.built, source, self.task, self.recipe.training.seed, self.world.device)
 
     def _outcome(
@@ -242,7 +242,9 @@ class _Training:
             if name in sources:
                 self.report(f"evaluating on {name}", 0, 0)
                 size = self.recipe.training.batch_size
-                metrics[name] = evaluate(module, sources[name], self.task, size, self.world, name)
+                metrics[name] = evaluate(
+                    module, sources[name], self.task, size, self.world, name, self.graphs
+                )
         notes = (*self.notes, *self.task.notes(metrics))
         curves, gradients = tuple(to_plain(state.curves)), tuple(to_plain(state.gradients))
         digests = {"frozen": frozen}

@@ -15,7 +15,7 @@ from edgewright.pipeline.models.recurrent.model import RecurrentModel, answer
 from edgewright.pipeline.models.recurrent.network import Network
 from edgewright.pipeline.models.recurrent.readout import read_out
 from edgewright.pipeline.models.recurrent.tasks import recurrent_tasks
-from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.tasks.base import Objective
 from edgewright.pipeline.training.gradient_curves import LayerCurve
 from edgewright.runtime.errors import TrainingError
 
@@ -41,7 +41,7 @@ class GradientReport:
 
 
 def gradient_curves(
-    built: BuiltModel, inputs: Sequence[Tensor], targets: Tensor, task: TrainingTask
+    built: BuiltModel, inputs: Sequence[Tensor], targets: Tensor, task: Objective
 ) -> GradientReport:
     """Unroll the recurrence step by step and measure the gradient that reaches each state.
 

@@ -233,7 +233,8 @@ def _validate(job: Job) -> dict[str, float]:
     """Figures of the validation split; nothing without one. Leaves the layers in the modes of training."""
     if job.validation is None:
         return {}
-    figures = evaluate(job.module, job.validation, job.task, job.training.batch_size, job.world, "validation")
+    size = job.training.batch_size
+    figures = evaluate(job.module, job.validation, job.task, size, job.world, "validation", job.graphs)
     set_modes(job.module)
     return {name: value for name, value in figures.items() if isinstance(value, float)}
 

@@ -33,7 +33,7 @@ def find_rate(job: Job, phase: Phase, number: int, steps: int) -> float:
     rates, losses = range_test(job, phase, number, length)
     # Of few sequences every batch is nearly the whole data: the loss falls without noise from the first, far too
     # small, rate on. A short training has no steps to make up for that.
-    short = job.task.sequences and length == _FEWEST_STEPS
+    short = job.ragged and length == _FEWEST_STEPS
     found = suggest_rate(rates, losses, _NOTICEABLE if short else 0.0)
     return _FALLBACK[job.training.optimizer] if found is None else found
 

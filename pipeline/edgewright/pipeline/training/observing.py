@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from edgewright.pipeline.models.model import BuiltModel
-from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.models.recurrent.model import RecurrentModel
+from edgewright.pipeline.tasks.base import Objective
 from edgewright.pipeline.training.randomness import generator
 from edgewright.pipeline.training.sources import Source
 from edgewright.runtime.bundle.structure import to_plain
@@ -19,11 +20,14 @@ _SAMPLES = 8
 
 
 def gradient_observer(
-    built: BuiltModel, source: Source, task: TrainingTask, seed: int, device: torch.device
-) -> Observe:
-    """A way to look at `built` as it is at that moment, always on the same few of the longest samples of `source`."""
+    built: BuiltModel, source: Source, task: Objective, seed: int, device: torch.device
+) -> Observe | None:
+    """A way to look at `built` as it is at that moment, always on the same few of the longest samples of `source`; None
+    where there is no recurrent net.
+    """
     lengths = source.lengths
-    assert lengths is not None, "only sequences have time steps"
+    if lengths is None or not isinstance(built.module, RecurrentModel):
+        return None
     mixed = generator(seed, "gradients").permutation(len(lengths))
     chosen = np.sort(mixed[np.argsort(-lengths[mixed], kind="stable")][:_SAMPLES])
 

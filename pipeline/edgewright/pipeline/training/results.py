@@ -11,7 +11,7 @@ from safetensors.torch import load
 
 from edgewright.pipeline.families import rebuild_model
 from edgewright.pipeline.models.model import BuiltModel
-from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.tasks.base import Objective
 from edgewright.pipeline.tasks.registry import make_training_task
 from edgewright.pipeline.training.checkpoint import write_tensors
 from edgewright.runtime.bundle.files import (
@@ -72,7 +72,7 @@ class LoadedModel:
     """A trained model, read back: the model in eval mode, its task, and what the file said of it."""
 
     built: BuiltModel
-    task: TrainingTask
+    task: Objective
     record: Record
     weights_sha256: str
 

@@ -12,12 +12,13 @@ from torch import nn
 
 from edgewright.pipeline.models.model import training_outputs
 from edgewright.pipeline.recipe.training import Training
-from edgewright.pipeline.tasks.base import TrainingTask
+from edgewright.pipeline.tasks.base import Objective
 from edgewright.pipeline.tasks.figures import figures_of, mean_loss
 from edgewright.pipeline.training.batching import cut, share
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.sources import Inputs, Source
 from edgewright.runtime.errors import TrainingError
+from edgewright.runtime.graphs.graphs import Graphs
 
 _TINY = 1e-30  # a batch of classes that all weigh nothing must not divide by zero
 
@@ -26,17 +27,19 @@ _TINY = 1e-30  # a batch of classes that all weigh nothing must not divide by ze
 class Job:
     """What is trained, on what, and how: everything that stays the same throughout a training.
 
-    `module` is a whole model, or a head on cached features. `observe` looks at the gradients that reach each time
-    step and answers with plain JSON values, or with None where there is nothing to see; it leaves everything as it
-    was.
+    `module` is a whole model, or a head on cached features; `graphs` are those of the whole model. `ragged` says
+    whether samples differ in length. `observe` looks at the gradients that reach each time step and answers with plain
+    JSON values, or with None where there is nothing to see; it leaves everything as it was.
     """
 
     module: nn.Module
-    task: TrainingTask
+    task: Objective
     train: Source
     validation: Source | None
     training: Training
     world: World
+    graphs: Graphs
+    ragged: bool = False
     observe: Callable[[], Any] | None = None
 
 
@@ -70,11 +73,9 @@ def backward(job: Job, batch: NDArray[np.int64], inputs: Inputs) -> Step:
     parameters = [parameter for parameter in job.module.parameters() if parameter.requires_grad]
     loss = torch.zeros((), device=world.device)
     if len(mine):
-        targets = torch.from_numpy(job.train.targets[mine])
-        weights = torch.from_numpy(task.weights(job.train.targets[mine])).to(world.device)
-        with world.autocast():
-            outputs, auxiliary = training_outputs(job.module, *_moved(inputs, world))
-        losses = task.losses(outputs, auxiliary, targets)
+        targets = job.train.targets[mine]
+        weights = torch.from_numpy(task.weights(targets)).to(world.device)
+        losses = task.row_losses(job.module, _moved(inputs, world), targets, world.autocast)
         loss = (losses * weights).sum() / max(weight, _TINY)
         world.backward(loss)
     value = float(world.sum_gradients(parameters, loss.detach(), _statistics(job), len(mine) / len(batch)))
@@ -99,39 +100,51 @@ def _statistics(job: Job) -> list[torch.Tensor]:
     ]
 
 
-def predict(module: nn.Module, source: Source, batch_size: int, world: World) -> NDArray[np.float32]:
-    """The outputs of every input of `source`, in eval mode and full precision; the processes share the batches.
+def predict(module: nn.Module, source: Source, batch_size: int, world: World) -> list[NDArray[np.float32]]:
+    """The outputs of every row of `source`, in eval mode and full precision; the processes share the batches.
 
-    Logits are [N, C]; those of every step [N, T, K] are padded with zeros to the longest. Leaves the module in eval
-    mode.
+    Those of a row are logits [C], or of every one of its steps [T, K]. Leaves the module in eval mode.
     """
     module.eval()
     count, lengths = len(source.targets), source.lengths
     order = np.arange(count, dtype=np.int64) if lengths is None else np.argsort(lengths, kind="stable")
     plan = cut(order, batch_size)
     mine = plan[world.rank :: world.size]
-    rows = []
+    steps = lengths if source.timed else None
+    found: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * count
     with torch.inference_mode():
-        for inputs in source.batches(mine, None):
-            rows.append(training_outputs(module, *_moved(inputs, world))[0].float())
-    if world.size == 1 and lengths is None:
-        return torch.cat(rows).cpu().numpy()
-    # Every process fills its own rows of zeros; the sum has them all.
-    outputs = torch.zeros(count, *_widest(rows, world), device=world.device)
-    for indices, values in zip(mine, rows, strict=True):
-        place = outputs if values.ndim < 3 else outputs[:, : values.shape[1]]
-        place[torch.from_numpy(indices).to(world.device)] = values
-    return world.sum(outputs).cpu().numpy()
+        for indices, inputs in zip(mine, source.batches(mine, None), strict=True):
+            outputs = training_outputs(module, *_moved(inputs, world))[0].float().cpu().numpy()
+            for index, row in zip(indices.tolist(), outputs, strict=True):
+                found[index] = row if steps is None else row[: steps[index]]
+    return found if world.size == 1 else _gathered(found, np.concatenate([*mine, order[:0]]), steps, world)
 
 
-def _widest(rows: list[torch.Tensor], world: World) -> tuple[int, ...]:
-    """The largest shape of a sample's outputs in all processes, some of which may have no rows."""
+def _gathered(
+    rows: list[NDArray[np.float32]], mine: NDArray[np.int64], steps: NDArray[np.int64] | None, world: World
+) -> list[NDArray[np.float32]]:
+    """The outputs of all rows, of which this process has `mine`: every one fills its own part of zeros, and the sum has
+    them all.
+    """
+    shape = _widest([rows[index] for index in mine.tolist()], world)[steps is not None :]
+    sizes = np.ones(len(rows), np.int64) if steps is None else steps
+    ends = np.cumsum(sizes)
+    flat = torch.zeros(int(sizes.sum()), *shape, device=world.device)
+    for index in mine.tolist():
+        values = torch.from_numpy(rows[index]).to(world.device)
+        flat[ends[index] - sizes[index] : ends[index]] = values
+    parts = np.split(world.sum(flat).cpu().numpy(), ends[:-1])
+    return [part[0] for part in parts] if steps is None else parts
+
+
+def _widest(rows: list[NDArray[np.float32]], world: World) -> tuple[int, ...]:
+    """The largest shape of a row's outputs in all processes, some of which may have no rows."""
     shapes = torch.zeros(world.size, 3, dtype=torch.int64, device=world.device)
     for values in rows:
-        size = torch.tensor([values.ndim, *values.shape[1:], 0][:3], device=world.device)
+        size = torch.tensor([values.ndim, *values.shape, 0, 0][:3], device=world.device)
         shapes[world.rank] = torch.maximum(shapes[world.rank], size)
     axes, *sizes = world.sum(shapes).amax(dim=0).tolist()
-    return tuple(sizes[: axes - 1])
+    return tuple(sizes[:axes])
 
 
 def _moved(inputs: Inputs, world: World) -> Inputs:
@@ -139,20 +152,54 @@ def _moved(inputs: Inputs, world: World) -> Inputs:
 
 
 def evaluate(
-    module: nn.Module, source: Source, task: TrainingTask, batch_size: int, world: World, name: str
+    module: nn.Module,
+    source: Source,
+    task: Objective,
+    batch_size: int,
+    world: World,
+    name: str,
+    graphs: Graphs,
 ) -> dict[str, Any]:
     """Every figure of `task` on the split called `name`. Leaves the module in eval mode.
 
-    Raises `TrainingError` when the answers are not finite.
+    `graphs` are those of the whole model, for what answers need beside the outputs of rows. Raises `TrainingError` when
+    the answers are not finite.
     """
-    outputs = predict(module, source, batch_size, world)
-    if not np.isfinite(outputs).all():
+    answers = source.answers
+    assert answers is not None, "a source that is only learnt from is not evaluated"
+    figures: dict[str, Any] = {}
+    outputs = predict(module, source, batch_size, world) if answers.of_rows else []
+    if not all(np.isfinite(row).all() for row in outputs):
         raise TrainingError(
             f"the model's answers to the {name} samples are no longer finite: lower training.lr, or set "
             "training.clip_norm"
         )
-    figures: dict[str, Any] = {"loss": mean_loss(task, outputs, source.targets)} if task.learns else {}
-    answers = source.answers
-    assert answers is not None, "a source that is only learnt from is not evaluated"
-    figures |= figures_of(task.figures, answers.read(module, outputs, source.lengths))
+    if task.learns:
+        by_outputs = answers.of_rows and task.loss_of_outputs
+        figures["loss"] = (
+            mean_loss(task, outputs, source.targets)
+            if by_outputs
+            else _loss_of_module(module, source, task, batch_size, world)
+        )
+    answered = answers.read(outputs, graphs) if answers.of_rows else answers.run(graphs)
+    figures |= figures_of(task.figures, answered)
     return {**figures, **answers.counts}
+
+
+def _loss_of_module(
+    module: nn.Module, source: Source, task: Objective, batch_size: int, world: World
+) -> float:
+    """The mean loss of rows, each with its weight, where the module itself makes it."""
+    module.eval()
+    order = np.arange(len(source.targets), dtype=np.int64)
+    plan = cut(order, batch_size)
+    sums = torch.zeros(2, dtype=torch.float64, device=world.device)
+    mine = plan[world.rank :: world.size]
+    with torch.no_grad():
+        for indices, inputs in zip(mine, source.batches(mine, None), strict=True):
+            targets = source.targets[indices]
+            weights = torch.from_numpy(task.weights(targets)).double().to(world.device)
+            losses = task.row_losses(module, _moved(inputs, world), targets).double()
+            sums += torch.stack(((losses * weights).sum(), weights.sum()))
+    total, weight = world.sum(sums).tolist()
+    return float(total / max(weight, _TINY))

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes
 from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json, to_plain
-from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, TensorSpec
+from edgewright.runtime.contracts import STEP, GraphSpec
 from edgewright.runtime.errors import BundleError
 
 MANIFEST_NAME = "edgewright.json"
@@ -81,7 +81,7 @@ class GoldenSample:
 class Golden:
     """What torch answered to a few raw inputs.
 
-    `outputs` is a safetensors file; it holds one tensor per graph output, rows in the order of `samples`.
+    `outputs` is a safetensors file with the outputs of each sample: "3.logits" is the output "logits" of the fourth.
     `decisions` holds what torch decided for each sample, in the task's own terms (a label's index for
     classification).
     """
@@ -147,16 +147,6 @@ class Manifest:
     options: Mapping[str, Any] = field(default_factory=dict)
     contract: InputContract | None = None
     decision: Decision | None = None
-
-    @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
-        """The inputs of the graph "model"."""
-        return self.graphs[MODEL].inputs
-
-    @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
-        """The outputs of the graph "model"."""
-        return self.graphs[MODEL].outputs
 
     @property
     def streaming(self) -> GraphSpec | None:
@@ -292,8 +282,8 @@ def _check(manifest: Manifest) -> None:
             raise fail(f"{path} is used but not listed in files")
     if len(manifest.golden.decisions) != len(manifest.golden.samples):
         raise fail("golden: samples and decisions differ in number")
-    if MODEL not in manifest.graphs:
-        raise fail(f'graphs: there is no "{MODEL}"')
+    if not manifest.graphs.keys() - {STEP}:
+        raise fail("graphs: there is none that answers a whole input")
     for variant in manifest.variants:
         if variant.graphs.keys() != manifest.graphs.keys():
             raise fail(f"variants: {variant.name} has other graphs than {', '.join(manifest.graphs)}")

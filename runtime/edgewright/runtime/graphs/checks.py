@@ -42,6 +42,11 @@ def check_feeds(feeds: Mapping[str, NDArray[Any]], specs: Sequence[TensorSpec]) 
         _check_lengths(feeds["lengths"], sizes["time"])
 
 
+def tensors(specs: Sequence[TensorSpec]) -> str:
+    """Tensors as a message names them: "image float32 batchx3x224x224"."""
+    return ", ".join(f"{spec.name} {spec.dtype} {'x'.join(map(str, spec.shape))}" for spec in specs)
+
+
 def _check_lengths(lengths: NDArray[Any], time: int) -> None:
     # The operators read beyond the sequence, or answer for nothing, without a word.
     bad = (lengths < 1) | (lengths > time)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from edgewright.runtime.contracts import AnswerMaker, BoundStep, Steps, Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.graphs.providers import step_failed
-from edgewright.runtime.series.late import LateAnswer
 from edgewright.runtime.series.reading import as_series, label_of
 from edgewright.runtime.series.settings import Series, SeriesSettings
 from edgewright.runtime.series.values import Resampler, check_times, fill_forward, fill_missing, normalise
@@ -99,6 +98,11 @@ class SeriesEncoder:
             self._factor[...] = 1 / self._std
             self.target_mean, self.target_std = np.array(target_mean), np.array(target_std)
         self._series, self._scaled = series, scaled
+
+    @property
+    def timeless(self) -> bool:
+        """Whether neither the scale of an answer nor whether there is one changes from step to step."""
+        return self.settings.forecast is None and self.settings.per_series is None
 
     @property
     def scale(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -218,7 +222,7 @@ class SeriesEncoder:
         array, subtract, multiply = np.ndarray, np.subtract, np.multiply
         row_bytes, top_bytes = values.tobytes, _TOP_BYTES
         run, turn, options, turn_over = step.run, step.turn, step.options, step.turn.reverse
-        finish = _finisher(self.answer, step.output)
+        answer, output = self.answer, step.output[0].copy
         remember = self._rememberer(step.feeds)
 
         def push(piece: Any) -> Any:
@@ -246,7 +250,7 @@ class SeriesEncoder:
             except Exception as error:
                 raise step_failed(error) from None
             turn_over()
-            return finish()
+            return answer(output())
 
         return push
 
@@ -306,11 +310,6 @@ class SeriesEncoder:
             if started:
                 self._resampler.start, self._resampler.made = start, made
                 self._resampler.time, self._resampler.values = grid_time, state["grid"].copy()
-
-
-def _finisher(answer: AnswerMaker, output: NDArray[Any]) -> Callable[[], Any]:
-    """What makes the answer to what is in `output` at that moment."""
-    return answer.of(output) if isinstance(answer, LateAnswer) else lambda: answer(output.copy())
 
 
 def _rows(piece: Any, features: int) -> Any:

@@ -16,10 +16,11 @@ from edgewright.runtime.sound.mel import AudioSettings, frame_count, log_mel
 class AudioFront:
     """Samples to the step graph's input; see `StreamEncoder`. The frames are those of the whole sound, to the last bit.
 
-    `answer` makes an answer of the graph's output [1, ...].
+    `answer` makes an answer of the graph's output.
     """
 
     series = ""
+    timeless = True
 
     def __init__(self, settings: AudioSettings, answer: AnswerMaker) -> None:
         self.settings = settings

@@ -1,6 +1,5 @@
 """Many streams of one model that step together, in one run of the graph."""
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -10,9 +9,9 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.contracts import AnswerMaker, Steps, Tensors
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.series.late import LateAnswer
 from edgewright.runtime.streams.state import StreamState, save_state
 from edgewright.runtime.streams.stream import StepModel
+from edgewright.runtime.tasks.base import Task
 
 
 class _Answers(Sequence[Any]):
@@ -36,16 +35,9 @@ class _Answers(Sequence[Any]):
         rows = range(len(self))[index]
         if isinstance(rows, range):
             return [self[row] for row in rows]
-        return self._makers[rows](self._output[rows : rows + 1])
+        return self._makers[rows](self._output[rows])
 
     def __iter__(self) -> Iterator[Any]:
-        first = self._makers[0]
-        if isinstance(first, LateAnswer):
-            # Who goes through all of them will look at them, and made together they cost a tenth.
-            with contextlib.suppress(
-                InputError
-            ):  # one of them has no answer: only a look at that one says so
-                return iter(first.make_all(self._output))
         return (self[row] for row in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
@@ -58,17 +50,23 @@ class _Answers(Sequence[Any]):
 class StreamGroup:
     """Independent streams, numbered from 0, that are pushed together. For one thread at a time."""
 
-    def __init__(self, model: StepModel, count: int, series: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        model: StepModel,
+        count: int,
+        series: Sequence[str] | None = None,
+        task: Task[Any] | None = None,
+    ) -> None:
         if count < 1:
             raise InputError(f"a group of {count} streams: give 1 or more")
         if series is not None and len(series) != count:
             raise InputError(f"{count} streams and {len(series)} names of series: give one for each")
         self._model = model
-        self._fronts = [model.task.stream_front(name) for name in series or [""] * count]
+        self._fronts = [(task or model.task).stream_front(name) for name in series or [""] * count]
         self._runner = model.runner(count)
         self._output = self._runner.bound.output
         self._answers = [front.answer for front in self._fronts]
-        self._later = all(isinstance(answer, LateAnswer) for answer in self._answers)
+        self._later = all(front.timeless for front in self._fronts)
         self._axes = {spec.name: spec.shape.index("batch") for spec in model.streaming.inputs}
         self._renew()
 
@@ -117,8 +115,7 @@ class StreamGroup:
                 taken = steps[place]
                 if turn >= taken.silent and (not newest or turn == taken.count - 1):
                     time = None if taken.times is None else float(taken.times[turn])
-                    row = output[position : position + 1]
-                    answers[place].append(self._fronts[chosen[place]].answer(row, time))
+                    answers[place].append(self._fronts[chosen[place]].answer(output[position], time))
         return answers
 
     def _chosen(self, rows: Sequence[int] | NDArray[np.integer[Any]] | None) -> list[int]:

@@ -16,7 +16,7 @@ from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.session import Session
 from edgewright.runtime.streams.runner import StepRunner, check_step_graph
 from edgewright.runtime.streams.state import StreamState, check_state, load_state, save_state
-from edgewright.runtime.tasks.base import StreamingTask
+from edgewright.runtime.tasks.base import Task
 
 _FRONT = "front."
 
@@ -24,12 +24,11 @@ _FRONT = "front."
 class StepModel:
     """The streaming form of one variant, ready to run: what all streams of an engine share."""
 
-    def __init__(self, bundle: Bundle, variant: Variant, task: StreamingTask, session: Session) -> None:
+    def __init__(self, bundle: Bundle, variant: Variant, task: Task[Any], session: Session) -> None:
         streaming, graph = bundle.manifest.streaming, variant.graphs["step"]
         if streaming is None:
             raise BundleError("the bundle has no streaming form: get a fresh copy of the bundle")
         check_step_graph(graph, session, streaming)
-        task.check_step(streaming)
         self.task, self.session, self.streaming = task, session, streaming
         manifest = bundle.manifest
         parts = {
@@ -86,9 +85,9 @@ class Stream:
     it had not come. Some answers are made when they are first looked at; one that is not finite says so then.
     """
 
-    def __init__(self, model: StepModel, series: str = "") -> None:
+    def __init__(self, model: StepModel, series: str = "", task: Task[Any] | None = None) -> None:
         self._model = model
-        self._front = model.task.stream_front(series)
+        self._front = (task or model.task).stream_front(series)
         self._runner = model.runner(1)
         self._output = self._runner.bound.output
         self._feeds = {
@@ -121,7 +120,7 @@ class Stream:
         for index in self._walk(steps):
             if index >= steps.silent and (not newest or index == steps.count - 1):
                 time = None if steps.times is None else float(steps.times[index])
-                answers.append(self._front.answer(self._output.copy(), time))
+                answers.append(self._front.answer(self._output[0].copy(), time))
         return answers
 
     def _walk(self, steps: Steps) -> Iterator[int]:

@@ -2,12 +2,12 @@
 
 import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.hints import near_names
 from edgewright.runtime.options import Option
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 
 __all__ = ["TASKS", "load_task", "options_of"]
 
@@ -28,7 +28,7 @@ TASKS: dict[str, str] = {
 
 def load_task(
     name: str, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
-) -> DeviceTask:
+) -> Task[Any]:
     """Build the device half of the task `name`; `assets` holds the content of each asset by its role.
 
     Raises `BundleError` for an unknown name or settings that cannot be used.
@@ -41,7 +41,8 @@ def load_task(
         )
     module, _, attribute = TASKS[name].partition(":")
     build = getattr(importlib.import_module(module), attribute)
-    return cast(DeviceTask, build(processor, tuple(labels), dict(assets or {})))
+    task: Task[Any] = build(processor, tuple(labels), dict(assets or {}))
+    return task
 
 
 def options_of(name: str) -> tuple[Option, ...]:

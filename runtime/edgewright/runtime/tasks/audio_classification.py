@@ -1,62 +1,47 @@
 """Audio classification on the device: a sound in, every class with its probability out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import GraphSpec, StreamEncoder, Tensors, TensorSpec
+from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.inputs import file_inputs
-from edgewright.runtime.series.late import LateAnswer, late
 from edgewright.runtime.series.values import normalise
 from edgewright.runtime.sound.decoding import audio_files, load_audio, write_wav
-from edgewright.runtime.sound.mel import audio_settings, frame_count, log_mel
+from edgewright.runtime.sound.mel import AudioSettings, audio_settings, frame_count, log_mel
 from edgewright.runtime.sound.stream import AudioFront
 from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
-from edgewright.runtime.tasks.labels import LOGITS, Classification, Classifier
+from edgewright.runtime.tasks.labels import Classifier, label_names
 from edgewright.runtime.tasks.series import LENGTHS, VALUES
-from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
 
 _PIECE_SECONDS = 0.1
 """How a device would meet a sound: a tenth of a second at a time."""
-
-_Late = late(Classification)
 
 
 class AudioClassification(Classifier):
     """The device half of audio classification; `processor` holds `AudioSettings` as plain values."""
 
     name = "audio-classification"
-    kind = "audio classifier"
-    reads_text = False
+    ragged = True
 
     def __init__(
         self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
     ) -> None:
-        self.settings = audio_settings(processor)
-        super().__init__(labels)
+        self.settings: AudioSettings = audio_settings(processor)
+        self.labels = label_names(labels, "audio classifier")
         self._mean, self._std = np.array(self.settings.mean), np.array(self.settings.std)
         mels = self.settings.mels
-        self._tensors = (
-            TensorSpec(VALUES, "float32", ("batch", "time", mels)),
-            TensorSpec(LENGTHS, "int32", ("batch",)),
-        )
-        self._step_tensors = (TensorSpec(VALUES, "float32", (1, "batch", mels)),)
-
-    @property
-    def processor(self) -> Mapping[str, Any]:
-        """The settings as plain JSON values."""
-        plain: dict[str, Any] = to_plain(self.settings)
-        return plain
-
-    @property
-    def assets(self) -> Mapping[str, tuple[str, bytes]]:
-        """None."""
-        return {}
+        frames = TensorSpec(VALUES, "float32", ("batch", "time", mels))
+        lengths = TensorSpec(LENGTHS, "int32", ("batch",))
+        frame = TensorSpec(VALUES, "float32", (1, "batch", mels))
+        self.signatures = {
+            MODEL: GraphSpec((frames, lengths), self.outputs("batch")),
+            STEP: GraphSpec((frame,), self.outputs("batch")),
+        }
 
     def describe(self, model: ModelFacts) -> Description:
         """Its labels and how it hears."""
@@ -70,16 +55,6 @@ class AudioClassification(Classifier):
             config={**own, "sampling_rate": rate, "num_mel_bins": mels},
             piece=("chunk", "microphone"),
         )
-
-    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-        """Raise `BundleError` unless the graph takes log-mel frames and answers with one logit per label."""
-        check_tensors("input", inputs, self._tensors)
-        self.check_logits(outputs)
-
-    def check_step(self, streaming: GraphSpec) -> None:
-        """Raise `BundleError` unless the step graph takes a frame and answers with one logit per label."""
-        check_tensors("input", streaming.inputs, self._step_tensors, "the step graph")
-        self.check_logits(streaming.outputs)
 
     def files(self, directory: Path) -> list[Path]:
         """The sound files below `directory`, sorted."""
@@ -114,17 +89,9 @@ class AudioClassification(Classifier):
             LENGTHS: np.array(len(frames), np.int32),
         }
 
-    def collate(self, samples: Sequence[Tensors]) -> Tensors:
-        """Samples to one batch; shorter ones are padded with zeros at the end. A single one is not copied."""
-        return pad_collate(samples, self._tensors)
-
     def stream_front(self, series: str = "") -> AudioFront:
         """The raw half of a new stream."""
-        return AudioFront(self.settings, LateAnswer(_Late, self._one, self._all))
-
-    def block_writer(self, fronts: Sequence[StreamEncoder], feeds: Tensors) -> Callable[[Any], bool]:
-        """Never: a piece of sound is not a step."""
-        return lambda piece: False
+        return AudioFront(self.settings, self.later())
 
     def pieces(self, raw: Any) -> Iterator[NDArray[np.float32]]:
         """A sound in tenths of a second."""
@@ -132,9 +99,3 @@ class AudioClassification(Classifier):
         size = max(1, round(_PIECE_SECONDS * self.settings.sample_rate))
         for start in range(0, len(samples), size):
             yield samples[start : start + size]
-
-    def _one(self, outputs: NDArray[Any]) -> Classification:
-        return self._all(outputs)[0]
-
-    def _all(self, outputs: NDArray[Any]) -> list[Classification]:
-        return self.decode({LOGITS: outputs})

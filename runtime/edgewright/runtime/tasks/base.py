@@ -1,54 +1,104 @@
-"""What the device half of a task is: raw input to tensors, tensors to answers.
+"""What the device half of a task is: raw input to tensors, tensors through the graphs, outputs to answers.
 
 This is the only place where preprocessing exists. Training, evaluation, calibration and parity all call these
 methods.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import abc
+import functools
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Self, TypeVar
 
-from edgewright.runtime.contracts import GraphSpec, StreamEncoder, Tensors, TensorSpec
+from numpy.typing import NDArray
+
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, StreamEncoder, Tensors
+from edgewright.runtime.errors import BundleError
+from edgewright.runtime.graphs.graphs import Graphs
 from edgewright.runtime.options import Option
+from edgewright.runtime.running.parts import in_parts
+from edgewright.runtime.running.rows import run_samples
+from edgewright.runtime.tasks.answers import Answer
 from edgewright.runtime.tasks.description import Description, ModelFacts
+from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
+
+A = TypeVar("A", bound=Answer)
 
 
-class DeviceTask(Protocol):
-    """One task, built from a manifest's `processor` settings, `labels` and assets.
+class Task(abc.ABC, Generic[A]):
+    """One task, built from a manifest's `processor` settings, `labels` and assets; its answers are of the class `A`.
 
-    A task knows nothing of models, graphs or sessions. Its methods are pure and safe to call from many
-    threads.
+    A task knows nothing of models and sessions. Its methods are pure and safe to call from many threads.
     """
+
+    name = ""
+    """The task's name in manifests."""
+
+    reads_text = False
+    """Whether a raw input that is a `str` is the text itself; for other tasks it is the path of a file."""
+
+    options: tuple[Option, ...] = ()
+    """What may be asked of an answer beside the raw input; mostly nothing."""
+
+    ragged = False
+    """Whether samples differ in length: the first input of the graph then has an axis "time"."""
+
+    counts_tokens = False
+    """Whether a batch is limited by its tokens, too."""
+
+    loops = False
+    """Whether `run` is more than the windows of a sample through the graph "model"."""
+
+    settings: Any
+    """How a raw input is read: a dataclass."""
+
+    calls: tuple[str, ...] = ()
+    """What else an engine can be asked, beside answering: methods of the task, each taking a raw input and the graphs;
+    mostly none.
+    """
+
+    alike = 1.0
+    """The `agreement` from which two decisions count as the same: less than 1 where each consists of a thousand."""
+
+    labels: tuple[str, ...] = ()
+    """The names of the classes, in the order of the graph's output; empty where a task has none."""
+
+    signatures: Mapping[str, GraphSpec]
+    """What the graph of each role has to take and give. "step" may be missing from a bundle."""
 
     @property
     def processor(self) -> Mapping[str, Any]:
         """The settings as plain JSON values, as they stand in the manifest."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The names of the classes, in the order of the graph's output; empty where a task has none."""
-
-    @property
-    def reads_text(self) -> bool:
-        """Whether a raw input that is a `str` is the text itself; for other tasks it is the path of a file."""
+        plain: dict[str, Any] = to_plain(self.settings)
+        return plain
 
     @property
     def assets(self) -> Mapping[str, tuple[str, bytes]]:
         """What does not fit into the manifest: role to file name ("tokenizer.json") and content; mostly empty."""
+        return {}
 
-    @property
-    def options(self) -> tuple[Option, ...]:
-        """What may be asked of an answer beside the raw input; mostly nothing."""
+    def check(self, graphs: Mapping[str, GraphSpec]) -> None:
+        """Raise `BundleError` when graphs that take and give this cannot serve the task."""
+        for role, wanted in self.signatures.items():
+            found = graphs.get(role)
+            if found is None:
+                if role == STEP:
+                    continue
+                raise BundleError(f"the bundle has no graph {role!r}: get a fresh copy of the bundle")
+            graph = "the graph" if role == MODEL else f"the {role} graph"
+            check_tensors("input", found.inputs, wanted.inputs, graph)
+            check_tensors("output", found.outputs, wanted.outputs, graph)
 
-    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-        """Raise `BundleError` when a graph with these inputs and outputs cannot serve this task."""
-
+    @abc.abstractmethod
     def describe(self, model: ModelFacts) -> Description:
         """What is said of `model`, one of this task, to people and to other tools."""
 
+    @abc.abstractmethod
     def files(self, directory: Path) -> list[Path]:
         """The raw inputs that a directory stands for. Raises `InputError` when there is none."""
 
+    @abc.abstractmethod
     def inputs(self, argument: str) -> list[tuple[str, Any]]:
         """What one word on the command line stands for: a name and a raw input for each.
 
@@ -56,9 +106,11 @@ class DeviceTask(Protocol):
         than that needs; what cannot be found is returned as it is, so that answering it says what is wrong.
         """
 
+    @abc.abstractmethod
     def raw_file(self, raw: Any) -> tuple[bytes, str]:
         """A raw input as the content and suffix (".png") of a file that encodes to exactly the same tensors."""
 
+    @abc.abstractmethod
     def encode(self, raw: Any) -> Tensors:
         """One raw input to the tensors of one sample, without a batch axis. Raises `InputError`.
 
@@ -66,42 +118,107 @@ class DeviceTask(Protocol):
         the "time" of its last step.
         """
 
+    def encode_all(self, raws: Sequence[Any]) -> list[Tensors]:
+        """What `encode` makes of each, on all cores where that helps. Raises `InputError` for the first that is bad."""
+        return [self.encode(raw) for raw in raws]
+
+    def parts(self, raws: Sequence[Any], count: int) -> Iterator[Sequence[Any]]:
+        """Raw inputs in parts of at most `count` rows, which are encoded at once."""
+        return in_parts(raws, count)
+
+    def windows(self, sample: Tensors) -> Sequence[Tensors]:
+        """The rows of the graph "model" that a sample is: mostly itself, of a long text several."""
+        return (sample,)
+
+    def merge(self, rows: Sequence[Tensors], sample: Tensors, graphs: Graphs) -> Tensors:
+        """The outputs of a sample from those of its `windows`, none of them padded and none with a batch axis."""
+        return rows[0]
+
+    @property
+    def rows(self) -> GraphSpec:
+        """The graph that samples are rows of: "model", or the first of several."""
+        return self.signatures.get(MODEL) or next(iter(self.signatures.values()))
+
+    @functools.cached_property
+    def input_names(self) -> tuple[str, ...]:
+        """The inputs of the graph `rows`."""
+        return tuple(spec.name for spec in self.rows.inputs)
+
+    @functools.cached_property
+    def timed_outputs(self) -> frozenset[str]:
+        """The outputs of the graph `rows` that have an entry for every step."""
+        return frozenset(spec.name for spec in self.rows.outputs if spec.shape[1:2] == ("time",))
+
+    def length(self, row: Tensors) -> int:
+        """How many steps a row of a task with ragged samples has."""
+        return len(row[self.input_names[0]])
+
     def collate(self, samples: Sequence[Tensors]) -> Tensors:
-        """Samples to one batch of the graph's inputs, on a new leading axis, padded with zeros where their lengths
-        differ.
+        """Samples, or windows of them, to one batch of the inputs of the graph `rows`, on a new leading axis.
+
+        They are padded with zeros where their lengths differ. A single one is not copied.
         """
+        return pad_collate(samples, self.rows.inputs)
 
-    def decode(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
-        """A batch of graph outputs to one answer each. Raises `InputError` when an output is not finite.
+    def warm_up(self, graphs: Graphs) -> None:
+        """Do now what the first sample would have to wait for. Raises `InputError`."""
 
-        `samples` is what `encode` made of each, for tasks whose answers depend on the sample; without it, an answer is
-        as long as its output and has the scale of the whole training data.
+    def run(self, samples: Sequence[Tensors], graphs: Graphs) -> Iterator[Tensors]:
+        """Encoded samples through the graphs: the outputs of each, in order, as `decode` takes them.
+
+        Outputs belong to one sample: they have no batch axis and no padding, and each is put together when it is asked
+        for. How samples share batches, windows are merged and loops are driven is known here alone. Raises
+        `InputError`, `MachineError`.
         """
+        return run_samples(self, samples, graphs)
 
-    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
-        """A batch of graph outputs to what is decided for each, in plain JSON values that can be compared
-        with ==. A task whose answers are numbers alone decides nothing: an empty list for each.
+    def replay(self, sample: Tensors, reference: Tensors, graphs: Graphs) -> Tensors:
+        """What these graphs give along `reference`, the outputs of another model for the sample: a loop is led along
+        the choices that were made there. What does not choose on its way simply runs.
         """
+        (outputs,) = self.run((sample,), graphs)
+        return outputs
 
+    def iterate(self, sample: Tensors, graphs: Graphs) -> Generator[A, None, None]:
+        """The answer in parts, as they come: pieces of a text, segments of a recording. Who closes it ends the work.
 
-class OptionsTask(DeviceTask, Protocol):
-    """A task that declares options."""
+        An answer that has no parts comes as a whole.
+        """
+        (outputs,) = self.run((sample,), graphs)
+        yield self.decode(outputs, sample)
 
-    def with_options(self, **options: Any) -> DeviceTask:
+    @abc.abstractmethod
+    def decode(self, outputs: Tensors, sample: Tensors) -> A:
+        """The outputs of one sample to its answer. Raises `InputError` when they are not finite."""
+
+    def decision(self, answer: A) -> Any:
+        """What an answer decides, in plain JSON values; an empty list where answers are numbers alone, which decide
+        nothing.
+        """
+        return []
+
+    def agreement(self, one: Any, other: Any) -> float:
+        """How far two decisions agree, 0 to 1."""
+        return float(one == other)
+
+    def same(self, one: Any, other: Any) -> bool:
+        """Whether two decisions count as the same."""
+        return self.agreement(one, other) >= self.alike
+
+    def vector(self, answer: A) -> NDArray[Any] | None:
+        """The vector of an answer that says something only beside other vectors; None of any other answer."""
+        return None
+
+    def with_options(self, **options: Any) -> Self:
         """The same task, answering with these options, of which there is at least one. Raises `InputError`."""
-
-
-class StreamingTask(DeviceTask, Protocol):
-    """A task whose raw input can arrive in pieces."""
-
-    def check_step(self, streaming: GraphSpec) -> None:
-        """Raise `BundleError` when a step graph of this form cannot serve this task."""
+        raise NotImplementedError(f"{self.name} declares options and does not say what they do")
 
     def stream_front(self, series: str = "") -> StreamEncoder:
         """The raw half of a new stream; `series` says which one it is where each has its own scale.
 
         Raises `InputError` for a series that training never saw.
         """
+        raise NotImplementedError(f"{self.name} has no stream")
 
     def block_writer(self, fronts: Sequence[StreamEncoder], feeds: Tensors) -> Callable[[Any], bool]:
         """What writes one whole step of plain numbers of many streams at once into `feeds`, the step graph's inputs.
@@ -109,6 +226,8 @@ class StreamingTask(DeviceTask, Protocol):
         It says True when it has done so, and False, with nothing changed, for anything else. Good until anything else
         happens to one of the fronts.
         """
+        return lambda piece: False
 
     def pieces(self, raw: Any) -> Iterator[Any]:
         """A raw input cut into the pieces in which a device would meet it, each good for `Stream.push`."""
+        raise NotImplementedError(f"{self.name} has no stream")

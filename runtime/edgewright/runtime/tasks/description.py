@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgewright.runtime.contracts import TensorSpec
+from edgewright.runtime.contracts import GraphSpec
 
 
 @dataclass(frozen=True)
 class ModelFacts:
     """What a task does not know of a model by itself, as far as somebody knows it.
 
-    `outputs` are those of its graph, `config` is the config.json of the checkpoint that it came from.
+    `graphs` are the signatures of its graphs, `config` is the config.json of the checkpoint that it came from.
     """
 
-    outputs: Sequence[TensorSpec] = ()
+    graphs: Mapping[str, GraphSpec] = field(default_factory=dict)
     config: Mapping[str, Any] | None = None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import AnswerMaker, GraphSpec, Tensors, TensorSpec
+from edgewright.runtime.contracts import MODEL, STEP, AnswerMaker, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.printable import one_line
 from edgewright.runtime.series.reading import label_of
@@ -20,12 +20,10 @@ from edgewright.runtime.tasks.series import (
     PREDICTION,
     VALUES,
     SeriesTask,
-    no_decisions,
     predicted,
     same_numbers,
     to_units,
 )
-from edgewright.runtime.tasks.shapes import check_tensors
 
 ANCHOR = "anchor"
 KNOWN = "known"
@@ -69,7 +67,7 @@ class Forecast(Answer):
         )
 
 
-class Forecasting(SeriesTask):
+class Forecasting(SeriesTask[Forecast]):
     """The device half of forecasting; `processor` holds `SeriesSettings`, with `forecast`, as plain values."""
 
     name = "forecasting"
@@ -85,14 +83,11 @@ class Forecasting(SeriesTask):
         ahead = [TensorSpec(ANCHOR, "float32", ("batch", horizon, count))]
         if self.forecast.known:
             ahead.append(TensorSpec(KNOWN, "float32", ("batch", horizon, len(self.forecast.known))))
-        self._tensors = (*self._tensors, *ahead)
-        self._step_tensors = (*self._step_tensors, *ahead)
-        self._outputs = (TensorSpec(PREDICTION, "float32", ("batch", horizon, count)),)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """None."""
-        return ()
+        outputs = (TensorSpec(PREDICTION, "float32", ("batch", horizon, count)),)
+        self.signatures = {
+            MODEL: GraphSpec(self.whole_inputs(*ahead), outputs),
+            STEP: GraphSpec(self.step_inputs(*ahead), outputs),
+        }
 
     def describe(self, model: ModelFacts) -> Description:
         """Its columns, its targets, how far it looks back and ahead."""
@@ -112,16 +107,6 @@ class Forecasting(SeriesTask):
             f"the last {forecast.context} steps of {', '.join(self.settings.features)}; "
             f"it answers the next {forecast.horizon}",
         )
-
-    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-        """Raise `BundleError` unless the graph takes these series and gives every target at every step to come."""
-        check_tensors("input", inputs, self._tensors)
-        check_tensors("output", outputs, self._outputs)
-
-    def check_step(self, streaming: GraphSpec) -> None:
-        """Raise `BundleError` unless the step graph takes these steps and gives what `check` wants."""
-        self.check_step_inputs(streaming)
-        check_tensors("output", streaming.outputs, self._outputs, "the step graph")
 
     def encode_prepared(self, series: Series) -> Tensors:
         """The last `context` steps, what the forecast is added to, and what is known ahead.
@@ -152,36 +137,28 @@ class Forecasting(SeriesTask):
             feeds["time"] = np.array(times[-1])
         return feeds
 
-    def decode(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Forecast]:
-        """Outputs [batch, horizon, targets] to one answer each; with the times of the steps to come where `samples`
-        have times and the trained step is known. Raises `InputError` when an output is not finite.
+    def decode(self, outputs: Tensors, sample: Tensors) -> Forecast:
+        """An output [horizon, targets] to the answer; with the times of the steps to come where the sample has a time
+        and the trained step is known. Raises `InputError` when it is not finite.
         """
         names = self.settings.targets
-        rows = predicted(outputs, names)
-        answers = []
-        for row, sample in zip(rows, samples if samples is not None else [None] * len(rows), strict=True):
-            time = None if sample is None or "time" not in sample else float(sample["time"])
-            answers.append(Forecast(names, to_units(row, *self.scale(sample)), self._times(time)))
-        return answers
+        time = float(sample["time"]) if "time" in sample else None
+        return Forecast(names, to_units(predicted(outputs, names), *self.scale(sample)), self._times(time))
 
     def _times(self, last: float | None) -> NDArray[np.float64] | None:
         if last is None or self.settings.step is None:
             return None
         return np.asarray(last + self.settings.step * np.arange(1, self.forecast.horizon + 1), np.float64)
 
-    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
-        """An empty list for each sample: numbers alone decide nothing."""
-        return no_decisions(outputs)
-
     def stream_front(self, series: str = "") -> SeriesEncoder:
         """The raw half of a new stream; it has no answer before it has seen `context` steps."""
         return SeriesEncoder(self.settings, series, self._answerer)
 
     def _answerer(self, front: SeriesEncoder) -> AnswerMaker:
-        def answer(outputs: NDArray[Any], time: float | None = None) -> Forecast | None:
+        def answer(output: NDArray[Any], time: float | None = None) -> Forecast | None:
             if front.steps < self.forecast.context:
                 return None
-            values = predicted({PREDICTION: outputs}, self.settings.targets)[0]
+            values = predicted({PREDICTION: output}, self.settings.targets)
             units = to_units(values, front.target_mean, front.target_std)
             return Forecast(self.settings.targets, units, self._times(time))
 

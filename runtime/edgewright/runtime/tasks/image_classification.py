@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Tensors, TensorSpec
-from edgewright.runtime.errors import BundleError
+from edgewright.runtime.contracts import MODEL, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.images.decoding import image_files, load_image
-from edgewright.runtime.images.encoding import INTERPOLATIONS, encode_image, image_settings
+from edgewright.runtime.images.encoding import (
+    INTERPOLATIONS,
+    ImageSettings,
+    encode_image,
+    image_settings,
+)
 from edgewright.runtime.inputs import file_inputs
 from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
-from edgewright.runtime.tasks.labels import LOGITS, Classifier
-from edgewright.runtime.tasks.shapes import fits
+from edgewright.runtime.tasks.labels import LOGITS, Classifier, label_names
 
 INPUT = "image"
 OUTPUT = LOGITS
@@ -29,36 +31,14 @@ class ImageClassification(Classifier):
     """The device half of image classification; `processor` holds `ImageSettings` as plain values."""
 
     name = "image-classification"
-    kind = "image classifier"
-    reads_text = False
 
     def __init__(
         self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
     ) -> None:
-        self.settings = image_settings(processor)
-        super().__init__(labels)
-
-    @property
-    def processor(self) -> Mapping[str, Any]:
-        """The settings as plain JSON values."""
-        plain: dict[str, Any] = to_plain(self.settings)
-        return plain
-
-    @property
-    def assets(self) -> Mapping[str, tuple[str, bytes]]:
-        """None."""
-        return {}
-
-    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-        """Raise `BundleError` unless the graph takes these images and answers with one logit per label."""
-        wanted = (3, *self.settings.crop)
-        shape = next((spec.shape for spec in inputs if spec.name == INPUT), None)
-        if shape is None or len(inputs) != 1 or len(shape) != 4 or not fits(shape[1:], wanted):
-            raise BundleError(
-                f"the graph must take one input {INPUT!r} of batch x {'x'.join(map(str, wanted))}: "
-                "get a fresh copy of the bundle"
-            )
-        self.check_logits(outputs)
+        self.settings: ImageSettings = image_settings(processor)
+        self.labels = label_names(labels, "image classifier")
+        image = TensorSpec(INPUT, "float32", ("batch", 3, *self.settings.crop))
+        self.signatures = {MODEL: GraphSpec((image,), self.outputs("batch"))}
 
     def describe(self, model: ModelFacts) -> Description:
         """Its labels, and the preprocessing in the words of transformers."""
@@ -129,12 +109,6 @@ class ImageClassification(Classifier):
     def encode(self, raw: Any) -> Tensors:
         """One raw image to a float32 tensor [3, height, width], without a batch axis. Raises `InputError`."""
         return self.encode_loaded(self.load(raw))
-
-    def collate(self, samples: Sequence[Tensors]) -> Tensors:
-        """Samples to one batch [batch, 3, height, width]; a single one is not copied."""
-        if len(samples) == 1:
-            return {INPUT: samples[0][INPUT][np.newaxis]}
-        return {INPUT: np.stack([sample[INPUT] for sample in samples])}
 
 
 def _plane(value: NDArray[Any]) -> NDArray[Any]:

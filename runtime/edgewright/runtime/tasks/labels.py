@@ -2,20 +2,19 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Tensors, TensorSpec
+from edgewright.runtime.contracts import AnswerMaker, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.checks import all_finite
-from edgewright.runtime.options import Option
 from edgewright.runtime.printable import one_line
 from edgewright.runtime.tasks.answers import Answer, lost_note
-from edgewright.runtime.tasks.shapes import fits
+from edgewright.runtime.tasks.base import Task
 
 LOGITS = "logits"
 
@@ -29,12 +28,27 @@ class LabelScore:
     probability: float
 
 
-@dataclass(frozen=True)
-class _Labels(Answer):
-    """Labels with probabilities, both in the order of the graph's output."""
+@dataclass(frozen=True, eq=False)
+class Labels(Answer):
+    """Labels with a logit each, in the order of the graph's output. `lost` is the number of tokens of a text that were
+    cut off and not read.
+
+    Everything else is made when it is looked at: a control loop must not pay for what nobody reads. A look at an
+    answer of a stream whose logits are not finite raises `InputError`.
+    """
 
     names: tuple[str, ...]
-    probabilities: tuple[float, ...]
+    logits: NDArray[Any]
+    lost: int = 0
+
+    def _odds(self, logits: NDArray[Any]) -> NDArray[np.float64]:
+        """The probabilities of finite logits [labels]."""
+        return softmax(logits)
+
+    @functools.cached_property
+    def probabilities(self) -> tuple[float, ...]:
+        """The probability of each label, in the order of the graph's output."""
+        return tuple(self._odds(checked(self.logits)).tolist())
 
     @functools.cached_property
     def scores(self) -> tuple[LabelScore, ...]:
@@ -49,19 +63,39 @@ class _Labels(Answer):
 
     def to_json(self, top: int = 5) -> dict[str, Any]:
         """The `top` best labels, each with its index and probability."""
-        return {"labels": [dict(vars(score)) for score in self.top(top)]}
+        plain: dict[str, Any] = {"labels": [dict(vars(score)) for score in self.top(top)]}
+        return {**plain, "lost": self.lost} if self.lost else plain
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return (self.names, self.lost, self.probabilities) == (other.names, other.lost, other.probabilities)
+
+    def __hash__(self) -> int:
+        return hash((self.names, self.lost, self.probabilities))
+
+    def __repr__(self) -> str:
+        said = self.line() if all_finite(self.logits) else "not finite"
+        return f"<{type(self).__name__} {said}>"
 
 
-@dataclass(frozen=True)
-class Classification(_Labels):
-    """One label of several.
-
-    `names` and `probabilities` stand in the order of the graph's output; `labels` has all of them, best first. `lost`
-    is the number of tokens of a text that were cut off and not read.
+@dataclass(frozen=True, eq=False, repr=False)
+class Classification(Labels):
+    """One label of several; `labels` has all of them, best first. With `alone` there is a single one, whose probability
+    is that it holds.
     """
 
-    index: int
-    lost: int = 0
+    alone: bool = False
+
+    def _odds(self, logits: NDArray[Any]) -> NDArray[np.float64]:
+        # A single label is not certain because it has no rival.
+        return sigmoid(logits.astype(np.float64)) if self.alone else softmax(logits)
+
+    @functools.cached_property
+    def index(self) -> int:
+        """The place of the most probable class in the graph's output, the first of equal ones."""
+        # Decided on the logits: two that differ in the last bit can round to the same probability.
+        return int(checked(self.logits).argmax())
 
     @property
     def label(self) -> str:
@@ -78,35 +112,35 @@ class Classification(_Labels):
         """Every class, the most probable first; equal ones in the order of the output."""
         return self.scores
 
-    def to_json(self, top: int = 5) -> dict[str, Any]:
-        plain = super().to_json(top)
-        return {**plain, "lost": self.lost} if self.lost else plain
-
     def line(self, top: int = 1) -> str:
         """The `top` best labels with their probabilities: "cat 98.1%  dog 1.2%"."""
         return _shown(self.top(top)) + lost_note(self.lost)
 
 
-@dataclass(frozen=True)
-class MultiLabel(_Labels):
-    """Any number of labels, each with a probability of its own.
+@dataclass(frozen=True, eq=False, repr=False)
+class MultiLabel(Labels):
+    """Any number of labels, each with a probability of its own; one is chosen from the probability `threshold` on."""
 
-    `names` and `probabilities` stand in the order of the graph's output; a label is chosen from the probability
-    `threshold` on. `lost` is the number of tokens of a text that were cut off and not read.
-    """
+    threshold: float = 0.5
 
-    threshold: float
-    lost: int = 0
+    def _odds(self, logits: NDArray[Any]) -> NDArray[np.float64]:
+        return sigmoid(logits.astype(np.float64))
+
+    @functools.cached_property
+    def chosen(self) -> tuple[int, ...]:
+        """The places of the labels that are chosen in the graph's output."""
+        border = math.log(self.threshold / (1.0 - self.threshold))
+        return tuple(np.flatnonzero(checked(self.logits).astype(np.float64) >= border).tolist())
 
     @functools.cached_property
     def labels(self) -> tuple[LabelScore, ...]:
         """The chosen labels, the most probable first; there may be none."""
-        return tuple(score for score in self.scores if score.probability >= self.threshold)
+        return tuple(score for score in self.scores if score.index in self.chosen)
 
     def to_json(self, top: int = 5) -> dict[str, Any]:
         """The `top` best labels, chosen or not, and the names of the chosen ones."""
-        plain = {**super().to_json(top), "chosen": [score.label for score in self.labels]}
-        return {**plain, "lost": self.lost} if self.lost else plain
+        plain = super().to_json(top)
+        return {"labels": plain.pop("labels"), "chosen": [score.label for score in self.labels], **plain}
 
     def line(self, top: int = 1) -> str:
         """All labels that are chosen, with their probabilities."""
@@ -114,94 +148,49 @@ class MultiLabel(_Labels):
         return shown + lost_note(self.lost)
 
 
+def chosen(answer: Classification | MultiLabel) -> Any:
+    """What an answer decides: the index of its label, or those of all labels that are chosen."""
+    return list(answer.chosen) if isinstance(answer, MultiLabel) else answer.index
+
+
 def _shown(scores: Sequence[LabelScore]) -> str:
     return "  ".join(f"{one_line(score.label)} {score.probability:.1%}" for score in scores)
 
 
-class Classifier:
-    """The half of a classification task that starts at the logits."""
-
-    kind = "classifier"
-    """What messages call it."""
-
-    options: tuple[Option, ...] = ()
-
-    def __init__(self, labels: Sequence[str]) -> None:
-        self._labels = tuple(labels)
-        if not self._labels:
-            raise BundleError(
-                f"an {self.kind} needs labels, and the bundle has none: get a fresh copy of the bundle"
-            )
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The names of the classes, in the order of the logits."""
-        return self._labels
-
-    def check_logits(self, outputs: Sequence[TensorSpec]) -> None:
-        """Raise `BundleError` unless a graph with these outputs gives one logit per label."""
-        shape = next((spec.shape for spec in outputs if spec.name == LOGITS), None)
-        if shape is None or len(shape) != 2 or not fits(shape[1:], (len(self._labels),)):
-            raise BundleError(
-                f"the graph must give an output {LOGITS!r} of batch x {len(self._labels)}, one per label: "
-                "get a fresh copy of the bundle"
-            )
-
-    def decode(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Classification]:
-        """Logits [batch, classes] to one answer each. Raises `InputError` when a logit is not finite."""
-        logits = self._logits(outputs).astype(np.float64)
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-        # The decision is taken on the logits: two that differ in the last bit can round to the same
-        # probability.
-        return [
-            Classification(self._labels, tuple(row.tolist()), int(index))
-            for row, index in zip(probabilities, logits.argmax(axis=1), strict=True)
-        ]
-
-    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[int]:
-        """The index of the largest logit of each sample, the first of equal ones."""
-        return [int(index) for index in self._logits(outputs).argmax(axis=1)]
-
-    def _logits(self, outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        logits = outputs[LOGITS]
-        if logits.ndim != 2 or logits.shape[1] != len(self._labels):
-            shape = "x".join(map(str, logits.shape))
-            raise BundleError(
-                f"the graph gave {shape} {LOGITS} for {len(self._labels)} labels: get a fresh bundle"
-            )
-        if not all_finite(logits):
-            raise InputError(
-                "the model's answer is not finite (NaN or infinity): use the fp32 variant, or another input"
-            )
-        return logits
+def label_names(labels: Sequence[str], kind: str) -> tuple[str, ...]:
+    """The labels of a task whose model is called a `kind`. Raises `BundleError` where there are none."""
+    if not labels:
+        raise BundleError(f"a {kind} needs labels, and the bundle has none: get a fresh copy of the bundle")
+    return tuple(labels)
 
 
-def label_answers(
-    logits: NDArray[Any], names: Sequence[str], threshold: float | None, lost: Sequence[int]
-) -> list[Classification | MultiLabel]:
-    """Logits [batch, labels] to an answer each; with a `threshold` every label has a probability of its own."""
-    names = tuple(names)
-    if threshold is not None:
-        odds = sigmoid(logits.astype(np.float64))
-        return [
-            MultiLabel(names, tuple(row.tolist()), threshold, cut)
-            for row, cut in zip(odds, lost, strict=True)
-        ]
-    # The decision is taken on the logits: two that differ in the last bit can round to the same probability.
-    best = logits.argmax(axis=1).tolist()
-    return [
-        Classification(names, tuple(row.tolist()), index, cut)
-        for row, index, cut in zip(softmax(logits), best, lost, strict=True)
-    ]
+class Classifier(Task[Classification]):
+    """The half of a classification task that starts at the logits; subclasses set `labels`."""
 
+    def outputs(self, *before: int | str) -> tuple[TensorSpec, ...]:
+        """What a graph has to give: one logit for each label."""
+        return (TensorSpec(LOGITS, "float32", (*before, len(self.labels))),)
 
-def chosen_labels(logits: NDArray[Any], threshold: float | None) -> list[Any]:
-    """What logits [batch, labels] decide: the best label of each, or with a `threshold` all that reach it."""
-    if threshold is None:
-        return [int(index) for index in logits.argmax(axis=1)]
-    border = math.log(threshold / (1.0 - threshold))
-    return [np.flatnonzero(row >= border).tolist() for row in logits.astype(np.float64)]
+    def decode(self, outputs: Tensors, sample: Tensors) -> Classification:
+        """Logits [labels] to an answer. Raises `InputError` when a logit is not finite."""
+        return Classification(self.labels, finite(outputs, LOGITS, (len(self.labels),)))
+
+    def decision(self, answer: Classification) -> int:
+        """The index of the largest logit, the first of equal ones."""
+        return answer.index
+
+    def later(self) -> AnswerMaker:
+        """What makes the answers of a stream, from logits [labels]; quicker than the class's own constructor."""
+        new: Any = object.__new__
+        names = self.labels
+
+        def answer(output: NDArray[Any], time: float | None = None) -> Any:
+            made = new(Classification)
+            held = made.__dict__
+            held["names"], held["logits"] = names, output
+            return made
+
+        return answer
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
@@ -228,6 +217,11 @@ def finite(outputs: Tensors, name: str, shape: Sequence[int | None]) -> NDArray[
     for size, axis in zip(shape, value.shape, strict=False):
         if size is not None and size != axis:
             raise _misshaped(name, value, shape)
+    return checked(value)
+
+
+def checked(value: NDArray[Any]) -> NDArray[Any]:
+    """An output, if it is finite. Raises `InputError`."""
     if not all_finite(value):
         raise InputError(
             "the model's answer is not finite (NaN or infinity): use the fp32 variant, or another input"
@@ -240,8 +234,3 @@ def _misshaped(name: str, value: NDArray[Any], shape: Sequence[int | None]) -> B
         "x".join("*" if size is None else str(size) for size in one) for one in (value.shape, shape)
     )
     return BundleError(f"the graph gave {name} of {found} instead of {wanted}: get a fresh bundle")
-
-
-def lost_of(samples: Sequence[Tensors] | None, count: int) -> list[int]:
-    """How many tokens of each sample were cut off; zeros where nothing is known of them."""
-    return [0] * count if samples is None else [int(sample["lost"]) for sample in samples]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Tensors, TensorSpec
-from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.contracts import Tensors
+from edgewright.runtime.errors import BundleError
 from edgewright.runtime.printable import one_line
 from edgewright.runtime.tasks.answers import Answer, lost_note
 from edgewright.runtime.tasks.description import Description, ModelFacts
@@ -73,26 +73,21 @@ class QuestionAnswer(Answer):
         return "  ".join(shown) + lost_note(self.lost)
 
 
-class QuestionAnswering(EncoderTask):
+class QuestionAnswering(EncoderTask[QuestionAnswer]):
     """The device half of question answering; a long text is read in windows, each with the question before it."""
 
     name = "question-answering"
     kind = "question answerer"
-    parts = ("question", "context")
+    text_names = ("question", "context")
     places = True
     cut = 1
-    every_token = frozenset({START, END})
 
     def __init__(
         self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
     ) -> None:
         super().__init__(processor, assets)
         self._question = self.settings.question or QuestionSettings()
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """None."""
-        return ()
+        self.signatures = self.reads(**{START: ("batch", "time"), END: ("batch", "time")})
 
     def check_settings(self) -> None:
         """The end of the text is what gives way."""
@@ -107,12 +102,6 @@ class QuestionAnswering(EncoderTask):
         said = f"Answers a question with a part of the context{none}."
         example = '{"question": "Where did she live?", "context": "Ada Lovelace lived in London."}'
         return self.described(self.name, said, example, "ForQuestionAnswering")
-
-    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-        """Raise `BundleError` unless the graph takes tokens and scores each as the start and end of an answer."""
-        self.check_inputs(inputs)
-        self.check_output(outputs, START, ("batch", "time"))
-        self.check_output(outputs, END, ("batch", "time"))
 
     def answers_at(self, sample: Tensors, start: int, end: int) -> list[tuple[int, int] | None]:
         """Where the characters `start` to `end` of the text stand, for each window of a sample: its first and last
@@ -133,22 +122,15 @@ class QuestionAnswering(EncoderTask):
             found.append((first + left, first + right) if whole else None)
         return found
 
-    def decode(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[QuestionAnswer]:
-        """Logits [batch, time] to one answer each. Raises `InputError` when a logit is not finite."""
-        if samples is None:
-            raise InputError("an answer points into its text: give decode the samples")
-        starts = finite(outputs, START, (len(samples), None)).astype(np.float64)
-        ends = finite(outputs, END, (len(samples), None)).astype(np.float64)
-        return [self._answer(*one) for one in zip(starts, ends, samples, strict=True)]
+    def decode(self, outputs: Tensors, sample: Tensors) -> QuestionAnswer:
+        """Logits [time] to the answer. Raises `InputError` when a logit is not finite."""
+        shape = (int(sample["lengths"]),)
+        start, end = (finite(outputs, name, shape).astype(np.float64) for name in (START, END))
+        return self._answer(start, end, sample)
 
-    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
-        """The answer to each question, empty where there is none; without the samples, the best tokens to start and
-        end at.
-        """
-        if samples is None:
-            starts, ends = (finite(outputs, name, (None, None)) for name in (START, END))
-            return [[int(one.argmax()), int(two.argmax())] for one, two in zip(starts, ends, strict=True)]
-        return [answer.text for answer in self.decode(outputs, samples)]
+    def decision(self, answer: QuestionAnswer) -> str:
+        """The answer, empty where there is none."""
+        return answer.text
 
     def _answer(
         self, start: NDArray[np.float64], end: NDArray[np.float64], sample: Tensors

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Tensors, TensorSpec
+from edgewright.runtime.contracts import MODEL, Tensors
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.graphs.graphs import Graphs
 from edgewright.runtime.tasks.answers import Answer, lost_note
 from edgewright.runtime.tasks.description import Description, ModelFacts
-from edgewright.runtime.tasks.labels import finite, lost_of
+from edgewright.runtime.tasks.labels import finite
 from edgewright.runtime.tasks.windowed import EncoderTask
 
 EMBEDDING = "embedding"
@@ -54,7 +55,7 @@ class Embedding(Answer):
         return self.lost == other.lost and np.array_equal(self.vector, other.vector)
 
 
-class SentenceEmbedding(EncoderTask):
+class SentenceEmbedding(EncoderTask[Embedding]):
     """The device half of sentence embedding; the graph pools and, where the checkpoint says so, normalises."""
 
     name = "sentence-embedding"
@@ -64,46 +65,36 @@ class SentenceEmbedding(EncoderTask):
         self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
     ) -> None:
         super().__init__(processor, assets)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """None."""
-        return ()
+        self.signatures = self.reads(embedding=("batch", "dimensions"))
 
     def describe(self, model: ModelFacts) -> Description:
         """How large the vector is."""
-        size = "".join(f" of {spec.shape[-1]} numbers" for spec in model.outputs)
+        outputs = model.graphs[MODEL].outputs if MODEL in model.graphs else ()
+        size = "".join(f" of {spec.shape[-1]} numbers" for spec in outputs)
         length = " of length 1" if self.settings.normalise else ""
         said = f"Answers with a vector{size}{length}."
         return self.described("sentence-similarity", said, '"A sentence to be compared."', "Model")
 
-    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-        """Raise `BundleError` unless the graph takes tokens and gives a vector."""
-        self.check_inputs(inputs)
-        self.check_output(outputs, EMBEDDING, ("batch", "dimensions"))
-
-    def merge(self, rows: Sequence[Tensors], sample: Tensors, fixed: Sequence[Tensors]) -> Tensors:
+    def merge(self, rows: Sequence[Tensors], sample: Tensors, graphs: Graphs) -> Tensors:
         """The windows' vectors as their mean, of length 1 where each has it."""
-        merged = super().merge(rows, sample, fixed)
+        merged = super().merge(rows, sample, graphs)
         if len(rows) > 1 and self.settings.normalise:
             merged[EMBEDDING] = unit(merged[EMBEDDING]).astype(merged[EMBEDDING].dtype)
         return merged
 
-    def decode(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Embedding]:
-        """Vectors [batch, dimensions] to one answer each, which are views of them where these are float32.
+    def decode(self, outputs: Tensors, sample: Tensors) -> Embedding:
+        """A vector [dimensions] to the answer, which is a view of it where it is float32.
 
         Raises `InputError` when a value is not finite.
         """
-        vectors = finite(outputs, EMBEDDING, (None if samples is None else len(samples), None))
-        if vectors.dtype is not _FLOAT32:
-            vectors = vectors.astype(np.float32)
-        if samples is not None and len(samples) == 1:  # to go through an array costs more than its first row
-            return [Embedding(vectors[0], int(samples[0]["lost"]))]
-        return list(map(Embedding, vectors, lost_of(samples, len(vectors))))
+        vector = finite(outputs, EMBEDDING, (None,))
+        if vector.dtype is not _FLOAT32:
+            vector = vector.astype(np.float32)
+        return Embedding(vector, int(sample["lost"]))
 
-    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
-        """None: a vector alone decides nothing. `neighbours` says which texts are near one another."""
-        return [[] for _ in outputs[EMBEDDING]]
+    def vector(self, answer: Embedding) -> NDArray[Any]:
+        """What `neighbours` compares."""
+        return answer.vector
 
 
 def unit(vectors: NDArray[Any]) -> NDArray[np.float64]:

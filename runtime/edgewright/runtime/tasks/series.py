@@ -7,51 +7,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import GraphSpec, StreamEncoder, Tensors, TensorSpec
-from edgewright.runtime.errors import BundleError, InputError
-from edgewright.runtime.graphs.checks import all_finite
+from edgewright.runtime.contracts import StreamEncoder, Tensors, TensorSpec
+from edgewright.runtime.errors import InputError
 from edgewright.runtime.inputs import is_directory
-from edgewright.runtime.options import Option
 from edgewright.runtime.series.block import block_writer
 from edgewright.runtime.series.reading import as_series, label_of, read_series, series_csv
-from edgewright.runtime.series.settings import Series, series_settings
+from edgewright.runtime.series.settings import Series, SeriesSettings, series_settings
 from edgewright.runtime.series.stream import SeriesEncoder
 from edgewright.runtime.series.values import check_times, fill_missing, normalise, resample
 from edgewright.runtime.tables.reading import TABLE_SUFFIXES, table_files
+from edgewright.runtime.tasks.base import A, Task
 from edgewright.runtime.tasks.description import Description, shortened
-from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
+from edgewright.runtime.tasks.labels import finite
 
 VALUES = "values"
 LENGTHS = "lengths"
 
 
-class SeriesTask:
+class SeriesTask(Task[A]):
     """The half of a series task that ends at the tensors; `processor` holds `SeriesSettings` as plain values."""
 
-    reads_text = False
-    options: tuple[Option, ...] = ()
+    ragged = True
 
     def __init__(self, processor: Mapping[str, Any]) -> None:
-        self.settings = series_settings(processor)
+        self.settings: SeriesSettings = series_settings(processor)
         self._mean = np.array(self.settings.mean)
-        count = len(self.settings.features)
-        self._tensors: tuple[TensorSpec, ...] = (
-            TensorSpec(VALUES, "float32", ("batch", "time", count)),
-            TensorSpec(LENGTHS, "int32", ("batch",)),
-        )
-        self._step_tensors: tuple[TensorSpec, ...] = (TensorSpec(VALUES, "float32", (1, "batch", count)),)
 
-    @property
-    def processor(self) -> Mapping[str, Any]:
-        """The settings as plain JSON values."""
-        plain: dict[str, Any] = to_plain(self.settings)
-        return plain
+    def whole_inputs(self, *more: TensorSpec) -> tuple[TensorSpec, ...]:
+        """What a graph takes of a whole series."""
+        values = TensorSpec(VALUES, "float32", ("batch", "time", len(self.settings.features)))
+        return values, TensorSpec(LENGTHS, "int32", ("batch",)), *more
 
-    @property
-    def assets(self) -> Mapping[str, tuple[str, bytes]]:
-        """None."""
-        return {}
+    def step_inputs(self, *more: TensorSpec) -> tuple[TensorSpec, ...]:
+        """What a graph takes of one step."""
+        return TensorSpec(VALUES, "float32", (1, "batch", len(self.settings.features))), *more
 
     def described(self, tag: str, answers: str, config: Mapping[str, Any], reads: str = "") -> Description:
         """The description of a model of a task on series; `answers` and `config` are what only this task says."""
@@ -128,13 +117,9 @@ class SeriesTask:
             feeds["scale"] = np.array(target)
         return feeds
 
-    def collate(self, samples: Sequence[Tensors]) -> Tensors:
-        """Samples to one batch; shorter ones are padded with zeros at the end. A single one is not copied."""
-        return pad_collate(samples, self._tensors)
-
-    def scale(self, sample: Tensors | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def scale(self, sample: Tensors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """mean and std of each target of a sample, of the whole training data where the sample says nothing."""
-        if sample is not None and "scale" in sample:
+        if "scale" in sample:
             return sample["scale"][0], sample["scale"][1]
         settings = self.settings
         if settings.forecast is not None and not settings.target_mean:
@@ -142,12 +127,8 @@ class SeriesTask:
             return np.array(settings.mean[:count]), np.array(settings.std[:count])
         return np.array(settings.target_mean), np.array(settings.target_std)
 
-    def check_step_inputs(self, streaming: GraphSpec) -> None:
-        """Raise `BundleError` unless a step graph takes these steps."""
-        check_tensors("input", streaming.inputs, self._step_tensors, "the step graph")
-
     def block_writer(self, fronts: Sequence[StreamEncoder], feeds: Tensors) -> Callable[[Any], bool]:
-        """One step [streams, features] of many streams at once, see `StreamingTask`."""
+        """One step [streams, features] of many streams at once, see `Task`."""
         return block_writer([front for front in fronts if isinstance(front, SeriesEncoder)], feeds)
 
     def pieces(self, raw: Any) -> Iterator[Series]:
@@ -171,17 +152,9 @@ class SeriesTask:
 PREDICTION = "prediction"
 
 
-def predicted(outputs: Tensors, names: Sequence[str], axes: int = 3) -> NDArray[Any]:
-    """The output [batch, ..., targets]. Raises `BundleError` for another shape, `InputError` where it is not finite."""
-    values = outputs[PREDICTION]
-    if values.ndim != axes or values.shape[-1] != len(names):
-        shape = "x".join(map(str, values.shape))
-        raise BundleError(f"the graph gave {shape} {PREDICTION} for {len(names)} targets: get a fresh bundle")
-    if not all_finite(values):
-        raise InputError(
-            "the model's answer is not finite (NaN or infinity): use the fp32 variant, or another input"
-        )
-    return values
+def predicted(outputs: Tensors, names: Sequence[str]) -> NDArray[Any]:
+    """The output [..., targets]. Raises `BundleError` for another shape, `InputError` where it is not finite."""
+    return finite(outputs, PREDICTION, (None, len(names)))
 
 
 def to_units(
@@ -196,8 +169,3 @@ def to_units(
 def same_numbers(left: NDArray[np.float64] | None, right: NDArray[np.float64] | None) -> bool:
     """Whether two arrays are equal, or both are not there."""
     return left is right if left is None or right is None else np.array_equal(left, right)
-
-
-def no_decisions(outputs: Tensors) -> list[Any]:
-    """An empty list for each row: numbers alone decide nothing."""
-    return [[] for _ in next(iter(outputs.values()))]

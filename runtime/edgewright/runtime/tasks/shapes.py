@@ -1,10 +1,8 @@
 """Checks of a graph's inputs and outputs against what a task needs, and batches of samples of any length."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgewright.runtime.contracts import Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError
@@ -57,19 +55,3 @@ def pad_collate(samples: Sequence[Tensors], inputs: Sequence[TensorSpec]) -> Ten
             padded[row, : len(array)] = array
         batch[spec.name] = padded
     return batch
-
-
-def stack_padded(rows: Sequence[NDArray[Any]], shape: Sequence[int]) -> NDArray[Any]:
-    """Rows stacked on a new leading axis, each padded with zeros on its first axis to the longest of them, and those of
-    more than one axis to at least `shape`.
-
-    Rows of one shape, whatever it is, are only stacked.
-    """
-    longest = max([row.shape[0] for row in rows if row.ndim], default=0)
-    length = max(longest, shape[0]) if len(shape) > 1 else longest
-    padded = []
-    for row in rows:
-        if row.ndim and len(row) < length:
-            row = np.concatenate((row, np.zeros((length - len(row), *row.shape[1:]), row.dtype)))
-        padded.append(row)
-    return np.stack(padded)

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Tensors, TensorSpec
+from edgewright.runtime.contracts import MODEL, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError
-from edgewright.runtime.tasks.base import DeviceTask
+from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.tasks.description import (
     Description,
     ModelFacts,
@@ -24,14 +22,19 @@ from edgewright.runtime.tasks.labels import (
     Classification,
     Classifier,
     MultiLabel,
-    chosen_labels,
+    chosen,
     finite,
-    label_answers,
-    lost_of,
+    label_names,
 )
-from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
 from edgewright.runtime.tasks.windowed import EncoderTask
-from edgewright.runtime.text.decoding import encode_text, load_text, load_tokenizer, text_files, text_settings
+from edgewright.runtime.text.decoding import (
+    TextSettings,
+    encode_text,
+    load_text,
+    load_tokenizer,
+    text_files,
+    text_settings,
+)
 from edgewright.runtime.text.reading import named_inputs, read_parts
 from edgewright.runtime.text.text_rows import Unreadable
 
@@ -41,7 +44,6 @@ LENGTHS = "lengths"
 _ROLE = "tokenizer"
 _PARTS = ("text",)
 _EXAMPLE = '"A sentence to be told apart."'
-_TENSORS = (TensorSpec(TOKENS, "int64", ("batch", "time")), TensorSpec(LENGTHS, "int32", ("batch",)))
 
 
 class TextClassification(Classifier):
@@ -50,14 +52,14 @@ class TextClassification(Classifier):
     """
 
     name = "text-classification"
-    kind = "text classifier"
     reads_text = True
+    ragged = True
 
     def __init__(
         self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
     ) -> None:
-        self.settings = text_settings(processor)
-        super().__init__(labels)
+        self.settings: TextSettings = text_settings(processor)
+        self.labels = label_names(labels, "text classifier")
         content = (assets or {}).get(_ROLE)
         if content is None:
             raise BundleError(
@@ -65,12 +67,9 @@ class TextClassification(Classifier):
             )
         self._content = content
         self._tokenizer = load_tokenizer(content)
-
-    @property
-    def processor(self) -> Mapping[str, Any]:
-        """The settings as plain JSON values."""
-        plain: dict[str, Any] = to_plain(self.settings)
-        return plain
+        tokens = TensorSpec(TOKENS, "int64", ("batch", "time"))
+        lengths = TensorSpec(LENGTHS, "int32", ("batch",))
+        self.signatures = {MODEL: GraphSpec((tokens, lengths), self.outputs("batch"))}
 
     @property
     def assets(self) -> Mapping[str, tuple[str, bytes]]:
@@ -90,11 +89,6 @@ class TextClassification(Classifier):
             files={"tokenizer_config.json": tokenizer_config(longest)},
         )
 
-    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-        """Raise `BundleError` unless the graph takes tokens and answers with one logit per label."""
-        check_tensors("input", inputs, _TENSORS)
-        self.check_logits(outputs)
-
     def files(self, directory: Path) -> list[Path]:
         """The .txt files below `directory`, sorted."""
         return text_files(directory)
@@ -112,14 +106,10 @@ class TextClassification(Classifier):
         tokens = encode_text(_text(raw), self._tokenizer, self.settings)
         return {TOKENS: tokens, LENGTHS: np.array(len(tokens), np.int32)}
 
-    def collate(self, samples: Sequence[Tensors]) -> Tensors:
-        """Samples to one batch; shorter ones are padded with zeros at the end. A single one is not copied."""
-        return pad_collate(samples, _TENSORS)
-
 
 def text_classification(
     processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
-) -> DeviceTask:
+) -> Task[Any]:
     """The device half that fits the settings: of an encoder, or of a recurrent net."""
     if "inputs" in processor:  # an encoder of tokens may have several
         return EncoderTextClassification(processor, labels, assets)
@@ -130,7 +120,7 @@ def _text(raw: Any) -> str:
     return load_text(read_parts(raw, _PARTS)[0] if isinstance(raw, (Mapping, Path, Unreadable)) else raw)
 
 
-class EncoderTextClassification(EncoderTask):
+class EncoderTextClassification(EncoderTask[Classification | MultiLabel]):
     """The device half of text classification by an encoder: of one label, of any number, of a pair of texts."""
 
     name = "text-classification"
@@ -139,22 +129,14 @@ class EncoderTextClassification(EncoderTask):
     def __init__(
         self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
     ) -> None:
-        self._labels = tuple(labels)
-        if not self._labels:
-            raise BundleError(
-                f"a {self.kind} needs labels, and the bundle has none: get a fresh copy of the bundle"
-            )
+        self.labels = label_names(labels, self.kind)
         super().__init__(processor, assets)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The names of the classes, in the order of the logits."""
-        return self._labels
+        self.signatures = self.reads(logits=("batch", len(self.labels)))
 
     def check_settings(self) -> None:
         """A pair has two texts."""
         if self.settings.pair:
-            self.parts = ("text", "text_pair")
+            self.text_names = ("text", "text_pair")
 
     def describe(self, model: ModelFacts) -> Description:
         """Its labels, how many of them hold, and what a pair is called."""
@@ -167,25 +149,13 @@ class EncoderTextClassification(EncoderTask):
         said = label_sentence(self.labels, "any" if several else "one")
         return self.described(self.name, said, example, "ForSequenceClassification", own)
 
-    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-        """Raise `BundleError` unless the graph takes tokens and answers with one logit per label."""
-        self.check_inputs(inputs)
-        self.check_output(outputs, LOGITS, ("batch", len(self._labels)))
+    def decode(self, outputs: Tensors, sample: Tensors) -> Classification | MultiLabel:
+        """Logits [labels] to the answer. Raises `InputError` when a logit is not finite."""
+        logits, lost = finite(outputs, LOGITS, (len(self.labels),)), int(sample["lost"])
+        if self.settings.multi_label:
+            return MultiLabel(self.labels, logits, lost, self.settings.threshold)
+        return Classification(self.labels, logits, lost)
 
-    def decode(
-        self, outputs: Tensors, samples: Sequence[Tensors] | None = None
-    ) -> list[Classification | MultiLabel]:
-        """Logits [batch, labels] to one answer each. Raises `InputError` when a logit is not finite."""
-        logits = self._logits(outputs)
-        return label_answers(logits, self._labels, self._threshold, lost_of(samples, len(logits)))
-
-    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
-        """The index of the largest logit of each sample; of several labels, the indices of the chosen ones."""
-        return chosen_labels(self._logits(outputs), self._threshold)
-
-    @property
-    def _threshold(self) -> float | None:
-        return self.settings.threshold if self.settings.multi_label else None
-
-    def _logits(self, outputs: Tensors) -> NDArray[Any]:
-        return finite(outputs, LOGITS, (None, len(self._labels)))
+    def decision(self, answer: Classification | MultiLabel) -> Any:
+        """The index of the largest logit; of several labels, the indices of the chosen ones."""
+        return chosen(answer)

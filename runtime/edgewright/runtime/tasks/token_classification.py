@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Tensors, TensorSpec
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.printable import one_line
 from edgewright.runtime.tasks.answers import Answer, lost_note
 from edgewright.runtime.tasks.description import Description, ModelFacts, label_places, shortened
-from edgewright.runtime.tasks.labels import LOGITS, finite, softmax
+from edgewright.runtime.tasks.labels import LOGITS, finite, label_names, softmax
 from edgewright.runtime.tasks.windowed import EncoderTask
 from edgewright.runtime.text.encoding import Tokens
 from edgewright.runtime.text.reading import named_inputs, raw_json, read_words
@@ -73,29 +73,20 @@ class TaggedText(Answer):
         return ("  ".join(shown) or "no entity") + lost_note(self.lost)
 
 
-class TokenClassification(EncoderTask):
+class TokenClassification(EncoderTask[TaggedText]):
     """The device half of token classification: entities by BIO labels, or a label for every word."""
 
     name = "token-classification"
     kind = "token classifier"
     places = True
-    every_token = frozenset({LOGITS})
 
     def __init__(
         self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
     ) -> None:
-        self._labels = tuple(labels)
-        if not self._labels:
-            raise BundleError(
-                f"a {self.kind} needs labels, and the bundle has none: get a fresh copy of the bundle"
-            )
-        self._spans = OUTSIDE in self._labels or any(label[:2] in ("B-", "I-") for label in self._labels)
+        self.labels = label_names(labels, self.kind)
+        self._spans = OUTSIDE in self.labels or any(label[:2] in ("B-", "I-") for label in self.labels)
         super().__init__(processor, assets)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The names of the labels, in the order of the logits."""
-        return self._labels
+        self.signatures = self.reads(logits=("batch", "time", len(self.labels)))
 
     def check_settings(self) -> None:
         """One text at a time, with one label for each word."""
@@ -109,14 +100,9 @@ class TokenClassification(EncoderTask):
         example = '"Ada Lovelace lived in London."'
         return self.described(self.name, said, example, "ForTokenClassification", label_places(self.labels))
 
-    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-        """Raise `BundleError` unless the graph takes tokens and gives a logit per label for each."""
-        self.check_inputs(inputs)
-        self.check_output(outputs, LOGITS, ("batch", "time", len(self._labels)))
-
     def inputs(self, argument: str) -> list[tuple[str, Any]]:
         """The text itself, a file with one input, a table or a CoNLL file with many, or all of a folder."""
-        return named_inputs(argument, self.parts, TAGGED_READERS)
+        return named_inputs(argument, self.text_names, TAGGED_READERS)
 
     def read(self, raw: Any) -> tuple[str, ...]:
         """The text of a raw input. Raises `InputError`, for a file with many sentences too."""
@@ -148,49 +134,28 @@ class TokenClassification(EncoderTask):
         """The token of the sample that speaks for each word, int64 [words]; -1 where none does."""
         return word_tokens(sample["words"], sample["offsets"], sample["windows"].tolist())
 
-    def decode(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[TaggedText]:
-        """Logits [batch, time, labels] to one answer each. Raises `InputError` when a logit is not finite."""
-        if samples is None:
-            raise InputError("the answer of a token classifier points into its text: give decode the samples")
-        return [
-            self._answer(rows, logits, sample)
-            for (rows, logits), sample in zip(self._rows(outputs, samples), samples, strict=True)
-        ]
+    def decode(self, outputs: Tensors, sample: Tensors) -> TaggedText:
+        """Logits [time, labels] to the answer. Raises `InputError` when a logit is not finite."""
+        logits = finite(outputs, LOGITS, (int(sample["lengths"]), len(self.labels)))
+        return self._answer(self.word_rows(sample), logits, sample)
 
-    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
-        """The entities of each sample as [start, end, label], in characters; a label per word where none are made of
-        them. Without the samples, the index of the best label of every token that is not padding.
-        """
-        if samples is None:
-            logits = finite(outputs, LOGITS, (None, None, len(self._labels)))
-            kept = [row[: np.flatnonzero(row.any(axis=1)).max(initial=-1) + 1] for row in logits]
-            return [row.argmax(axis=1).tolist() for row in kept]
-        answers = self.decode(outputs, samples)
+    def decision(self, answer: TaggedText) -> Any:
+        """The entities as [start, end, label], in characters; a label per word where none are made of them."""
         if not self._spans:
-            return [list(answer.tags) for answer in answers]
-        return [[[one.start, one.end, one.label] for one in answer.entities] for answer in answers]
-
-    def _rows(
-        self, outputs: Tensors, samples: Sequence[Tensors]
-    ) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
-        """The token of each word, and the logits of the sample's tokens."""
-        logits = finite(outputs, LOGITS, (len(samples), None, len(self._labels)))
-        return [
-            (self.word_rows(sample), row[: int(sample["lengths"])])
-            for row, sample in zip(logits, samples, strict=True)
-        ]
+            return list(answer.tags)
+        return [[one.start, one.end, one.label] for one in answer.entities]
 
     def _answer(self, rows: NDArray[np.int64], logits: NDArray[Any], sample: Tensors) -> TaggedText:
         text = sample["text"].tobytes().decode("utf-8")
         shown = np.flatnonzero(rows >= 0)
-        tags = [OUTSIDE if OUTSIDE in self._labels else self._labels[0]] * len(rows)
+        tags = [OUTSIDE if OUTSIDE in self.labels else self.labels[0]] * len(rows)
         if not len(shown):
             return TaggedText((), (), tuple(tags), int(sample["lost"]), self._spans)
         chosen = logits[rows[shown]]
         best = chosen.argmax(axis=1)
         odds = softmax(chosen)[np.arange(len(best)), best].tolist()
         places = sample["words"][shown].tolist()
-        names = [self._labels[index] for index in best]
+        names = [self.labels[index] for index in best]
         for word, name in zip(shown.tolist(), names, strict=True):
             tags[word] = name
         words = tuple(

@@ -1,18 +1,18 @@
 """What every task of an encoder shares: texts to tokens, windows to rows, rows to batches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import Tensors, TensorSpec
+from edgewright.runtime.contracts import MODEL, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
-from edgewright.runtime.options import Option
+from edgewright.runtime.graphs.graphs import Graphs
+from edgewright.runtime.running.parts import in_small_parts
+from edgewright.runtime.tasks.base import A, Task
 from edgewright.runtime.tasks.description import Description, tokenizer_config
-from edgewright.runtime.tasks.shapes import check_tensors, fits
 from edgewright.runtime.text.encoding import EncoderTokenizer, Tokens, shown
 from edgewright.runtime.text.reading import named_inputs, raw_json, read_parts, single_files
 from edgewright.runtime.text.settings import EncoderTextSettings, encoder_settings
@@ -24,8 +24,8 @@ _SHORT = 4096
 """Characters of a text that is worth the try to read it as one window."""
 
 
-class EncoderTask:
-    """The half of an encoder's task that ends at the graph.
+class EncoderTask(Task[A]):
+    """The half of an encoder's task that ends at the graph; subclasses set `signatures` by `reads`.
 
     `processor` holds `EncoderTextSettings` as plain values, the asset "tokenizer" is a tokenizer.json.
     """
@@ -34,8 +34,9 @@ class EncoderTask:
     """What messages call it."""
 
     reads_text = True
-    options: tuple[Option, ...] = ()
-    parts: tuple[str, ...] = ("text",)
+    ragged = True
+    counts_tokens = True
+    text_names: tuple[str, ...] = ("text",)
     """What the texts of one input are called."""
 
     places = False
@@ -43,9 +44,6 @@ class EncoderTask:
 
     cut: int | None = None
     """Which of two texts gives way where they are too long together; None is the longer one."""
-
-    every_token: frozenset[str] = frozenset()
-    """Outputs with an entry for every token."""
 
     def __init__(self, processor: Mapping[str, Any], assets: Mapping[str, bytes] | None) -> None:
         self.settings: EncoderTextSettings = encoder_settings(processor)
@@ -58,49 +56,30 @@ class EncoderTask:
         self._content = content
         self.tokenizer = EncoderTokenizer(content, self.settings, self.texts, self.cut)
         self._single = self.texts == 1 and not self.places and self.settings.zero_shot is None
-        self._tensors = tuple(TensorSpec(name, "int64", ("batch", "time")) for name in self.settings.inputs)
+
+    def reads(self, **outputs: tuple[int | str, ...]) -> dict[str, GraphSpec]:
+        """The signature of a graph that takes what `encode` makes, and gives `outputs`, float32 of these shapes."""
+        inputs = (TensorSpec(name, "int64", ("batch", "time")) for name in self.settings.inputs)
+        given = (TensorSpec(name, "float32", shape) for name, shape in outputs.items())
+        return {MODEL: GraphSpec(tuple(inputs), tuple(given))}
 
     def check_settings(self) -> None:
-        """Raise `BundleError` for settings that are not of this task; may choose `parts` by them."""
+        """Raise `BundleError` for settings that are not of this task; may choose `text_names` by them."""
 
     @property
     def texts(self) -> int:
         """How many texts the tokenizer arranges for one row."""
-        return len(self.parts)
+        return len(self.text_names)
 
     @property
-    def processor(self) -> Mapping[str, Any]:
-        """The settings as plain JSON values."""
-        plain: dict[str, Any] = to_plain(self.settings)
-        return plain
+    def rows_each(self) -> int:
+        """How many rows even the shortest sample is."""
+        return 1
 
     @property
     def assets(self) -> Mapping[str, tuple[str, bytes]]:
         """The tokenizer."""
         return {_ROLE: ("tokenizer.json", self._content)}
-
-    @property
-    def fixed(self) -> Sequence[Tensors]:
-        """None."""
-        return ()
-
-    @property
-    def rows_each(self) -> int:
-        """One."""
-        return 1
-
-    def check_inputs(self, inputs: Sequence[TensorSpec]) -> None:
-        """Raise `BundleError` unless the graph takes what `encode` makes."""
-        check_tensors("input", inputs, self._tensors)
-
-    def check_output(self, outputs: Sequence[TensorSpec], name: str, shape: Sequence[int | str]) -> None:
-        """Raise `BundleError` unless the graph has an output of this name and shape."""
-        found = next((spec.shape for spec in outputs if spec.name == name), None)
-        if found is None or not fits(found, shape):
-            raise BundleError(
-                f"the graph must give an output {name!r} of {' x '.join(map(str, shape))}: "
-                "get a fresh copy of the bundle"
-            )
 
     def described(
         self, tag: str, answers: str, example: str, head: str, config: Mapping[str, Any] | None = None
@@ -135,19 +114,19 @@ class EncoderTask:
 
     def files(self, directory: Path) -> list[Path]:
         """The files below `directory` that hold one input each, sorted."""
-        return single_files(directory, len(self.parts) > 1)
+        return single_files(directory, len(self.text_names) > 1)
 
     def inputs(self, argument: str) -> list[tuple[str, Any]]:
         """The text itself, a file with one input or with one on each line, or all of a folder."""
-        return named_inputs(argument, self.parts)
+        return named_inputs(argument, self.text_names)
 
     def raw_file(self, raw: Any) -> tuple[bytes, str]:
         """The text as UTF-8, several as JSON."""
-        texts = read_parts(raw, self.parts, self.settings.columns)
+        texts = read_parts(raw, self.text_names, self.settings.columns)
         if len(texts) == 1:
             text = _BOM + texts[0] if texts[0].startswith(_BOM) else texts[0]
             return text.encode("utf-8"), ".txt"
-        return raw_json(dict(zip(self.parts, texts, strict=True))), ".json"
+        return raw_json(dict(zip(self.text_names, texts, strict=True))), ".json"
 
     def encode(self, raw: Any) -> Tensors:
         """One raw input to the tokens of all its windows, one after another. Raises `InputError`.
@@ -170,8 +149,8 @@ class EncoderTask:
 
     def read(self, raw: Any) -> tuple[str, ...]:
         """The texts of a raw input, none of them empty. Raises `InputError`."""
-        texts = read_parts(raw, self.parts, self.settings.columns)
-        for name, text in zip(self.parts, texts, strict=True):
+        texts = read_parts(raw, self.text_names, self.settings.columns)
+        for name, text in zip(self.text_names, texts, strict=True):
             if not text.strip():
                 raise InputError(f"the {name.replace('_', ' ')} is empty: give at least one word")
         return texts
@@ -186,51 +165,43 @@ class EncoderTask:
             sample["text"] = np.frombuffer(texts[self.cut or 0].encode("utf-8"), np.uint8)
         return sample
 
-    def rows(self, sample: Tensors) -> list[Tensors]:
+    def parts(self, raws: Sequence[Any], count: int) -> Iterator[Sequence[Any]]:
+        """Fewer than `count` where texts are long."""
+        return in_small_parts(raws, count, self.rows_each)
+
+    def windows(self, sample: Tensors) -> Sequence[Tensors]:
         """The windows of a sample, each with the graph's inputs [time]."""
-        windows = sample["windows"].tolist()
-        if len(windows) == 1:
-            return [{name: sample[name] for name in self.settings.inputs}]
-        ends = np.cumsum(windows).tolist()
+        sizes = sample["windows"].tolist()
+        if len(sizes) == 1:
+            return (sample,)
+        ends = np.cumsum(sizes).tolist()
         return [
             {name: sample[name][end - size : end] for name in self.settings.inputs}
-            for size, end in zip(windows, ends, strict=True)
+            for size, end in zip(sizes, ends, strict=True)
         ]
 
-    def collate_rows(self, rows: Sequence[Tensors]) -> Tensors:
+    def collate(self, samples: Sequence[Tensors]) -> Tensors:
         """Windows to one batch [batch, time], padded at the end to the longest. A single one is not copied."""
-        if len(rows) == 1:
-            return {name: rows[0][name][np.newaxis] for name in self.settings.inputs}
-        longest = max(len(row["input_ids"]) for row in rows)
+        if len(samples) == 1:
+            return {name: samples[0][name][np.newaxis] for name in self.settings.inputs}
+        longest = max(map(self.length, samples))
         batch: Tensors = {}
         for name in self.settings.inputs:
             fill = self.settings.pad_id if name == "input_ids" else 0
-            padded = np.full((len(rows), longest), fill, np.int64)
-            for place, row in enumerate(rows):
+            padded = np.full((len(samples), longest), fill, np.int64)
+            for place, row in enumerate(samples):
                 padded[place, : len(row[name])] = row[name]
             batch[name] = padded
         return batch
 
-    def collate(self, samples: Sequence[Tensors]) -> Tensors:
-        """Samples to one batch with a row for every window of each."""
-        return self.collate_rows([row for sample in samples for row in self.rows(sample)])
-
-    def trim(self, name: str, value: NDArray[Any], length: int) -> NDArray[Any]:
-        """One row of an output without what belongs to the padding."""
-        return value[:length] if name in self.every_token else value
-
-    def alone(self, sample: Tensors) -> bool:
-        """Whether the sample has one window."""
-        return len(sample["windows"]) == 1
-
-    def merge(self, rows: Sequence[Tensors], sample: Tensors, fixed: Sequence[Tensors]) -> Tensors:
+    def merge(self, rows: Sequence[Tensors], sample: Tensors, graphs: Graphs) -> Tensors:
         """The windows' outputs as one: one after another where every token has an entry, else their mean."""
         if len(rows) == 1:
             return rows[0]
         merged: Tensors = {}
         for name in rows[0]:
             values = [row[name] for row in rows]
-            if name in self.every_token:
+            if name in self.timed_outputs:
                 merged[name] = np.concatenate(values)
             else:
                 merged[name] = weighted_mean(np.stack(values), sample["windows"])

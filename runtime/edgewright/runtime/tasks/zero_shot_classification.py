@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.contracts import Tensors, TensorSpec
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.graphs.graphs import Graphs
 from edgewright.runtime.options import Option
+from edgewright.runtime.running.rows import run_rows
 from edgewright.runtime.tasks.description import Description, ModelFacts, label_places, shortened
 from edgewright.runtime.tasks.labels import (
     LOGITS,
     Classification,
     MultiLabel,
-    chosen_labels,
+    chosen,
     finite,
-    label_answers,
-    lost_of,
-    sigmoid,
 )
 from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, unit
 from edgewright.runtime.tasks.windowed import EncoderTask, weighted_mean
@@ -32,11 +31,8 @@ MOST_NLI_LABELS = 1000
 
 MOST_LABELS = 100_000
 
-_TOGETHER = 1 << 22
-"""Numbers of vectors that are scored at once: in float64, and several times over, they take far more memory."""
 
-
-class ZeroShotClassification(EncoderTask):
+class ZeroShotClassification(EncoderTask[Classification | MultiLabel]):
     """The device half of zero-shot classification, by an NLI model or by embeddings.
 
     The labels of the bundle are those that count where none are given with the text; `with_options` makes a task for
@@ -54,9 +50,13 @@ class ZeroShotClassification(EncoderTask):
         self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
     ) -> None:
         super().__init__(processor, assets)
-        self._labels: tuple[str, ...] = ()
+        nli = self._way.by == "nli"
+        self.signatures = (
+            self.reads(logits=("batch", "classes")) if nli else self.reads(embedding=("batch", "dimensions"))
+        )
         self._hypotheses: list[tuple[Tokens, str]] = []
-        self._fixed: list[Tensors] = []
+        self._label_rows: list[Tensors] = []
+        self._key = object()
         if labels:
             try:
                 self._prepare(labels)
@@ -64,29 +64,19 @@ class ZeroShotClassification(EncoderTask):
                 raise BundleError(f"the labels of the bundle cannot be used: {error}") from None
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """What a text may be; empty where labels are only given with it."""
-        return self._labels
-
-    @property
-    def fixed(self) -> Sequence[Tensors]:
-        """By embeddings, the labels."""
-        return self._fixed
-
-    @property
     def rows_each(self) -> int:
         """By NLI, one for each label."""
-        return max(1, len(self._labels)) if self._way.by == "nli" else 1
+        return max(1, len(self.labels)) if self._way.by == "nli" else 1
 
     @property
     def texts(self) -> int:
         """By NLI, the text and the hypothesis."""
         return 2 if self._way.by == "nli" else 1
 
-    def with_options(self, *, labels: Sequence[str]) -> "ZeroShotClassification":
-        """The same task for other labels. Raises `InputError` for none, and for labels that cannot be told apart."""
+    def with_options(self, **options: Any) -> "ZeroShotClassification":
+        """The same task for other `labels`. Raises `InputError` for none, and for labels that cannot be told apart."""
         other = copy.copy(self)
-        other._prepare(labels)
+        other._prepare(options["labels"])
         return other
 
     def check_settings(self) -> None:
@@ -106,17 +96,9 @@ class ZeroShotClassification(EncoderTask):
         head = "ForSequenceClassification" if nli else "Model"
         return self.described(self.name, said, example, head, label_places(names) if names else {})
 
-    def check(self, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> None:
-        """Raise `BundleError` unless the graph takes tokens and gives logits, or a vector."""
-        self.check_inputs(inputs)
-        if self._way.by == "nli":
-            self.check_output(outputs, LOGITS, ("batch", "classes"))
-        else:
-            self.check_output(outputs, EMBEDDING, ("batch", "dimensions"))
-
     def read(self, raw: Any) -> tuple[str, ...]:
         """The text. Raises `InputError` where there are no labels."""
-        if not self._labels:
+        if not self.labels:
             raise InputError("there are no labels: give some, engine(text, labels=[...]) or --labels a,b")
         return super().read(raw)
 
@@ -134,11 +116,18 @@ class ZeroShotClassification(EncoderTask):
         sample["lost"] = max((row["lost"] for row in rows), key=int)
         return sample
 
-    def alone(self, sample: Tensors) -> bool:
-        """Never: by embeddings the labels' vectors are part of every answer, by NLI there is an axis for the labels."""
-        return False
+    def warm_up(self, graphs: Graphs) -> None:
+        """By embeddings, read the labels."""
+        if self._label_rows:
+            self._label_vectors(graphs)
 
-    def merge(self, rows: Sequence[Tensors], sample: Tensors, fixed: Sequence[Tensors]) -> Tensors:
+    def _label_vectors(self, graphs: Graphs) -> NDArray[Any]:
+        """The vector of each label, [labels, dimensions]: they are the same for every text."""
+        return graphs.once(
+            self._key, lambda: np.stack([row[EMBEDDING] for row in run_rows(self, self._label_rows, graphs)])
+        )
+
+    def merge(self, rows: Sequence[Tensors], sample: Tensors, graphs: Graphs) -> Tensors:
         """By NLI the logits of each label, [labels, classes]; by embeddings the text's vector and those of the labels,
         [1 + labels, dimensions].
         """
@@ -150,59 +139,48 @@ class ZeroShotClassification(EncoderTask):
             ends = np.cumsum(groups).tolist()
             parts = [slice(end - size, end) for size, end in zip(groups.tolist(), ends, strict=True)]
             return {LOGITS: np.stack([weighted_mean(values[part], weights[part]) for part in parts])}
-        vector = super().merge(rows, sample, fixed)[EMBEDDING]
+        vector = super().merge(rows, sample, graphs)[EMBEDDING]
         if len(rows) > 1 and self.settings.normalise:
             vector = unit(vector).astype(vector.dtype)
-        return {EMBEDDING: np.stack([vector, *(row[EMBEDDING] for row in fixed)])}
+        return {EMBEDDING: np.vstack((vector, self._label_vectors(graphs)))}
 
-    def decode(
-        self, outputs: Tensors, samples: Sequence[Tensors] | None = None
-    ) -> list[Classification | MultiLabel]:
-        """Merged outputs, see `merge`, to one answer each. Raises `InputError` when a value is not finite."""
-        scores = self._scores(outputs)
-        lost = lost_of(samples, len(scores))
-        if scores.shape[1] == 1 and self._odds:  # a single label is not certain because it has no rival
-            odds = sigmoid(scores)
-            return [
-                Classification(self._labels, (float(row[0]),), 0, cut)
-                for row, cut in zip(odds, lost, strict=True)
-            ]
-        return label_answers(scores, self._labels, self._threshold, lost)
+    def decode(self, outputs: Tensors, sample: Tensors) -> Classification | MultiLabel:
+        """Merged outputs, see `merge`, to the answer. Raises `InputError` when a value is not finite."""
+        scores, lost = self._scores(outputs), int(sample["lost"])
+        if self.settings.multi_label and len(self.labels) > 1:
+            return MultiLabel(self.labels, scores, lost, self.settings.threshold)
+        return Classification(self.labels, scores, lost, self._odds)
 
-    def decisions(self, outputs: Tensors, samples: Sequence[Tensors] | None = None) -> list[Any]:
-        """The index of the best label of each sample; of several labels, the indices of the chosen ones."""
-        return chosen_labels(self._scores(outputs), self._threshold)
-
-    @property
-    def _threshold(self) -> float | None:
-        return self.settings.threshold if self.settings.multi_label else None
+    def decision(self, answer: Classification | MultiLabel) -> Any:
+        """The index of the best label; where several may hold, the indices of the chosen ones."""
+        if self.settings.multi_label and isinstance(answer, Classification):
+            return [0] if answer.probability >= self.settings.threshold else []
+        return chosen(answer)
 
     @property
     def _odds(self) -> bool:
         """Whether each label is weighed against its own contradiction, not against the other labels."""
-        alone = len(self._labels) == 1 and self._way.contradiction is not None
+        alone = len(self.labels) == 1 and self._way.contradiction is not None
         return self.settings.multi_label or alone
 
     def _scores(self, outputs: Tensors) -> NDArray[np.float64]:
-        """The logit of each label, [batch, labels]."""
+        """The logit of each label, [labels]."""
         way = self._way
         if way.by != "nli":
-            found = finite(outputs, EMBEDDING, (None, 1 + len(self._labels), None))
-            cosines = np.empty((len(found), len(self._labels)))
-            count = max(1, _TOGETHER // max(1, found[:1].size))
-            for start in range(0, len(found), count):
-                vectors = unit(found[start : start + count])
-                np.einsum("bd,bld->bl", vectors[:, 0], vectors[:, 1:], out=cosines[start : start + count])
-            return way.scale * cosines
-        logits = finite(outputs, LOGITS, (None, len(self._labels), None)).astype(np.float64)
-        if logits.shape[2] <= max(way.entailment, way.contradiction or 0):
+            vectors = unit(finite(outputs, EMBEDDING, (1 + len(self.labels), None)))
+            cosines: NDArray[np.float64] = way.scale * (vectors[1:] @ vectors[0])
+            return cosines
+        logits = finite(outputs, LOGITS, (len(self.labels), None)).astype(np.float64)
+        if logits.shape[1] <= max(way.entailment, way.contradiction or 0):
             raise BundleError(
-                f"the graph tells {logits.shape[2]} classes apart, entailment is said to be number {way.entailment}: "
+                f"the graph tells {logits.shape[1]} classes apart, entailment is said to be number {way.entailment}: "
                 "get a fresh copy of the bundle"
             )
         if self._odds and way.contradiction is not None:
-            return logits[:, :, way.entailment] - logits[:, :, way.contradiction]
-        return logits[:, :, way.entailment]
+            odds: NDArray[np.float64] = logits[:, way.entailment] - logits[:, way.contradiction]
+            return odds
+        entailed: NDArray[np.float64] = logits[:, way.entailment]
+        return entailed
 
     def _prepare(self, labels: Sequence[str]) -> None:
         names = _checked(labels, MOST_NLI_LABELS if self._way.by == "nli" else MOST_LABELS)
@@ -211,16 +189,16 @@ class ZeroShotClassification(EncoderTask):
         if self._way.by == "nli":
             self._hypotheses = list(zip(tokens, texts, strict=True))
         else:
-            fixed = []
+            found: list[Tensors] = []
             for label, one, text in zip(names, tokens, texts, strict=True):
                 if not len(one):
                     raise InputError(f"the label {shown(label)} holds no token: name it in words")
-                rows = self.rows(self.tokenizer.sample([one], [text]))
+                rows = self.windows(self.tokenizer.sample([one], [text]))
                 if len(rows) > 1:
                     raise InputError(f"the label {shown(label)} is longer than the model reads: shorten it")
-                fixed += rows
-            self._fixed = fixed
-        self._labels = names
+                found += rows
+            self._label_rows, self._key = found, object()
+        self.labels = names
 
 
 def _class_names(way: ZeroShotSettings, config: Mapping[str, Any]) -> tuple[str, ...]:

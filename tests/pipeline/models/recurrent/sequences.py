@@ -10,7 +10,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
 
 from edgewright.exporters.graph.export import Graph, export_graph
-from edgewright.pipeline.models.model import BuiltModel, Part
+from edgewright.exporters.part import Part
+from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.models.recurrent.build import build_recurrent
 from edgewright.pipeline.models.recurrent.model import RecurrentModel
 from edgewright.pipeline.models.recurrent.network import Network

@@ -10,6 +10,7 @@ from edgewright.pipeline.families import build_for, fit_settings, rebuild_model
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import GraphSpec, TensorSpec
 from edgewright.runtime.errors import ModelError
 from edgewright.runtime.tasks import load_task
 
@@ -43,7 +44,7 @@ def test_the_model_answers_what_encode_gives(task: str) -> None:
     with torch.no_grad():
         answer = built.module(*(torch.from_numpy(feeds[name]) for name in built.input_names))
     assert answer.shape[0] == 3 and torch.isfinite(answer).all()
-    device.check(*specs(built, feeds, answer))
+    device.check({"model": GraphSpec(*specs(built, feeds, answer))})
     if task != "image-classification":
         assert built.build["network"]["hidden"] == 12 and len(built.blocks) >= 3
     again = rebuild_model(built.build)
@@ -52,8 +53,6 @@ def test_the_model_answers_what_encode_gives(task: str) -> None:
 
 def specs(built: BuiltModel, feeds: dict[str, Any], answer: torch.Tensor) -> tuple[Any, Any]:
     """What the exported graph will say of its inputs and outputs."""
-    from edgewright.runtime.contracts import TensorSpec
-
     axes = built.dynamic_axes or {name: {0: "batch"} for name in built.input_names}
     inputs = [
         TensorSpec(
@@ -65,7 +64,7 @@ def specs(built: BuiltModel, feeds: dict[str, Any], answer: torch.Tensor) -> tup
     ]
     every_step = answer.ndim == 3 and "anchor" not in built.input_names
     shape = ("batch", "time" if every_step else answer.shape[1], *answer.shape[2:])
-    return inputs, [TensorSpec(built.output_names[0], "float32", shape)]
+    return tuple(inputs), (TensorSpec(built.output_names[0], "float32", shape),)
 
 
 def test_weights_of_another_network_are_named_as_the_recipe_says_it(tmp_path: Any) -> None:

@@ -20,6 +20,7 @@ from edgewright.pipeline.models.text_encoders.build import nominal_encoder
 from edgewright.pipeline.models.text_encoders.network import ANSWERS, published_class
 from edgewright.runtime.errors import EdgewrightError, ModelError, RecipeError
 from edgewright.runtime.text.settings import QuestionSettings, ZeroShotSettings
+from tests.answering import run_all
 from tests.pipeline.models.text_encoders.checkpoints import (
     LABELS,
     MINILM,
@@ -141,7 +142,6 @@ def test_the_real_minilm_is_what_sentence_transformers_makes_of_it() -> None:
 
     from edgewright.pipeline.models.text_encoders.checkpoint import open_checkpoint
     from edgewright.runtime.bundle.structure import to_plain
-    from edgewright.runtime.running.windows import encode_all, run_samples
     from edgewright.runtime.tasks import load_task
 
     found = open_checkpoint(MINILM)
@@ -156,9 +156,9 @@ def test_the_real_minilm_is_what_sentence_transformers_makes_of_it() -> None:
             given = [torch.from_numpy(feeds[name]) for name in model.input_names]
             return {"embedding": model.module(*given).numpy()}
 
-    ours = run_samples(device, encode_all(device, TEXTS), run)
+    ours = run_all(device, device.encode_all(TEXTS), run)
     theirs: Any = SentenceTransformer(str(found.folder), device="cpu").encode(list(TEXTS))
-    assert np.abs(np.asarray(ours["embedding"]) - theirs).max() < 1e-5
+    assert np.abs(np.stack([one["embedding"] for one in ours]) - theirs).max() < 1e-5
 
 
 def test_random_weights_and_heads_are_those_of_the_seed() -> None:

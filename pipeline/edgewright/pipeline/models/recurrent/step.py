@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from edgewright.pipeline.models.model import Part, stateful_part
+from edgewright.exporters.part import Part, stateful_part
 from edgewright.pipeline.models.recurrent.layers import RecurrentLayer
 from edgewright.pipeline.models.recurrent.model import RecurrentModel, answer
 from edgewright.pipeline.models.recurrent.readout import read_out_step, readout_states
