@@ -114,8 +114,7 @@ def measure_precision(
     from benchmarks.encoder_grid import agreement, relative_error
     from edgewright.exporters.precision.registry import PRECISIONS, make_variant
     from edgewright.runtime.errors import EdgewrightError
-    from edgewright.runtime.graphs.session import open_session
-    from edgewright.runtime.graphs.sessions import SessionGraphs
+    from edgewright.runtime.graphs.session import SessionGraphs, open_session
 
     device = subject.device
     calibration = [device.collate(device.windows(sample)) for sample in subject.calibration]

@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 
 from tests.command import RECIPE, Answer, Call, Shipped, run_process
+from tests.messages import Messages
 from tests.quick_exports import open_variants_in_forks, remember_operators
 from tests.telemetry_devices import Device, may_trace, traced_devices
 
@@ -23,6 +24,14 @@ gc.disable()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background, a process and its children ignore Ctrl-C; the tests that press it need to be heard.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-messages", action="store_true", help="Write down what errors say now.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Messages(config.getoption("--update-messages")))
 
 
 def pytest_collection_finish() -> None:

@@ -45,7 +45,8 @@ def page() -> str:
     parts.append(_ANSWERS)
     kinds = list(dict.fromkeys(kind for name in DEVICE_TASKS for kind in _answers(name)))
     for kind in kinds:
-        kinds += [part for part in _parts(kind) if part not in kinds]
+        bases = [base for base in kind.__bases__ if dataclasses.is_dataclass(base)]
+        kinds += [part for part in (*_parts(kind), *bases) if part not in kinds]
         parts += [
             f"### {kind.__name__}\n",
             prose(kind.__doc__ or ""),

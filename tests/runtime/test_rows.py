@@ -11,6 +11,7 @@ from edgewright.runtime.text.raw import Words
 from edgewright.runtime.text.reading import read_parts, read_words
 from edgewright.runtime.text.tagged_rows import TAGGED_READERS
 from edgewright.runtime.text.text_rows import ROW_READERS, table_rows
+from tests.messages import refused
 from tests.runtime.encoder_bundle import case
 
 TASK = case("entities").device_task()
@@ -77,7 +78,7 @@ def test_a_token_classifier_reads_words_of_tables(tmp_path: Path) -> None:
     )
     (_, first), (_, second), (_, third) = TASK.inputs(str(lines))
     assert first == {"text": "Ada"} and read_words(second) == ("Ada",)
-    with pytest.raises(InputError, match="the input has no words: give at least one"):
+    with refused(InputError):
         TASK.encode(third)
     (_, raw) = TASK.inputs(str(written(tmp_path / "c.tsv", "id\ttext\n1\tAda\n")))[0]
     assert raw == {"id": "1", "text": "Ada"}, "a .tsv with such a header is a table"
@@ -94,21 +95,21 @@ def test_files_of_sentences_that_cannot_be_read(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             TASK.encode(raw)
     ((_, raw),) = TASK.inputs("none.iob")
-    with pytest.raises(InputError, match=r"none\.iob does not exist: check the path"):
+    with refused(InputError):
         TASK.encode(raw)
     odd = written(tmp_path / "d.conll", "New York\tB-LOC\n")
     ((_, raw),) = TASK.inputs(str(odd))
     assert raw == Words(("New York",))
-    with pytest.raises(InputError, match="the word 'New York' is empty or holds white space"):
+    with refused(InputError):
         TASK.encode(raw)
 
 
 def test_a_path_of_many_inputs_is_no_text(tmp_path: Path) -> None:
     for suffix in TAGGED_READERS:
-        with pytest.raises(InputError, match="holds many inputs: give its lines"):
+        with refused(InputError):
             TASK.encode(written(tmp_path / f"a{suffix}", "text\nAda\n"))
     for suffix in ROW_READERS:
-        with pytest.raises(InputError, match="holds many inputs: give its lines"):
+        with refused(InputError):
             case("one label").device_task().encode(tmp_path / f"a{suffix}")
 
 

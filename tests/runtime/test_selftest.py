@@ -13,6 +13,7 @@ from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import BundleError, MachineError
 from edgewright.runtime.self_test import relative_difference, selftest
+from tests.messages import refused
 from tests.runtime.small_bundle import (
     colour_image,
     colour_weights,
@@ -37,7 +38,7 @@ def test_chosen_variants(bundle: Path) -> None:
     assert [row.variant for row in selftest(opened, ["copy"], provider="cpu", threads=1)] == ["copy"]
     assert [row.variant for row in selftest(opened, ["auto"])] == ["fp32"]
     assert [row.variant for row in selftest(opened, [])] == ["fp32", "copy"]
-    with pytest.raises(BundleError, match="no variant 'int8'"):
+    with refused(BundleError):
         selftest(opened, ["int8"])
 
 
@@ -106,7 +107,7 @@ def test_a_provider_that_is_not_there_is_a_row(bundle: Path, monkeypatch: pytest
 
 def test_no_onnxruntime_is_an_error(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MachineError, match="onnxruntime is not installed"):
+    with refused(MachineError):
         selftest(bundle)
 
 
@@ -122,7 +123,7 @@ def test_no_golden_samples(tmp_path: Path) -> None:
     bundle = make_bundle(
         tmp_path / "b", lambda manifest: dataclasses.replace(manifest, golden=Golden((), "", ()))
     )
-    with pytest.raises(BundleError, match="holds no golden samples"):
+    with refused(BundleError):
         selftest(bundle)
 
 
@@ -137,7 +138,7 @@ def test_golden_outputs_that_do_not_fit(bundle: Path, kind: str) -> None:
     else:
         path.write_bytes(golden_file([{"logits": np.zeros(3, np.float32)}] * 2))
     write_manifest(bundle, manifest)
-    with pytest.raises(BundleError, match="pack the bundle again"):
+    with refused(BundleError):
         selftest(bundle)
 
 

@@ -15,8 +15,7 @@ from edgewright.runtime.contracts import MODEL, STEP, Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.graphs.checks import check_feeds, tensors
 from edgewright.runtime.graphs.providers import PROVIDERS
-from edgewright.runtime.graphs.session import open_session
-from edgewright.runtime.graphs.sessions import SessionGraphs, open_graphs
+from edgewright.runtime.graphs.session import SessionGraphs, open_graphs, open_session
 from edgewright.runtime.inputs import is_directory
 from edgewright.runtime.options import check_options, json_schema
 from edgewright.runtime.streams.group import StreamGroup
@@ -265,18 +264,19 @@ class Engine(Generic[A]):
 
     def _task(self, options: Mapping[str, Any]) -> Task[Any]:
         """The task with these options; the last few are kept."""
-        key = _key(options) if options else ()
+        key: tuple[Any, ...] | None = _key(options) if options else ()
         try:
-            return self._known[key]
-        except KeyError:
-            checked = check_options(self.manifest.task, self.task.options, options)
-        except TypeError:  # a label that is no text and has no hash: refused here
-            return self.task.with_options(**check_options(self.manifest.task, self.task.options, options))
+            if key in self._known:
+                return self._known[key]
+        except TypeError:  # a label that is no text and has no hash: refused below
+            key = None
+        checked = check_options(self.manifest.task, self.task.options, options)
         task = self.task.with_options(**checked) if checked else self.task
-        with self._opening:
-            while len(self._known) >= _KNOWN:
-                del self._known[next(iter(self._known))]
-            self._known[key] = task
+        if key is not None:
+            with self._opening:
+                while len(self._known) >= _KNOWN:
+                    del self._known[next(iter(self._known))]
+                self._known[key] = task
         return task
 
     def _steps(self) -> StepModel:

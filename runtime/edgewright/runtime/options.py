@@ -54,6 +54,11 @@ class Option:
             fits = whole if self.kind is int else isinstance(value, self.kind)
         if not fits:
             raise InputError(f"{self.name} is {type(value).__name__}: give {_KINDS[self.kind]}")
+        for item in value if self.kind is list else ():
+            if not isinstance(item, str):
+                raise InputError(
+                    f"{self.name} holds {type(item).__name__}, which is no text: give a list of texts"
+                )
         if self.choices and value not in self.choices:
             raise InputError(f"{self.name} is {value!r}: choose from {', '.join(self.choices)}")
         if self.kind in (int, float):

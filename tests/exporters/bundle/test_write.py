@@ -19,6 +19,7 @@ from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import ExportError, MachineError
 from edgewright.runtime.self_test import selftest
 from tests.exporters.trained import LABELS, Trained, golden_outputs
+from tests.messages import refused
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +110,7 @@ def test_nothing_that_passed_is_nothing_written(
     trained: Trained, candidate: Candidate, verdict: Verdict, tmp_path: Path
 ) -> None:
     nothing = dataclasses.replace(verdict, ranking=(), reason="fp32 does not give torch's answers")
-    with pytest.raises(ExportError, match="nothing may be shipped: fp32 does not give"):
+    with refused(ExportError):
         write_bundle(tmp_path / "bundle", candidate, nothing, trained.evaluation)
     assert list(tmp_path.iterdir()) == []
 
@@ -119,7 +120,7 @@ def test_a_folder_that_is_no_bundle_is_left_alone(
 ) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/one.jpg").write_text("mine")
-    with pytest.raises(MachineError, match="is not a bundle"):
+    with refused(MachineError):
         write_bundle(tmp_path / "photos", candidate, verdict, trained.evaluation)
     assert contents(tmp_path / "photos") == {"one.jpg": b"mine"}
 

@@ -12,6 +12,7 @@ from torch import nn
 from edgewright.exporters.graph.export import export_graph, load_graph, name_scopes
 from edgewright.runtime.errors import ExportError
 from tests.exporters.trained import Trained
+from tests.messages import refused
 
 
 class Recurrent(nn.Module):
@@ -104,7 +105,7 @@ def test_a_route_that_freezes_time_is_not_taken(
 
 
 def test_what_cannot_be_exported_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ExportError, match=r"Unknown cannot be exported.*zeta") as caught:
+    with refused(ExportError) as caught:
         export_graph(Unknown(), (torch.rand(2, 3, 4, 4),), tmp_path / "model.onnx")
     assert "\n" not in str(caught.value) and "\x1b" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -113,14 +114,14 @@ def test_what_cannot_be_exported_is_one_line(tmp_path: Path, capfd: pytest.Captu
 
 def test_wrong_calls_are_one_line(tmp_path: Path) -> None:
     module, image = nn.Flatten(), torch.zeros(2, 3)
-    with pytest.raises(ExportError, match="unknown export route"):
+    with refused(ExportError):
         export_graph(module, (image,), tmp_path / "model.onnx", route="magic")
-    with pytest.raises(ExportError, match="no tensor called 'image'"):
+    with refused(ExportError):
         export_graph(module, {"picture": image}, tmp_path / "model.onnx")
-    with pytest.raises(ExportError, match="2 tensors for 1"):
+    with refused(ExportError):
         export_graph(module, (image, image), tmp_path / "model.onnx")
-    with pytest.raises(ExportError, match="does not exist"):
+    with refused(ExportError):
         load_graph(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("hello")
-    with pytest.raises(ExportError, match="not an ONNX graph"):
+    with refused(ExportError):
         load_graph(tmp_path / "text.onnx")

@@ -15,6 +15,7 @@ from edgewright.exporters.graph.export import Graph, export_graph, load_graph, n
 from edgewright.exporters.graph.transformers import encoder_batch, example_batch
 from edgewright.exporters.precision.registry import PRECISIONS, make_variant
 from edgewright.runtime.errors import ExportError
+from tests.messages import refused
 
 pytestmark = pytest.mark.xdist_group("exporters-graph-transformers")  # what these tests share is made once
 
@@ -197,7 +198,7 @@ def test_what_was_frozen_in_silence_is_refused(tmp_path: Path) -> None:
 
 
 def test_other_outputs_than_named_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="gives 2 outputs, not 1"):
+    with refused(ExportError):
         export(Tiny("span"), tmp_path / "model.onnx")
 
 

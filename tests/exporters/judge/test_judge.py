@@ -27,6 +27,7 @@ from edgewright.exporters.verdict import (
 )
 from edgewright.runtime.errors import DataError, ExportError
 from tests.exporters.trained import SETTINGS, Trained, candidate_of, reference_of
+from tests.messages import refused
 
 if TYPE_CHECKING:
     from torchvision.models import ResNet
@@ -91,7 +92,7 @@ def test_json_gives_back_the_same_verdict(verdict: Verdict) -> None:
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"metric_name": 3}'])
 def test_a_broken_verdict_is_one_line(text: str) -> None:
-    with pytest.raises(ExportError, match="judge again") as caught:
+    with refused(ExportError) as caught:
         verdict_from_json(text)
     assert "\n" not in str(caught.value)
 
@@ -240,16 +241,16 @@ def test_a_fall_within_one_sample_of_the_budget_is_within_it(verdict: Verdict) -
 
 
 def test_samples_have_to_be_whole() -> None:
-    with pytest.raises(DataError, match="no sample to judge with"):
+    with refused(DataError):
         Samples((), [], [])
-    with pytest.raises(DataError, match="one of each"):
+    with refused(DataError):
         Samples(("a",), [1, 2], [0, 0])
-    with pytest.raises(DataError, match="same id"):
+    with refused(DataError):
         Samples(("a", "a"), [1, 2], [0, 0])
 
 
 def test_a_candidate_needs_fp32(small: tuple[Small, Graph]) -> None:
-    with pytest.raises(ExportError, match="fp32"):
+    with refused(ExportError):
         candidate_of(reference_of(small[0]), {"fp16": small[1]})
 
 

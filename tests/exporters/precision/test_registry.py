@@ -19,6 +19,7 @@ from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import ExportError
 from edgewright.runtime.graphs.session_options import cpu_session
 from tests.exporters.trained import Trained
+from tests.messages import refused
 
 
 def operators(graph: Graph) -> set[str]:
@@ -211,18 +212,18 @@ def test_attention_in_fp16_does_not_crash_onnxruntime(tmp_path: Path) -> None:
 
 
 def test_calibration_needs_samples_that_are_finite(trained: Trained, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="no calibration sample"):
+    with refused(ExportError):
         make_variant(trained.graph, "int8-static", [], tmp_path / "model.onnx")
     bad = [{"image": np.full((1, 3, 32, 32), np.nan, np.float32)}]
-    with pytest.raises(ExportError, match="not finite"):
+    with refused(ExportError):
         make_variant(trained.graph, "int8-static", bad, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_unknown_names_are_one_line(trained: Trained, tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="unknown precision 'int3'"):
+    with refused(ExportError):
         make_variant(trained.graph, "int3", [], tmp_path / "model.onnx")
-    with pytest.raises(ExportError, match="unknown calibration method 'entropy'"):
+    with refused(ExportError):
         make_variant(trained.graph, "int8-static", [], tmp_path / "model.onnx", method="entropy")
 
 

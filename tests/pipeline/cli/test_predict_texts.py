@@ -84,7 +84,8 @@ def test_labels_that_cannot_be_used(tmp_path: Path) -> None:
         assert result.exit_code != 0 and words in str(result.exception) and result.stdout == ""
     result = predict(make_encoder_bundle(tmp_path / "other", case("one label")), "good", "--labels", "a")
     assert result.exit_code == 2 and "No such option" in result.stderr and "--labels" in result.stderr
-    assert predict(bundle, "good", "--labels", "a", "--stream").exit_code == 2
+    streamed = predict(bundle, "good", "--labels", "a", "--stream")
+    assert streamed.exit_code == 1 and "has no streaming form" in str(streamed.exception)
 
 
 def test_labels_with_commas(tmp_path: Path) -> None:

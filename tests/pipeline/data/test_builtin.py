@@ -14,6 +14,7 @@ from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, MachineError, RecipeError
 from edgewright.runtime.images.decoding import load_image
+from tests.messages import refused
 
 
 def recipe(**data: Any) -> Recipe:
@@ -52,7 +53,7 @@ def test_the_digits_are_scikit_learns() -> None:
 
 def test_without_scikit_learn_the_digits_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgewright.pipeline.data.digits.find_spec", lambda name: None)
-    with pytest.raises(MachineError, match="scikit-learn, which is not installed: pip install 'edgewright"):
+    with refused(MachineError):
         open_data(recipe())
 
 
@@ -77,20 +78,16 @@ def _index(name: str) -> int:
 
 
 def test_unknown_sets_and_classes() -> None:
-    with pytest.raises(
-        RecipeError, match=r"unknown built-in set 'digit' \(did you mean 'digits'\?\): choose from digits"
-    ):
+    with refused(RecipeError):
         open_data(recipe(source="builtin:digit"))
-    with pytest.raises(RecipeError, match=r"data\.classes: builtin:digits has no class '10'.*it has 0, 1, 2"):
+    with refused(RecipeError):
         open_data(recipe(classes=["1", "10"]))
 
 
 def test_early_stopping_needs_a_validation_split() -> None:
     plain = recipe(validation=0).to_plain()
     plain["training"]["early_stopping"] = 2
-    with pytest.raises(
-        DataError, match=r"training\.early_stopping watches the validation split.*set data\.validation"
-    ):
+    with refused(DataError):
         open_data(recipe_from_plain(plain))
 
 
@@ -118,5 +115,5 @@ def test_a_broken_list_of_samples(digits: Splits, change: dict[str, Any] | None,
 def test_a_set_that_has_changed_is_noticed(digits: Splits) -> None:
     plain = digits.to_plain()
     plain["splits"]["train"][0][2] = "0" * 64
-    with pytest.raises(DataError, match="builtin:digits no longer holds the sample digits/"):
+    with refused(DataError):
         restore_splits(plain, recipe())

@@ -4,6 +4,7 @@ import pytest
 
 from edgewright.pipeline.data.classes import check_listed, sort_classes
 from edgewright.runtime.errors import RecipeError
+from tests.messages import refused
 
 
 def test_whole_numbers_are_sorted_as_numbers() -> None:
@@ -17,5 +18,5 @@ def test_a_class_that_the_data_has_not() -> None:
     with pytest.raises(RecipeError) as caught:
         check_listed(("cat", "dgo", "cow"), ("cat", "dog"), "pets")
     assert str(caught.value) == "data.classes: pets has no class 'dgo' (did you mean 'dog'?): it has cat, dog"
-    with pytest.raises(RecipeError, match=r"it has k0, k1, .*, k19 \.\.\.$"):
+    with refused(RecipeError):
         check_listed(("x",), [f"k{number}" for number in range(25)], "pets")

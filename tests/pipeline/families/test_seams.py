@@ -18,6 +18,7 @@ from edgewright.pipeline.training.results import load_trained
 from edgewright.runtime import Engine, open_bundle
 from edgewright.runtime.errors import InputError
 from tests.command import Call
+from tests.messages import refused
 from tests.pipeline.families import toy_spelling, toy_towers
 from tests.pipeline.families.registered import register_toy
 from tests.pipeline.families.toy_pictures import Mask
@@ -80,7 +81,19 @@ def test_an_answer_that_is_a_picture_of_any_size(cli: Call, tmp_path: Path) -> N
             assert mask.size == picture.size
             assert np.count_nonzero(np.asarray(mask)) == row["bright"]
     again = cli("predict", bundle, bundle / "golden" / "0.png", "--out", tmp_path / "masks")
-    assert again.out.rstrip().endswith(str(tmp_path / "masks" / "0.png"))
+    assert again.out.rstrip().endswith(str(tmp_path / "masks" / "0-2.png"))
+    beside = predict_beside(cli, bundle, tmp_path / "pictures")
+    assert beside == ["0-2.png", "0.png"]
+
+
+def predict_beside(cli: Call, bundle: Path, folder: Path) -> list[str]:
+    """The files of a folder in which a picture lies that was answered into the same folder."""
+    folder.mkdir()
+    content = (bundle / "golden" / "0.png").read_bytes()
+    (folder / "0.png").write_bytes(content)
+    assert cli("predict", bundle, folder / "0.png", "--out", folder).code == 0
+    assert (folder / "0.png").read_bytes() == content
+    return sorted(path.name for path in folder.iterdir())
 
 
 @pytest.mark.usefixtures("toys")
@@ -116,7 +129,7 @@ def test_a_loop_over_two_graphs(cli: Call, tmp_path: Path) -> None:
         ):
             with pytest.raises(InputError, match=message):
                 engine(picture, **wrong)
-        with pytest.raises(InputError, match="several beams have no parts"):
+        with refused(InputError):
             next(engine.iterate(picture, beams=2))
         assert engine.schema["properties"]["steps"] == {
             "type": "integer", "description": "How many letters there may be.", "default": 5, "minimum": 1,
@@ -128,9 +141,9 @@ def test_a_loop_over_two_graphs(cli: Call, tmp_path: Path) -> None:
         bound = graphs.bound("decoder", 1, {"encoder": keys}, {"past": 2})
         for _ in range(2):
             bound.run({"token": np.array([1])})
-        with pytest.raises(InputError, match="past is 2 long, which is all that the model holds"):
+        with refused(InputError):
             bound.run({"token": np.array([1])})
-        with pytest.raises(InputError, match=r"the graph needs encoder\.keys: run encoder first"):
+        with refused(InputError):
             graphs.bound("decoder")
     told = cli("predict", bundle, picture, "--steps", "2", "--json")
     assert told.code == 0 and told.json["answers"][0]["text"] == word[:2]

@@ -10,6 +10,7 @@ from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.runtime import Engine
 from edgewright.runtime.errors import RecipeError
 from tests.command import Call
+from tests.messages import refused
 from tests.pipeline.families.registered import register_toy
 
 ROOT = Path(__file__).parents[3]
@@ -52,13 +53,9 @@ def test_a_toy_is_known_wherever_names_are_listed() -> None:
         and recipe.weights == "none"
         and recipe.wanted_variants == ("fp32", "fp16")
     )
-    with pytest.raises(
-        RecipeError, match=r"'toy-liner' cannot learn .*did you mean 'toy-linear'.*: use toy-linear"
-    ):
+    with refused(RecipeError):
         recipe_from_plain({"task": "toy-classification", "model": "toy-liner", "data": "builtin:digits"})
-    with pytest.raises(
-        RecipeError, match="toy-linear is for toy-classification, not for token-classification"
-    ):
+    with refused(RecipeError):
         recipe_from_plain({"task": "token-classification", "model": "toy-linear", "data": "a.csv"})
     assert [entry.name for entry in list_models("toy-linear")] == []
 
@@ -70,5 +67,5 @@ def test_the_product_has_no_name_of_theirs() -> None:
 
 
 def test_without_its_entry_a_toy_is_unknown() -> None:
-    with pytest.raises(RecipeError, match="unknown task 'toy-classification'"):
+    with refused(RecipeError):
         recipe_from_plain({"task": "toy-classification", "model": "toy-linear", "data": "builtin:digits"})

@@ -22,6 +22,7 @@ from edgewright.runtime.sound.decoding import load_audio
 from edgewright.runtime.sound.mel import AudioSettings, log_mel
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.text.decoding import TextSettings, load_tokenizer
+from tests.messages import refused
 from tests.pipeline.data.small_tables import recipe, sensors, write_csv
 
 CLASSIFY, REGRESS, FORECAST = "sequence-classification", "sequence-regression", "forecasting"
@@ -193,7 +194,7 @@ def test_a_vocabulary_knows_every_character_and_begins_with_the_padding() -> Non
     assert tokenizer.encode("GOOD").ids == tokenizer.encode("good").ids
     case = load_tokenizer(train_tokenizer(["Good", "good"] * 5, Text(vocabulary=300, lowercase=False)))
     assert case.encode("GOOD").ids != case.encode("good").ids
-    with pytest.raises(DataError, match="no training text has a word"):
+    with refused(DataError):
         train_tokenizer([" ", "\n"], Text())
 
 

@@ -7,6 +7,7 @@ import torch
 
 from edgewright.pipeline.models.saved_states import choose_state, saved_states, without_wrappers
 from edgewright.runtime.errors import ModelError
+from tests.messages import refused
 from tests.pipeline.models.saved import optimizer_of
 
 MODEL = {"a.weight": torch.zeros(2, 2), "a.bias": torch.zeros(2), "a.steps": torch.tensor(3)}
@@ -40,18 +41,18 @@ def test_the_weights_are_the_largest_mapping_of_names_to_tensors(document: Any, 
 )
 def test_several_sets_of_weights_have_to_be_told_apart(document: Any) -> None:
     states = saved_states(document)
-    with pytest.raises(ModelError, match=r"choose one with --key: .*\(3 tensors\)") as caught:
+    with refused(ModelError) as caught:
         choose_state(states, None)
     for state in states:
         assert f"{state.key} (" in str(caught.value)
         assert choose_state(states, state.key) is state
-    with pytest.raises(ModelError, match=r"no tensors under 'emma': --key can be"):
+    with refused(ModelError):
         choose_state(states, "emma")
 
 
 def test_weights_beside_others_like_them_are_named_by_a_dot() -> None:
     states = saved_states({**MODEL, "ema": dict(MODEL)})
-    with pytest.raises(ModelError, match=r"--key: \. \(3 tensors\), ema \(3 tensors\)"):
+    with refused(ModelError):
         choose_state(states, None)
     assert choose_state(states, ".").left_out == ("ema",)
 
@@ -59,7 +60,7 @@ def test_weights_beside_others_like_them_are_named_by_a_dot() -> None:
 @pytest.mark.parametrize("document", [SCORE, [MODEL], {0: SCORE}, {"a": 1}, {}, None, "Adam"])
 def test_without_names_there_are_no_weights(document: Any) -> None:
     document = optimizer_of(MODEL) if isinstance(document, str) else document
-    with pytest.raises(ModelError, match=r"no tensors by name: .*torch\.save\(model\.state_dict\(\)"):
+    with refused(ModelError):
         choose_state(saved_states(document), None)
 
 

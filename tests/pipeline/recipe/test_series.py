@@ -12,6 +12,7 @@ from edgewright.pipeline.recipe.load import load_recipe, override_export, recipe
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import RecipeError
 from edgewright.runtime.tasks import TASKS as DEVICE_TASKS
+from tests.messages import refused
 
 SEQUENCES = [task for task in TASKS if RECURRENT in TASKS[task].families]
 
@@ -87,7 +88,7 @@ def test_weights_of_a_run(tmp_path: Path) -> None:
     run.mkdir()
     path = tmp_path / "recipe.yaml"
     path.write_text("task: sequence-regression\nmodel: gru\ndata: t.csv\nweights: run\n")
-    with pytest.raises(RecipeError, match=r"weights: the folder .*run has no weights\.safetensors: name the"):
+    with refused(RecipeError):
         load_recipe(path)
     (run / "weights.safetensors").touch()
     found = load_recipe(path)
@@ -95,9 +96,7 @@ def test_weights_of_a_run(tmp_path: Path) -> None:
     assert (found.training.epochs, found.transfer.unfreeze, found.transfer.head_epochs) == (5, 2, 1)
     frozen = load_recipe(path, ["transfer.mode=feature-extraction"])
     assert frozen.transfer.unfreeze == 1
-    with pytest.raises(
-        RecipeError, match=r"there is no file .*nome \(did you mean 'none'\?\): write none or the path"
-    ):
+    with refused(RecipeError):
         load_recipe(path, ["weights=nome"])
 
 
@@ -114,7 +113,7 @@ def test_calibration_is_kept_for_those_who_ask_for_it() -> None:
     assert recipe("forecasting", variants=["fp32", "int8-static"]).data.calibration == 0.1
     assert recipe("forecasting", data={"source": "x", "calibration": 0.2}).data.calibration == 0.2
     finished = recipe("forecasting")
-    with pytest.raises(RecipeError, match=r"data\.calibration: int8-static is calibrated"):
+    with refused(RecipeError):
         override_export(finished, ["variants=[fp32, int8-static]"])
     assert override_export(finished, ["variants=[fp32]"]).variants == ("fp32",)
 

@@ -11,6 +11,7 @@ from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.stages.inspect import layers_of
 from edgewright.runtime.bundle.files import write_json
 from edgewright.runtime.errors import ModelError, RecipeError
+from tests.messages import refused
 from tests.pipeline.models.recurrent.sequences import build
 from tests.pipeline.models.text_encoders.checkpoints import MINILM, built, checkpoint
 
@@ -33,7 +34,7 @@ def test_a_run_is_shown_with_its_own_widths(tmp_path: Path) -> None:
     built = build("sequence-regression", Network("gru", layers=2, hidden=8))
     write_json(tmp_path / "recipe.json", recipe.to_plain())
     write_json(tmp_path / "data.json", {"classes": []})
-    with pytest.raises(RecipeError, match="holds no trained weights"):
+    with refused(RecipeError):
         layers_of(str(tmp_path), None)
     save_file(
         built.module.state_dict(),
@@ -44,7 +45,7 @@ def test_a_run_is_shown_with_its_own_widths(tmp_path: Path) -> None:
     assert (layers.model, len(layers.rows)) == ("gru", 3)
     assert layers.trainable == layers.parameters == sum(t.numel() for t in built.module.parameters())
     assert layers_of(str(tmp_path), "layers.1").trainable < layers.parameters
-    with pytest.raises(RecipeError, match=r"--unfreeze: gru has no layer 'layers\.9'"):
+    with refused(RecipeError):
         layers_of(str(tmp_path), "layers.9")
 
 
@@ -58,7 +59,7 @@ def test_a_checkpoint_is_shown_by_its_folder_and_by_its_package(monkeypatch: pyt
     assert {row.state for row in layers.rows if ".layer.0." in row.name} == {"frozen"}
     minilm = layers_of(MINILM, "1")
     assert minilm.trainable == 2 * 384 + 2 and minilm.parameters > 22_000_000
-    with pytest.raises(ModelError, match="no Python package"):
+    with refused(ModelError):
         layers_of("package:no_such_package_here", None)
 
 

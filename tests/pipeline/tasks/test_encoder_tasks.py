@@ -24,6 +24,7 @@ from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import DataError, RecipeError, TrainingError
 from edgewright.runtime.text.raw import Question, Words
 from tests.answering import answers_of, run_all
+from tests.messages import refused
 from tests.runtime.encoder_bundle import CASES, case
 
 TASKS: dict[str, Any] = {
@@ -92,7 +93,7 @@ def test_figures_are_those_of_the_devices_answers(name: str) -> None:
         if metric.outcomes is not None:
             assert metric.outcomes(evidence).dtype == bool
             assert metric.outcomes(evidence).mean() == pytest.approx(figures[metric.name])
-    with pytest.raises(RecipeError, match="unknown metric 'bleu'"):
+    with refused(RecipeError):
         task.metric("bleu")
 
 
@@ -109,7 +110,7 @@ def test_every_row_of_a_sample_has_a_target(name: str) -> None:
     assert len(rows) == len(targets) == len(stacked)
     outputs = _raw_outputs(case(name).net.run(device.collate(rows)))
     if isinstance(task, ZeroShotClassification):
-        with pytest.raises(TrainingError, match="trains nothing"):
+        with refused(TrainingError):
             task.losses(torch.from_numpy(outputs), {}, torch.from_numpy(stacked))
         assert not task.learns
         return

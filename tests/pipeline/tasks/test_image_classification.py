@@ -16,6 +16,7 @@ from edgewright.runtime.images.decoding import load_image
 from edgewright.runtime.images.encoding import ImageSettings, encode_image
 from edgewright.runtime.tasks import TASKS as DEVICE_TASKS
 from tests.answering import answers_of
+from tests.messages import refused
 
 CLASSES = ("cat", "dog", "owl")
 SETTINGS = ImageSettings(10, (8, 8), "bilinear", (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
@@ -31,7 +32,7 @@ def test_every_device_task_has_a_training_half() -> None:
 
 
 def test_unknown_task() -> None:
-    with pytest.raises(RecipeError, match="unknown task 'detection': choose from image-classification"):
+    with refused(RecipeError):
         make_training_task("detection", CLASSES)
 
 
@@ -67,7 +68,7 @@ def test_a_metric_is_the_mean_of_its_outcomes() -> None:
     assert metric.of(evidence) == pytest.approx(2 / 3)
     assert task.metric("macro-f1").outcomes is None
     assert {figure.name for figure in task.figures} == {"accuracy", "macro-f1", "auroc", "confusion"}
-    with pytest.raises(RecipeError, match="unknown metric"):
+    with refused(RecipeError):
         task.metric("bleu")
 
 

@@ -20,6 +20,7 @@ from edgewright.pipeline.tasks.sequence_regression import SequenceRegression
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import DataError, RecipeError
 from edgewright.runtime.series.settings import ForecastSettings, Series, SeriesSettings
+from tests.messages import refused
 
 MEAN, STD = (100.0, -5.0), (20.0, 0.5)
 REGRESSION = SeriesSettings(("a", "b", "c"), (0.0,) * 3, (1.0,) * 3, ("x", "y"), MEAN, STD)
@@ -71,7 +72,7 @@ def test_every_task_has_metrics_and_knows_them() -> None:
         assert task.metric_name == metrics[0]
         assert tuple(one.name for one in task.figures if isinstance(one, Metric)) == metrics
         assert all(task.metric(metric).greater for metric in metrics)
-        with pytest.raises(RecipeError, match="choose from"):
+        with refused(RecipeError):
             task.metric("bleu")
 
 
@@ -109,9 +110,9 @@ def test_targets_of_a_regression_are_padded_with_nan_and_checked() -> None:
     assert np.isnan(whole[1, 2:]).all() and not np.isnan(whole[1, :2]).any()
     assert np.array_equal(whole[0], steps(4))
     assert task.stack([]).shape == (0, 0, 2)
-    with pytest.raises(DataError, match=r"sensor/0: 4 x 2 target values for 5 x 2 encoded"):
+    with refused(DataError):
         task.target(sample(steps(4)), feeds(np.zeros((5, 3))))
-    with pytest.raises(DataError, match=r"4 x 1 target values for 4 x 2 encoded"):
+    with refused(DataError):
         task.target(sample(steps(4)[:, :1]), feeds(np.zeros((4, 3))))
 
 
@@ -247,7 +248,7 @@ def test_each_series_has_its_own_scale() -> None:
 
 
 def test_a_horizon_that_does_not_fit() -> None:
-    with pytest.raises(DataError, match=r"5 x 2 values to forecast, the recipe asks for 3 x 2"):
+    with refused(DataError):
         forecasting().target(sample(steps(5)), feeds(np.zeros((8, 2))))
 
 

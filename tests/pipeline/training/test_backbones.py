@@ -12,6 +12,7 @@ from edgewright.pipeline.training import backbones
 from edgewright.pipeline.training.backbones import choose_engine, make_extract
 from edgewright.pipeline.training.feature_cache import Extract
 from edgewright.runtime.errors import ExportError, TrainingError
+from tests.messages import refused
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
 
 SHAPE = (3, 8, 8)
@@ -54,7 +55,7 @@ def test_a_graph_that_differs_is_not_used(tmp_path: Path, monkeypatch: pytest.Mo
     assert np.array_equal(extract(IMAGES), expected())
     assert len(notes) == 1
     assert "differs from torch by 1.0e-02" in notes[0]
-    with pytest.raises(TrainingError, match=r"use transfer\.engine: torch"):
+    with refused(TrainingError):
         made("onnx", "onnx", tmp_path, notes)(IMAGES)
 
 
@@ -66,7 +67,7 @@ def test_a_backbone_that_cannot_be_exported(tmp_path: Path, monkeypatch: pytest.
     notes: list[str] = []
     assert np.array_equal(made("onnx", "auto", tmp_path, notes)(IMAGES), expected())
     assert notes == ["the backbone runs in torch, because its export failed: no such operator"]
-    with pytest.raises(TrainingError, match="no such operator"):
+    with refused(TrainingError):
         made("onnx", "onnx", tmp_path, notes)
 
 

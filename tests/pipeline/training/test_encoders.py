@@ -28,6 +28,7 @@ from edgewright.pipeline.training.sample_source import SampleSource
 from edgewright.pipeline.training.stepping import evaluate
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import InputError, RecipeError, TrainingError
+from tests.messages import refused
 from tests.pipeline.training.small_encoders import KINDS, encoder_recipe, encoder_splits, halves, tiny_encoder
 
 ALL = {"mode": "fine-tuning", "unfreeze": "all", "rate_divisor": 1.0, "head_epochs": 0}
@@ -117,7 +118,7 @@ def test_rows_are_those_of_the_device_in_order_of_their_length(name: str) -> Non
 def test_a_text_that_cannot_be_read_is_named() -> None:
     built, splits, task, device = parts_of("one label")
     bad = dataclasses.replace(splits.validation[1], id="folder/texts.csv:7", raw="  ")
-    with pytest.raises(InputError, match=r"^folder/texts.csv:7: the text is empty: give at least one word$"):
+    with refused(InputError):
         SampleSource((splits.validation[0], bad), task, device, names=built.input_names)
 
 
@@ -145,7 +146,7 @@ def test_nothing_is_trained_where_the_model_is_taken_as_it_is(tmp_path: Path, na
 
 def test_without_training_samples_nothing_can_be_trained(tmp_path: Path) -> None:
     splits = dataclasses.replace(encoder_splits("one label"), train=())
-    with pytest.raises(TrainingError, match="there are no training samples"):
+    with refused(TrainingError):
         fit(tiny_encoder("one label"), splits, encoder_recipe("one label", ALL), tmp_path)
 
 
@@ -179,7 +180,7 @@ def test_a_head_on_cached_features_is_the_head_of_the_model(tmp_path: Path, name
 
 def test_the_onnx_engine_is_not_for_texts(tmp_path: Path) -> None:
     wanted = encoder_recipe("one label", {"mode": "feature-extraction", "engine": "onnx"})
-    with pytest.raises(RecipeError, match="sequences and texts run in torch: remove the key"):
+    with refused(RecipeError):
         fit(tiny_encoder("one label"), encoder_splits("one label"), wanted, tmp_path)
 
 
@@ -220,7 +221,7 @@ def test_rare_labels_count_more(tmp_path: Path, name: str) -> None:
 
 def test_a_training_that_explodes_is_one_line(tmp_path: Path) -> None:
     wanted = encoder_recipe("one label", ALL, lr=1e30, clip_norm="none", schedule="constant")
-    with pytest.raises(TrainingError, match=r"no longer finite.*lower training.lr") as caught:
+    with refused(TrainingError) as caught:
         fit(tiny_encoder("one label"), encoder_splits("one label"), wanted, tmp_path)
     assert "\n" not in str(caught.value)
 

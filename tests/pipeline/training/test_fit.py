@@ -12,6 +12,7 @@ from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.freeze import digest_tensors, named_tensors
 from edgewright.runtime.errors import MachineError, TrainingError
+from tests.messages import refused
 from tests.pipeline.training.small_net import CLASSES, recipe, small_model, small_splits
 
 
@@ -126,7 +127,7 @@ def test_early_stopping_keeps_the_best_weights(tmp_path: Path) -> None:
 def test_early_stopping_needs_validation(tmp_path: Path) -> None:
     splits = small_splits()
     without = type(splits)(**{**vars(splits), "validation": ()})
-    with pytest.raises(TrainingError, match=r"validation samples: raise data\.validation"):
+    with refused(TrainingError):
         fit(small_model(), without, recipe(early_stopping=1), tmp_path)
     trained = fit(small_model(), without, recipe(), tmp_path)
     assert set(trained.metrics) == {"evaluation"}
@@ -135,7 +136,7 @@ def test_early_stopping_needs_validation(tmp_path: Path) -> None:
 @pytest.mark.parametrize("clip", [None, 1.0])
 def test_a_loss_that_explodes_names_the_way_out(tmp_path: Path, clip: float | None) -> None:
     wanted = recipe({"unfreeze": "all"}, lr=1e30, clip_norm=clip, optimizer="sgd")
-    with pytest.raises(TrainingError, match=r"no longer finite.*lower training\.lr"):
+    with refused(TrainingError):
         fit(small_model(), small_splits(), wanted, tmp_path)
     assert not (tmp_path / "weights.safetensors").exists()
 
@@ -147,14 +148,14 @@ def test_code_that_moves_a_frozen_buffer_is_caught(tmp_path: Path) -> None:
         layer.get_buffer("running_mean").add_(1e-3)
 
     built.module.get_submodule("bn1").register_forward_hook(meddle)
-    with pytest.raises(TrainingError, match="frozen parameter or buffer changed during head"):
+    with refused(TrainingError):
         fit(built, small_splits(), recipe(), tmp_path)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_other_precisions(tmp_path: Path, precision: str) -> None:
     if precision == "fp16" and not torch.accelerator.is_available():
-        with pytest.raises(TrainingError, match="fp16 needs an accelerator"):
+        with refused(TrainingError):
             fit(small_model(), small_splits(), recipe(precision=precision), tmp_path)
         return
     trained = fit(
@@ -197,7 +198,7 @@ def test_no_disk_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return original(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(MachineError, match="no disk space left while writing"):
+    with refused(MachineError):
         fit(small_model(), small_splits(), recipe(), tmp_path)
     monkeypatch.undo()
     assert fit(small_model(), small_splits(), recipe(), tmp_path).weights.exists()
@@ -206,7 +207,7 @@ def test_no_disk_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_where_the_run_should_be(tmp_path: Path) -> None:
     place = tmp_path / "run"
     place.write_text("in the way")
-    with pytest.raises(MachineError, match="a file stands where a folder is needed"):
+    with refused(MachineError):
         fit(small_model(), small_splits(), recipe(), place)
 
 

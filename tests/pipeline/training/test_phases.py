@@ -7,6 +7,7 @@ import pytest
 from edgewright.pipeline.training.optimizers import make_optimizer, set_rates
 from edgewright.pipeline.training.phases import block_scales, plan_feature_phase, plan_phases, unlock_plan
 from edgewright.runtime.errors import RecipeError
+from tests.messages import refused
 from tests.pipeline.training.small_net import recipe, small_model
 
 HEAD = frozenset({"fc.weight", "fc.bias"})
@@ -51,7 +52,7 @@ def test_one_phase_where_only_the_head_learns_or_the_head_is_kept() -> None:
 def test_names_and_globs_and_what_does_not_exist() -> None:
     _, main = plan_phases(small_model(), recipe({"unfreeze": ["body.0"]}))
     assert main.trainable == HEAD | {"body.0.weight", "body.0.bias"}
-    with pytest.raises(RecipeError, match="layer9"):
+    with refused(RecipeError):
         plan_phases(small_model(), recipe({"unfreeze": ["layer9"]}))
 
 

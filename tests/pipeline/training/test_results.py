@@ -18,6 +18,7 @@ from edgewright.pipeline.training.fit import fit
 from edgewright.pipeline.training.results import load_trained
 from edgewright.runtime.errors import ModelError, TrainingError
 from tests.answering import answers_of
+from tests.messages import refused
 
 
 @pytest.fixture(scope="module")
@@ -59,19 +60,19 @@ def test_a_trained_model_comes_back(tiny: Recipe, tmp_path: Path) -> None:
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="holds no trained weights"):
+    with refused(TrainingError):
         load_trained(tmp_path)
 
 
 def test_broken_weights(tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes(b"\xff" * 64)
-    with pytest.raises(TrainingError, match="cannot be read"):
+    with refused(TrainingError):
         load_trained(tmp_path)
 
 
 def test_weights_of_something_else(tmp_path: Path) -> None:
     save_file({"a": torch.ones(1)}, tmp_path / "weights.safetensors")
-    with pytest.raises(TrainingError, match="cannot be read"):
+    with refused(TrainingError):
         load_trained(tmp_path)
 
 
@@ -81,7 +82,7 @@ def test_weights_that_do_not_fit_their_record(tiny: Recipe, tmp_path: Path) -> N
     save_file(
         {"a": torch.ones(1)}, tmp_path / "weights.safetensors", metadata={"edgewright": json.dumps(record)}
     )
-    with pytest.raises(ModelError, match="does not fit mobilenet_v3_small"):
+    with refused(ModelError):
         load_trained(tmp_path)
 
 

@@ -23,6 +23,7 @@ from edgewright.pipeline.training.results import load_trained
 from edgewright.pipeline.training.sample_source import SampleSource
 from edgewright.pipeline.training.stepping import Job, backward, evaluate, predict
 from edgewright.runtime.errors import DataError, RecipeError, TrainingError
+from tests.messages import refused
 from tests.pipeline.training.small_sequences import (
     TASKS,
     outputs_alone,
@@ -284,7 +285,7 @@ def test_a_target_that_does_not_fit_is_named(tmp_path: Path) -> None:
 
 def test_a_recurrent_backbone_runs_in_torch(tmp_path: Path) -> None:
     wanted = sequence_recipe("sequence-classification", {**EXTRACTION, "engine": "onnx"})
-    with pytest.raises(RecipeError, match=r"transfer\.engine: onnx"):
+    with refused(RecipeError):
         fit(
             sequence_model("sequence-classification"),
             sequence_splits("sequence-classification"),
@@ -295,7 +296,7 @@ def test_a_recurrent_backbone_runs_in_torch(tmp_path: Path) -> None:
 
 def test_a_loss_that_explodes_names_the_way_out(tmp_path: Path) -> None:
     wanted = sequence_recipe("sequence-regression", lr=1e30, clip_norm=None, optimizer="sgd")
-    with pytest.raises(TrainingError, match=r"no longer finite.*lower training\.lr"):
+    with refused(TrainingError):
         fit(sequence_model("sequence-regression"), sequence_splits("sequence-regression"), wanted, tmp_path)
 
 

@@ -12,6 +12,7 @@ from edgewright.pipeline.training.sample_source import SampleSource
 from edgewright.pipeline.training.sources import ArraySource, StepSource
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.series.settings import Series
+from tests.messages import refused
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
 from tests.pipeline.training.small_sequences import COLUMNS, sequence_model, sequence_recipe, sequence_splits
 
@@ -95,7 +96,7 @@ def test_a_sample_that_cannot_be_encoded_says_so_at_the_start() -> None:
     samples = list(sequence_splits("sequence-classification").train[:3])
     broken = Series(np.full((4, 8), np.inf), COLUMNS, name="pump 7")
     samples.append(type(samples[0])("pump 7", broken, 0, "0" * 64))
-    with pytest.raises(InputError, match="pump 7"):
+    with refused(InputError):
         SampleSource(samples, task, device, names=names)
 
 

@@ -4,9 +4,11 @@
 
 Each scenario, by name: "transfer" and "training" of a recipe, "train" (samples), "dropout" (else the net's own), and
 "task" where it is not about images, or "kind" of a tiny encoder.
-Every process adds the digest of its weights to FOLDER/NAME/ranks.
+Every process adds the digest of its weights to FOLDER/NAME/ranks, and to FOLDER/ends whether it is still connected when
+it ends.
 """
 
+import atexit
 import json
 import sys
 from collections.abc import Mapping
@@ -51,9 +53,14 @@ def train(folder: Path, scenario: Mapping[str, Any]) -> Trained:
 def main() -> None:
     """See the module."""
     torch.set_num_threads(1)
+    atexit.register(_note_end, Path(sys.argv[1]) / "ends")
     for name, scenario in json.loads(sys.argv[2]).items():
         train(Path(sys.argv[1]) / name, scenario)
-    torch.distributed.destroy_process_group()
+
+
+def _note_end(file: Path) -> None:
+    with file.open("a") as ends:
+        ends.write("connected\n" if torch.distributed.is_initialized() else "alone\n")
 
 
 if __name__ == "__main__":

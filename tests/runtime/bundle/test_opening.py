@@ -17,6 +17,7 @@ from edgewright.runtime.bundle.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES
 from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import BundleError
+from tests.messages import refused
 from tests.runtime.small_bundle import make_bundle, write_manifest
 
 
@@ -42,7 +43,7 @@ def test_a_whole_bundle_opens(bundle: Path) -> None:
     assert opened.path("onnx/model.onnx") == bundle / "onnx" / "model.onnx"
     assert opened.digest("onnx/model.onnx") == sha256_of_file(bundle / "onnx" / "model.onnx")
     for method in (opened.path, opened.digest):
-        with pytest.raises(BundleError, match=r"lists no file 'onnx/other\.onnx'"):
+        with refused(BundleError):
             method("onnx/other.onnx")
 
 
@@ -194,7 +195,7 @@ def test_a_damaged_bundle(bundle: Path, damage: Callable[[Path], None], message:
 
 @pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
 def test_a_path_that_no_system_can_have(path: str) -> None:
-    with pytest.raises(BundleError, match=r"cannot be read|does not exist"):
+    with refused(BundleError):
         open_bundle(path)
 
 
@@ -391,7 +392,7 @@ def test_a_manifest_that_does_not_fit_the_model(tmp_path: Path, change: dict[str
 
 def test_a_crop_that_the_graph_does_not_take(bundle: Path) -> None:
     edit(bundle, lambda document: document["processor"].update(crop=[16, 17]))
-    with pytest.raises(BundleError, match="an input 'image' of batch x 3 x 16 x 17"):
+    with refused(BundleError):
         Engine(bundle)
 
 
@@ -402,10 +403,7 @@ def test_a_graph_that_differs_from_the_manifest(bundle: Path) -> None:
     model.graph.input[0].name = model.graph.node[0].input[0] = "picture"
     onnx.save(model, path)
     write_manifest(bundle, manifest)
-    with pytest.raises(
-        BundleError,
-        match=r"model\.onnx has inputs .picture float32.* other than the manifest's .image float32",
-    ):
+    with refused(BundleError):
         Engine(bundle)
 
 
@@ -413,7 +411,7 @@ def test_a_graph_that_is_no_graph(bundle: Path) -> None:
     manifest = open_bundle(bundle).manifest
     (bundle / "onnx" / "model.onnx").write_bytes(b"not a graph")
     write_manifest(bundle, manifest)
-    with pytest.raises(BundleError, match=r"model\.onnx is not a graph that onnxruntime"):
+    with refused(BundleError):
         Engine(bundle)
 
 
@@ -423,5 +421,5 @@ def test_a_variant_without_a_graph(bundle: Path) -> None:
 
 
 def test_an_unknown_variant(bundle: Path) -> None:
-    with pytest.raises(BundleError, match="no variant 'int8': choose one of auto, fp32, copy"):
+    with refused(BundleError):
         Engine(bundle, variant="int8")

@@ -21,6 +21,7 @@ from edgewright.runtime.graphs import session as session_module
 from edgewright.runtime.graphs.cache import cache_directory, cache_slot
 from edgewright.runtime.graphs.cpu import Cpu
 from edgewright.runtime.graphs.session import open_session
+from tests.messages import refused
 from tests.runtime.small_bundle import reference_logits, write_graph
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 3, 16, 16)).astype(np.float32)
@@ -69,7 +70,7 @@ def test_an_unoptimised_session_runs_the_graph_as_it_is_written(graph: Path, own
 def test_cuda_without_a_driver_is_an_error(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "nvidia_driver_present", lambda: False)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [providers.CUDA, providers.CPU])
-    with pytest.raises(ProviderError, match=r"no NVIDIA driver.*or choose --provider cpu"):
+    with refused(ProviderError):
         open_session(graph, provider="cuda")
     assert open_session(graph, provider="cuda", allow_fallback=True).provider == "cpu"
     assert open_session(graph, provider="auto").provider == "cpu"
@@ -77,7 +78,7 @@ def test_cuda_without_a_driver_is_an_error(graph: Path, monkeypatch: pytest.Monk
 
 def test_cuda_without_a_build_for_it_is_an_error(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [providers.CPU])
-    with pytest.raises(ProviderError, match="was built without CUDA"):
+    with refused(ProviderError):
         open_session(graph, provider="cuda")
 
 
@@ -117,7 +118,7 @@ def test_cuda_that_starts(graph: Path, driver: type[FakeSession]) -> None:
 
 def test_a_session_that_silently_fell_back(graph: Path, driver: type[FakeSession]) -> None:
     driver.claimed = ["CPUExecutionProvider"]
-    with pytest.raises(ProviderError, match="the session runs on cpu"):
+    with refused(ProviderError):
         open_session(graph, provider="cuda")
     assert open_session(graph, provider="cuda", allow_fallback=True).provider == "cpu"
     assert open_session(graph, provider="auto").provider == "cpu"
@@ -159,7 +160,7 @@ def test_a_cuda_start_says_nothing(
     if providers.nvidia_driver_present():
         pytest.skip("this machine has a driver, so CUDA may start")
     monkeypatch.setattr(session_module, "nvidia_driver_present", lambda: True)
-    with pytest.raises(ProviderError, match="CUDA was asked for but"):
+    with refused(ProviderError):
         open_session(graph, provider="cuda")
     assert open_session(graph, provider="auto").provider == "cpu"
     captured = capfd.readouterr()
@@ -203,7 +204,7 @@ def test_files_that_are_no_graph(tmp_path: Path, capfd: pytest.CaptureFixture[st
                 open_session(path, cache=cache)
             assert "\n" not in str(caught.value)
     for path in (tmp_path, tmp_path / "nothing.onnx"):
-        with pytest.raises(BundleError, match="is missing"):
+        with refused(BundleError):
             open_session(path)
     assert capfd.readouterr().err == ""
 
@@ -217,21 +218,21 @@ def test_feeds_that_the_graph_does_not_take(graph: Path) -> None:
         {"image": IMAGES[0]},
         {"image": IMAGES[:, :2]},
     ):
-        with pytest.raises(InputError, match=r"model\.onnx does not take this input") as caught:
+        with refused(InputError) as caught:
             session.run(feeds)
         assert "\n" not in str(caught.value)
 
 
 def test_no_onnxruntime(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MachineError, match=r"pip install 'edgewright\[cpu\]', or 'edgewright\[gpu\]'"):
+    with refused(MachineError):
         open_session(graph)
 
 
 def test_an_emptied_onnxruntime(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stays when one of the two packages is removed that overwrite each other: an empty folder."""
     monkeypatch.setitem(sys.modules, "onnxruntime", type(sys)("onnxruntime"))
-    with pytest.raises(MachineError, match=r"not installed: pip install 'edgewright\[cpu\]'"):
+    with refused(MachineError):
         open_session(graph)
 
 

@@ -17,6 +17,7 @@ from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.images.decoding import IMAGE_SUFFIXES, image_files, load_image
 from edgewright.runtime.images.encoding import ImageSettings, encode_image, image_settings
+from tests.messages import refused
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -104,12 +105,12 @@ def test_encode_keeps_every_published_preset_exact() -> None:
 
 def test_encode_refuses_an_image_that_resizing_would_blow_up() -> None:
     settings = ImageSettings(256, (224, 224), "bilinear", MEAN, STD, max_pixels=1_000_000)
-    with pytest.raises(InputError, match="20000x1 pixels is too narrow"):
+    with refused(InputError):
         encode_image(Image.fromarray(noise(1, 20000)), settings)
 
 
 def test_encode_refuses_other_modes() -> None:
-    with pytest.raises(InputError, match="mode L"):
+    with refused(InputError):
         encode_image(Image.new("L", (8, 8)), ImageSettings(8, (8, 8), "bilinear", MEAN, STD))
 
 
@@ -317,18 +318,18 @@ def test_a_webp_that_claims_to_be_large(side: int) -> None:
     claimed = (int.from_bytes(content[place : place + 4], "little") >> 28 << 28) | side - 1 | (side - 1) << 14
     content[place : place + 4] = claimed.to_bytes(4, "little")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(InputError, match=r"pixels.* the limit"):
+    with refused(InputError):
         load_image(bytes(content))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
 
 
 def test_the_limit_is_the_callers() -> None:
     assert pixels(bomb(100, 10), max_pixels=1000).shape == (10, 100, 3)
-    with pytest.raises(InputError, match="the limit is 999"):
+    with refused(InputError):
         load_image(bomb(100, 10), max_pixels=999)
-    with pytest.raises(InputError, match="the limit is 999"):
+    with refused(InputError):
         load_image(np.zeros((10, 100), np.uint8), max_pixels=999)
-    with pytest.raises(InputError, match="the limit is 999"):
+    with refused(InputError):
         load_image(Image.new("RGB", (100, 10)), max_pixels=999)
 
 
@@ -457,7 +458,7 @@ def test_image_files(tmp_path: Path) -> None:
     ]
     assert ".jpg" in IMAGE_SUFFIXES
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no image in"):
+    with refused(InputError):
         image_files(tmp_path / "empty")
 
 

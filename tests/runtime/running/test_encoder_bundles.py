@@ -12,10 +12,11 @@ from edgewright.runtime.bundle.manifest import Manifest
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.graphs import BatchLimits
-from edgewright.runtime.graphs.sessions import SessionGraphs
+from edgewright.runtime.graphs.session import SessionGraphs
 from edgewright.runtime.running.rows import run_rows
 from edgewright.runtime.text.raw import TextPair
 from tests.answering import FunctionGraphs, run_all
+from tests.messages import refused
 from tests.runtime.encoder_bundle import CASES, case, make_encoder_bundle
 from tests.runtime.small_bundle import with_graph
 
@@ -162,7 +163,7 @@ def test_what_is_answered_at_once_fits_into_memory(tmp_path: Path, monkeypatch: 
 
 def test_a_bad_text_of_a_list_is_named(tmp_path: Path) -> None:
     engine = Engine(make_encoder_bundle(tmp_path / "bundle", case("one label")))
-    with pytest.raises(InputError, match="empty"):
+    with refused(InputError):
         engine(["good", "  "])
 
 
@@ -201,7 +202,7 @@ def test_labels_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         engine("good", labels=[f"{number}", "sport"])
     assert len(engine._known) <= 8
     engine.close()
-    with pytest.raises(InputError, match="closed"):
+    with refused(InputError):
         engine("good", labels=["music"])
 
 
@@ -216,7 +217,7 @@ def without_labels(manifest: Manifest) -> Manifest:
 @pytest.mark.parametrize("name", ["nli", "nearest label"])
 def test_bad_labels(name: str, tmp_path: Path) -> None:
     engine = Engine(make_encoder_bundle(tmp_path / "bundle", case(name), without_labels))
-    with pytest.raises(InputError, match=r"no labels: give some, engine\(text, labels="):
+    with refused(InputError):
         engine("good")
     bad: list[tuple[Any, str]] = [
         ([], "no labels: give at least one"),
@@ -240,17 +241,15 @@ def test_thousands_of_labels(tmp_path: Path) -> None:
     answer = by_vectors("good film", labels=many)
     assert len(answer.names) == 3000 and len(answer.to_json(3)["labels"]) == 3
     by_nli = Engine(make_encoder_bundle(tmp_path / "nli", case("nli")))
-    with pytest.raises(InputError, match="3000 labels are more than the 1000"):
+    with refused(InputError):
         by_nli("good film", labels=many)
 
 
 def test_labels_where_they_are_in_the_model(tmp_path: Path) -> None:
     engine = Engine(make_encoder_bundle(tmp_path / "bundle", case("one label")))
-    with pytest.raises(
-        InputError, match="text-classification has no option 'labels': it has none, leave it out"
-    ):
+    with refused(InputError):
         engine("good", labels=["music"])
-    with pytest.raises(InputError, match="no option 'labels'"):
+    with refused(InputError):
         engine.prepare(labels=["music"])
     assert engine("good", labels=None).label == engine("good").label
 
@@ -265,7 +264,7 @@ def test_a_tokenizer_that_does_not_match_the_model(tmp_path: Path) -> None:
     def smaller(manifest: Manifest) -> Manifest:
         return dataclasses.replace(manifest, processor={**manifest.processor, "vocabulary": 10})
 
-    with pytest.raises(BundleError, match="the tokenizer knows 33 tokens, the model 10"):
+    with refused(BundleError):
         Engine(make_encoder_bundle(tmp_path / "bundle", case("one label"), smaller))
 
 
@@ -275,7 +274,7 @@ def test_a_graph_that_does_not_fit_is_refused(name: str, tmp_path: Path) -> None
         spec = manifest.graphs["model"].outputs[0]
         return with_graph(manifest, outputs=(dataclasses.replace(spec, name="scores"),))
 
-    with pytest.raises(BundleError, match="the graph must have an output"):
+    with refused(BundleError):
         Engine(make_encoder_bundle(tmp_path / "bundle", case(name), other))
 
 

@@ -14,6 +14,7 @@ from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.series.reading import as_series, read_series, series_csv
 from edgewright.runtime.series.settings import ForecastSettings, SeriesSettings, series_settings
+from tests.messages import refused
 from tests.runtime.recurrent_bundle import (
     FEATURES,
     FORECAST,
@@ -104,7 +105,7 @@ def test_a_table_of_many_series(tmp_path: Path) -> None:
     assert first.times is not None and first.times.tolist() == [start, start + 60]
     assert second.times is not None and second.times.tolist() == [start - 3600]
     assert first.values.tolist() == [[1, 2, 3], [7, 8, 9]] and second.values.tolist() == [[4, 5, 6]]
-    with pytest.raises(InputError, match=r"a\.csv holds 2 series \(b, a\): give one at a time"):
+    with refused(InputError):
         as_series(table, MANY)
     # Without a use for them these columns mean nothing.
     (whole,) = read_series(table, SETTINGS)
@@ -251,7 +252,7 @@ def test_targets_may_stand_in_the_table(tmp_path: Path) -> None:
 
 
 def test_several_names_in_one_series() -> None:
-    with pytest.raises(InputError, match="the column 'machine' names 2 series: give one at a time"):
+    with refused(InputError):
         as_series({**{name: [1.0, 2.0] for name in FEATURES}, "machine": ["a", "b"]}, MANY)
 
 
@@ -267,7 +268,7 @@ def test_the_known_future_of_a_table(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     for change in (lines[:-1], [*lines[:-1], lines[-1].replace("nan", "1")], lines[:4]):
         short = write(tmp_path / "b.csv", "\n".join(change))
-        with pytest.raises(InputError, match=r"b\.csv says nothing of the 4 steps to forecast: give speed"):
+        with refused(InputError):
             as_series(short, FORECAST)
 
 
@@ -336,9 +337,9 @@ def test_settings_travel_as_plain_values() -> None:
     scale = REGRESSION.scales()
     for one in (SETTINGS, FORECAST, dataclasses.replace(REGRESSION, per_series={"a": scale})):
         assert series_settings(to_plain(one)) == one
-    with pytest.raises(BundleError, match=r"the series settings cannot be used: processor\.mean: missing"):
+    with refused(BundleError):
         series_settings({"features": ["a"]})
-    with pytest.raises(BundleError, match=r"cannot be used: .* stds positive"):
+    with refused(BundleError):
         series_settings({"features": ["a"], "mean": [0], "std": [0]})
 
 
@@ -348,6 +349,6 @@ def test_scales() -> None:
     own: Any = ((1.0, 2.0, 3.0), (1.0, 2.0, 1.0), (), ())
     many = SeriesSettings(FEATURES, SETTINGS.mean, SETTINGS.std, per_series={"a": own})
     assert many.scales("a") == own
-    with pytest.raises(InputError, match="the series 'b' is not one of the 1 that training saw"):
+    with refused(InputError):
         many.scales("b")
     assert dataclasses.replace(many, unseen="global").scales("b") == (SETTINGS.mean, SETTINGS.std, (), ())

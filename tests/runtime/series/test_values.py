@@ -19,6 +19,7 @@ from edgewright.runtime.series.values import (
     resample,
 )
 from edgewright.runtime.tables.numbers import numbers, parse_number, parse_time, time_numbers
+from tests.messages import refused
 
 NAMES = ("a", "b")
 MEAN = np.array([7.0, 8.0])
@@ -33,7 +34,7 @@ def test_numbers(cell: str, value: float | None) -> None:
     if value is not None:
         assert parse_number(cell, "here") == value
         return
-    with pytest.raises(InputError, match="here holds text where a number is needed"):
+    with refused(InputError):
         parse_number(cell, "here")
 
 
@@ -66,7 +67,7 @@ def test_times(cell: str, value: float) -> None:
 
 @pytest.mark.parametrize("cell", ["", "nan", "inf", "noon", "31.12.2026", "2026-02-30", "1_0"])
 def test_what_is_no_time(cell: str) -> None:
-    with pytest.raises(InputError, match="here is no time"):
+    with refused(InputError):
         parse_time(cell, "here")
 
 
@@ -80,7 +81,7 @@ def test_columns_of_times_that_are_none() -> None:
     ):
         with pytest.raises(InputError, match=message):
             time_numbers(cells, "here")
-    with pytest.raises(InputError, match="is bytes: give a list of numbers"):
+    with refused(InputError):
         numbers(b"12", "here")
 
 
@@ -119,16 +120,16 @@ def test_gaps() -> None:
     assert filled("interpolate")[:3] == [[2, 1], [2, 1 + 4 / 3], [4, 1 + 8 / 3]]
     assert filled("interpolate", np.array([0.0, 1, 4, 5, 6]))[2] == [5, 1 + 4 * 4 / 5]
     assert filled("interpolate")[4] == [6, 5]
-    with pytest.raises(InputError, match=r"x: the column 'a' has no value in row 1 \(empty or NaN\)"):
+    with refused(InputError):
         fill_missing(values, "refuse", NAMES, MEAN, None, "x")
-    with pytest.raises(InputError, match="the column 'b' has no value at all"):
+    with refused(InputError):
         fill_missing(np.array([[1.0, NAN]]), "interpolate", NAMES, MEAN)
     assert np.isnan(values[0, 0]), "what was given is not written to"
 
 
 @pytest.mark.parametrize("policy", ["refuse", "forward", "interpolate", "zero"])
 def test_infinity_is_never_filled(policy: str) -> None:
-    with pytest.raises(InputError, match="the column 'b' is infinite in row 2: clean it first"):
+    with refused(InputError):
         fill_missing(np.array([[NAN, 1.0], [2.0, -math.inf]]), policy, NAMES, MEAN)
 
 
@@ -191,7 +192,7 @@ def test_a_gap_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     resampler = Resampler(1.0)
     resampler.push(np.array([0.0]), np.zeros((1, 1)))
     for time in (200.0, 1e300):
-        with pytest.raises(InputError, match="100 are allowed: check the times"):
+        with refused(InputError):
             resampler.push(np.array([time]), np.zeros((1, 1)))
     assert len(resampler.push(np.array([50.0]), np.zeros((1, 1)))[0]) == 50
 
@@ -199,5 +200,5 @@ def test_a_gap_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_scaling() -> None:
     found = normalise(np.array([[1.0, 10.0]]), np.array([0.0, 4.0]), np.array([2.0, 3.0]))
     assert found.dtype == np.float32 and found.tolist() == [[0.5, 2.0]]
-    with pytest.raises(InputError, match="x: a value is too large for the scale of the training data"):
+    with refused(InputError):
         normalise(np.array([[1e300]]), np.zeros(1), np.ones(1), "x")

@@ -13,6 +13,7 @@ import pytest
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.tasks.labels import Classification
 from edgewright.runtime.tasks.sequence_regression import Prediction
+from tests.messages import refused
 from tests.runtime.recurrent_bundle import REGRESSION, Case, case, series_values
 from tests.runtime.recurrent_graphs import Net
 from tests.runtime.streams.stream_helpers import engine_of
@@ -136,5 +137,5 @@ def test_an_output_that_is_not_finite(
         for _ in range(2):
             answer = stream.push(series_values(1)[0])
             for _ in range(2):
-                with pytest.raises(InputError, match="answer is not finite"):
+                with refused(InputError):
                     look(answer)

@@ -10,6 +10,7 @@ import pytest
 
 from edgewright.runtime import Engine, Series
 from edgewright.runtime.errors import InputError
+from tests.messages import refused
 from tests.runtime.recurrent_bundle import (
     FEATURES,
     FORECAST,
@@ -74,7 +75,7 @@ def test_a_group_takes_values_as_far_as_a_stream_does(engine: Engine, dtype: Any
         expected = [stream.push(row).last for stream, row in zip(streams, block, strict=True)]
     except InputError:
         assert power >= 36
-        with pytest.raises(InputError, match=r"stream 2: .* too large for the scale"):
+        with refused(InputError):
             group.push(block)
         return
     assert power <= 39
@@ -112,7 +113,7 @@ def test_one_stream_without_an_answer(tmp_path: Path) -> None:
     answers = group.push(block)
     answers._output[2] = np.nan  # type: ignore[attr-defined]
     for found in (list(answers), answers):
-        with pytest.raises(InputError, match="answer is not finite"):
+        with refused(InputError):
             _ = found[2].values
         np.testing.assert_allclose(found[3].values[0], expected[3], rtol=1e-5)
 
@@ -200,7 +201,7 @@ def test_resetting_one_of_many(engine: Engine) -> None:
     group.reset()
     np.testing.assert_allclose(last(group.push(steps[0])), begun, rtol=1e-5)
     assert before.shape == (COUNT, 2)
-    with pytest.raises(InputError, match="there is no stream 9"):
+    with refused(InputError):
         group.reset(9)
 
 
@@ -218,7 +219,7 @@ def test_states_move_between_groups_and_streams(engine: Engine, tmp_path: Path) 
     found = [last(other.push(np.stack((block[0], block[3]))))[1] for block in steps[4:]]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     foreign = engine_of(tmp_path / "other", case("sequence-classification")).stream()
-    with pytest.raises(InputError, match="comes from another model"):
+    with refused(InputError):
         other.restore(0, foreign.state())
 
 
@@ -251,7 +252,7 @@ def test_series_with_scales_of_their_own(tmp_path: Path) -> None:
     shown = last(kept)
     group.reset()
     np.testing.assert_array_equal(last(kept), shown)
-    with pytest.raises(InputError, match="3 streams and 1 names"):
+    with refused(InputError):
         engine.streams(3, ["a"])
 
 
@@ -259,13 +260,13 @@ def test_clocks_in_a_group(tmp_path: Path) -> None:
     engine = engine_of(tmp_path, changed(step=10.0))
     group = engine.streams(2)
     values = series_values(2)
-    with pytest.raises(InputError, match=r"stream 1: .* has no value"):
+    with refused(InputError):
         group.push(np.array([[1, 2, 3], [np.nan] * 3]))  # and this does not make them streams without times
     pieces = [Series(row[np.newaxis], FEATURES, np.array([100.0])) for row in values]
     group.push(pieces)
-    with pytest.raises(InputError, match=r"stream 0: the series: the time 100\.0 in row 1 occurs twice"):
+    with refused(InputError):
         group.push(pieces)
-    with pytest.raises(InputError, match="stream 0: the stream has times, this piece has none"):
+    with refused(InputError):
         group.push(values)
     later = [dataclasses.replace(piece, times=np.array([110.0])) for piece in pieces]
     assert len(group.push(later)) == 2
@@ -285,7 +286,7 @@ def test_forecasts_in_a_group(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("begin", [lambda engine: engine.streams(0), lambda engine: engine.streams(-1)])
 def test_a_group_of_none(engine: Engine, begin: Callable[[Engine], Any]) -> None:
-    with pytest.raises(InputError, match="give 1 or more"):
+    with refused(InputError):
         begin(engine)
 
 

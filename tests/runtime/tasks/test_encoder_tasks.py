@@ -15,6 +15,7 @@ from edgewright.runtime.text.encoding import EncoderTokenizer
 from edgewright.runtime.text.raw import Question, TextPair
 from edgewright.runtime.text.settings import EncoderTextSettings, ZeroShotSettings, encoder_settings
 from tests.answering import run_all
+from tests.messages import refused
 from tests.runtime.encoder_bundle import CASES, INPUTS, WORDS, case, tokenizer_json, word_id
 from tests.runtime.recurrent_bundle import case as recurrent_case
 
@@ -88,7 +89,7 @@ def test_inputs_that_a_graph_does_not_take_are_not_made() -> None:
             )
         }
     )
-    with pytest.raises(BundleError, match="'attention_mask'"):
+    with refused(BundleError):
         task.check(
             {
                 "model": GraphSpec(
@@ -135,9 +136,7 @@ def test_the_mean_of_unit_vectors_has_length_one() -> None:
 def test_long_texts_are_refused_where_that_is_asked() -> None:
     task = case("one label").device_task(policy="refuse")
     assert int(task.encode("good " * 10)["lengths"]) == 12
-    with pytest.raises(
-        InputError, match=r"'good good .*\.\.\.' has 13 tokens, the model takes 12: shorten it, or choose"
-    ):
+    with refused(InputError):
         task.encode("good " * 11)
 
 
@@ -150,7 +149,7 @@ def test_empty_texts(name: str) -> None:
             raw = TextPair("good", empty)
         elif name == "answers":
             raw = Question("who", empty)
-        with pytest.raises(InputError, match="is empty: give at least one word"):
+        with refused(InputError):
             task.encode(raw)
 
 
@@ -166,7 +165,7 @@ def test_texts_without_a_token() -> None:
         ("a", "b"),
         {"tokenizer": str(tokenizer.to_str()).encode()},
     )
-    with pytest.raises(InputError, match=r"'\?\?' holds no token"):
+    with refused(InputError):
         task.encode("??")
 
 
@@ -187,7 +186,7 @@ def test_pairs_share_the_room() -> None:
         long["input_ids"].tolist() == ids("[CLS]" + " good" * 7 + " [SEP] bad bad [SEP]")
         and int(long["lost"]) == 13
     )
-    with pytest.raises(InputError, match="reads premise and hypothesis together"):
+    with refused(InputError):
         task.encode("good")
 
 
@@ -200,12 +199,12 @@ def test_outputs_that_are_not_finite_or_of_another_shape(name: str) -> None:
     key = next(iter(outputs))
     broken = outputs[key].copy()
     broken.reshape(-1)[0] = np.nan
-    with pytest.raises(InputError, match="not finite"):
+    with refused(InputError):
         task.decode({**outputs, key: broken}, sample)
-    with pytest.raises(BundleError, match="instead of"):
+    with refused(BundleError):
         task.decode({**outputs, key: outputs[key][np.newaxis]}, sample)
     if example.task != "sentence-embedding":  # of which any length will do
-        with pytest.raises(BundleError, match="instead of"):
+        with refused(BundleError):
             task.decode({**outputs, key: outputs[key][:-1]}, sample)
 
 
@@ -242,16 +241,16 @@ def test_settings_that_cannot_be_used(changes: dict[str, Any], words: str) -> No
 
 def test_tokenizers_that_cannot_be_used() -> None:
     settings = EncoderTextSettings(max_tokens=12)
-    with pytest.raises(BundleError, match="cannot be used"):
+    with refused(BundleError):
         EncoderTokenizer(b"{}", settings)
-    with pytest.raises(BundleError, match="leave no room"):
+    with refused(BundleError):
         EncoderTokenizer(tokenizer_json(), EncoderTextSettings(max_tokens=2))
-    with pytest.raises(BundleError, match="stride of 9"):
+    with refused(BundleError):
         EncoderTokenizer(tokenizer_json(), EncoderTextSettings(max_tokens=11, policy="stride", stride=9))
-    with pytest.raises(BundleError, match="33 tokens, the model 32: they do not belong together"):
+    with refused(BundleError):
         EncoderTokenizer(tokenizer_json(), EncoderTextSettings(max_tokens=12, vocabulary=32))
     for name in CASES:
-        with pytest.raises(BundleError, match="needs a tokenizer"):
+        with refused(BundleError):
             load_task(case(name).task, to_plain(case(name).settings), case(name).labels, {})
 
 
@@ -259,15 +258,15 @@ def test_tasks_need_what_is_theirs() -> None:
     assets = {"tokenizer": tokenizer_json()}
     plain = to_plain(case("one label").settings)
     for task in ("text-classification", "token-classification"):
-        with pytest.raises(BundleError, match="needs labels"):
+        with refused(BundleError):
             load_task(task, plain, (), assets)
-    with pytest.raises(BundleError, match="zero_shot"):
+    with refused(BundleError):
         load_task("zero-shot-classification", plain, (), assets)
-    with pytest.raises(BundleError, match="labels of the bundle"):
+    with refused(BundleError):
         load_task("zero-shot-classification", to_plain(case("nli").settings), ("a", "a"), assets)
-    with pytest.raises(BundleError, match="one text"):
+    with refused(BundleError):
         load_task("token-classification", {**plain, "pair": True}, ("O",), assets)
-    with pytest.raises(BundleError, match="truncation_side"):
+    with refused(BundleError):
         load_task("question-answering", {**plain, "truncation_side": "left"}, (), assets)
 
 

@@ -15,6 +15,7 @@ from edgewright.runtime.graphs.checks import check_feeds
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.forecasting import Forecast, Forecasting
 from edgewright.runtime.tasks.sequence_regression import Prediction, SequenceRegression
+from tests.messages import refused
 from tests.runtime.recurrent_bundle import (
     AUDIO,
     FEATURES,
@@ -98,7 +99,7 @@ def test_lists_of_any_lengths_keep_their_order(tmp_path: Path, batch_size: int) 
     for raw, answer in zip(raws, engine(raws), strict=True):
         assert answer.values.shape == (len(raw), 2)
         np.testing.assert_allclose(answer.values, engine(raw).values, rtol=1e-4, atol=1e-5)
-    with pytest.raises(InputError, match="is empty: give at least one step"):
+    with refused(InputError):
         engine([*raws, np.zeros((0, 3))])
     assert engine([]) == []
 
@@ -164,7 +165,7 @@ def test_graphs_that_do_not_serve_the_task(
     with pytest.raises(BundleError, match=message):
         device.check({"model": GraphSpec(other.inputs, other.whole_outputs)})
     extra = TensorSpec("more", "float32", ("batch",))
-    with pytest.raises(BundleError, match="an input 'more' that the task does not know"):
+    with refused(BundleError):
         device.check({"model": GraphSpec((*net.inputs, extra), net.whole_outputs)})
 
 
@@ -174,13 +175,13 @@ def test_labels_and_tokenizers_must_be_there() -> None:
         ("audio-classification", AUDIO),
         ("text-classification", TEXT),
     ):
-        with pytest.raises(BundleError, match="classifier needs labels"):
+        with refused(BundleError):
             load_task(task, to_plain(settings), (), {"tokenizer": tokenizer_json()})
-    with pytest.raises(BundleError, match="needs a tokenizer, and the bundle has none"):
+    with refused(BundleError):
         load_task("text-classification", to_plain(TEXT), LABELS)
-    with pytest.raises(BundleError, match="sequence regression needs targets"):
+    with refused(BundleError):
         load_task("sequence-regression", to_plain(SETTINGS), ())
-    with pytest.raises(BundleError, match="forecasting needs a horizon"):
+    with refused(BundleError):
         load_task("forecasting", to_plain(REGRESSION), ())
 
 
@@ -203,7 +204,7 @@ def test_predictions_are_in_the_users_units() -> None:
     ):
         with pytest.raises(error):
             task.decode({"prediction": broken.astype(np.float32)}, {})
-    with pytest.raises(InputError, match="not finite"):
+    with refused(InputError):
         assert Prediction(("torque",), np.array([np.inf]), *scale[:, :1]).last
 
 
@@ -242,14 +243,14 @@ def test_other_anchors(kind: str, rows: list[int] | None) -> None:
 
 def test_series_too_short_to_forecast() -> None:
     task = Forecasting(to_plain(FORECAST), ())
-    with pytest.raises(InputError, match="has 5 steps, a forecast needs 6: give the steps before"):
+    with refused(InputError):
         task.encode(forecast_series(5))
     series = forecast_series(6)
-    with pytest.raises(InputError, match="says nothing of the 4 steps to forecast"):
+    with refused(InputError):
         task.encode(dataclasses.replace(series, known=None))
-    with pytest.raises(InputError, match="known is 3x1: give 4 x 1"):
+    with refused(InputError):
         task.encode(dataclasses.replace(series, known=np.zeros((3, 1))))
-    with pytest.raises(InputError, match="'speed' is not known 2 steps ahead"):
+    with refused(InputError):
         task.encode(dataclasses.replace(series, known=np.array([[1], [np.nan], [1], [1.0]])))
 
 
@@ -268,13 +269,13 @@ def test_what_a_word_stands_for(tmp_path: Path) -> None:
         str(tmp_path / "one.csv"),
     ]
     assert task.inputs("nowhere.csv") == [("nowhere.csv", Path("nowhere.csv"))]
-    with pytest.raises(InputError, match="no table in"):
+    with refused(InputError):
         task.files(tmp_path / "empty")
     audio = case("audio-classification").device_task()
     (tmp_path / "a.wav").write_bytes(audio.raw_file(sound(500))[0])
     assert audio.inputs(str(tmp_path)) == [(str(tmp_path / "a.wav"), tmp_path / "a.wav")]
     assert audio.inputs("nowhere.wav") == [("nowhere.wav", Path("nowhere.wav"))]
-    with pytest.raises(InputError, match="no sound in"):
+    with refused(InputError):
         audio.files(tmp_path / "empty")
 
 
@@ -299,9 +300,7 @@ def test_lengths_must_lie_within_the_sequence(tmp_path: Path) -> None:
         2,
     )
     for lengths in ([5, 6], [0, 5], [-1, 5]):
-        with pytest.raises(
-            InputError, match=r"lengths\[[01]\] is -?\d: give the number of steps that count, 1 to 5"
-        ):
+        with refused(InputError):
             engine.infer({"values": values, "lengths": np.array(lengths, np.int32)})
 
 

@@ -13,6 +13,7 @@ from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.tasks.image_classification import ImageClassification
 from edgewright.runtime.tasks.labels import Classification, LabelScore
 from tests.answering import answers_of, decisions_of
+from tests.messages import refused
 from tests.runtime.encoder_bundle import CASES as ENCODERS
 from tests.runtime.recurrent_bundle import RECURRENT, case
 from tests.runtime.small_bundle import LABELS, SETTINGS, colour_image
@@ -95,15 +96,15 @@ def test_decisions_are_plain_values(task: ImageClassification) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_answers_that_are_not_finite(task: ImageClassification, value: float) -> None:
-    with pytest.raises(InputError, match="not finite"):
+    with refused(InputError):
         answers_of(task, logits([0, 0, 0], [0, value, 0]))
-    with pytest.raises(InputError, match="not finite"):
+    with refused(InputError):
         task.decision(Classification(LABELS, np.array([0, value, 0])))
 
 
 @pytest.mark.parametrize("shape", [(), (4,), (3, 1)])
 def test_logits_of_another_shape(task: ImageClassification, shape: tuple[int, ...]) -> None:
-    with pytest.raises(BundleError, match=r"the graph gave logits of .* instead of 3"):
+    with refused(BundleError):
         task.decode({"logits": np.zeros(shape, np.float32)}, {})
 
 
@@ -125,10 +126,13 @@ def test_check(task: ImageClassification) -> None:
         ([image], [TensorSpec("logits", "float32", ("b", 4))]),
         ([image], [TensorSpec("scores", "float32", ("b", 3))]),
     ]:
-        with pytest.raises(BundleError, match=r"the graph (must|has)"):
+        with refused(BundleError):
             task.check({"model": GraphSpec(tuple(inputs), tuple(outputs))})
-    with pytest.raises(BundleError, match="the bundle has no graph 'model'"):
+    with refused(BundleError):
         task.check({"step": GraphSpec((image,), (out,))})
+    for foreign in ("step", "decoder"):
+        with refused(BundleError):
+            task.check({role: GraphSpec((image,), (out,)) for role in ("model", foreign)})
 
 
 def test_a_thousand_classes_cost_little() -> None:

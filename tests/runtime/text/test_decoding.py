@@ -12,6 +12,7 @@ from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.text.decoding import TextSettings, load_text, load_tokenizer, text_settings
+from tests.messages import refused
 from tests.runtime.recurrent_bundle import LABELS, case, make_recurrent_bundle, tokenizer_json
 
 
@@ -42,16 +43,14 @@ def test_a_str_is_never_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "good" / "2.txt").write_text("the")
     assert engine("good") == engine(["good"])[0]
     assert engine(Path("good")) == [engine("bad film"), engine("the")]
-    with pytest.raises(InputError, match="no text in"):
+    with refused(InputError):
         engine.task.files(tmp_path / "empty")
 
 
 def test_limits() -> None:
     assert task_of(2).encode("a good film")["tokens"].tolist() == [5, 1]
     assert len(task_of(3, "refuse").encode("a good film")["tokens"]) == 3
-    with pytest.raises(
-        InputError, match="the text 'a good film' has 3 tokens, the model takes 2: shorten it"
-    ):
+    with refused(InputError):
         task_of(2, "refuse").encode("a good film")
 
 
@@ -86,11 +85,11 @@ def test_what_is_no_text(raw: Any, message: str) -> None:
 
 def test_files_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
-    with pytest.raises(InputError, match=r"latin\.txt is not UTF-8 text"):
+    with refused(InputError):
         load_text(tmp_path / "latin.txt")
     with (tmp_path / "huge.txt").open("wb") as file:
         file.truncate((64 << 20) + 1)
-    with pytest.raises(InputError, match=r"huge\.txt is larger than 64 MiB"):
+    with refused(InputError):
         load_text(tmp_path / "huge.txt")
 
 
@@ -120,17 +119,17 @@ def test_each_row_of_a_table_is_a_text_and_the_table_is_none(tmp_path: Path) -> 
     ]
     assert [task.encode(raw)["tokens"].tolist() for _, raw in found[:3]] == wanted
     assert [task.raw_file(raw) for _, raw in found[:2]] == [(b"a good film", ".txt"), (b"bad", ".txt")]
-    with pytest.raises(InputError, match="the input has no 'text', it has words"):
+    with refused(InputError):
         task.encode(found[3][1])
-    with pytest.raises(InputError, match=r"a\.csv holds many inputs: give its lines"):
+    with refused(InputError):
         task.encode(table)
-    with pytest.raises(InputError, match=r"nowhere\.csv does not exist"):
+    with refused(InputError):
         task.encode(task.inputs("nowhere.csv")[0][1])
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b'{"version": "1.0"}', b"[1, 2]"])
 def test_tokenizers_that_are_none(content: bytes) -> None:
-    with pytest.raises(BundleError, match=r"tokenizer\.json cannot be used \(.*\): get a fresh copy"):
+    with refused(BundleError):
         load_tokenizer(content)
 
 
@@ -138,5 +137,5 @@ def test_settings_travel_as_plain_values() -> None:
     settings = TextSettings(5, "refuse")
     assert text_settings(to_plain(settings)) == settings
     for broken in ({"max_tokens": 0}, {"max_tokens": 5, "policy": "guess"}, {}):
-        with pytest.raises(BundleError, match="the text settings cannot be used"):
+        with refused(BundleError):
             text_settings(broken)

@@ -10,6 +10,7 @@ from edgewright.runtime.errors import InputError
 from edgewright.runtime.text.raw import Question, TextPair, Words
 from edgewright.runtime.text.reading import named_inputs, raw_json, read_parts, read_words, single_files
 from edgewright.runtime.text.text_rows import Unreadable
+from tests.messages import refused
 
 ONE = ("text",)
 TWO = ("text", "text_pair")
@@ -72,9 +73,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     ]:
         with pytest.raises(InputError, match=words):
             read_parts(written(tmp_path / name, content), ONE)
-    with pytest.raises(InputError, match="does not exist"):
+    with refused(InputError):
         read_parts(tmp_path / "none.txt", ONE)
-    with pytest.raises(InputError, match="folder"):
+    with refused(InputError):
         read_parts(tmp_path, ONE)
 
 
@@ -96,7 +97,7 @@ def test_words(tmp_path: Path) -> None:
     ]:
         with pytest.raises(InputError, match=message):
             read_words({"tokens": words})
-    with pytest.raises(InputError, match="give a list"):
+    with refused(InputError):
         read_words({"tokens": "EU rejects"})
 
 
@@ -140,7 +141,7 @@ def test_rows_of_a_table(tmp_path: Path) -> None:
     file = written(tmp_path / "a.csv", '\ufefftext,label\n"one, two",a\n"three\nlines",b\nshort\n')
     raws = [raw for _, raw in named_inputs(str(file), ONE)]
     assert [read_parts(raw, ONE) for raw in raws[:2]] == [("one, two",), ("three\nlines",)]
-    with pytest.raises(InputError, match="another number of cells"):
+    with refused(InputError):
         read_parts(raws[2], ONE)
 
 
@@ -156,16 +157,16 @@ def test_files_of_many_that_cannot_be_read_at_all(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=words):
             read_parts(raw, ONE)
     ((_, raw),) = named_inputs(str(tmp_path / "none.jsonl"), ONE)
-    with pytest.raises(InputError, match="does not exist"):
+    with refused(InputError):
         read_parts(raw, ONE)
 
 
 def test_folders(tmp_path: Path) -> None:
     ((name, nothing),) = named_inputs(str(tmp_path), ONE)
     assert name == str(tmp_path)
-    with pytest.raises(InputError, match="no text in"):
+    with refused(InputError):
         read_parts(nothing, ONE)
-    with pytest.raises(InputError, match="no text"):
+    with refused(InputError):
         single_files(tmp_path, pair=False)
     written(tmp_path / "b.txt", "b")
     written(tmp_path / "a.jsonl", json.dumps({"text": "a"}) + "\n" + json.dumps({"text": "c"}))

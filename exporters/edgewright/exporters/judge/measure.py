@@ -18,8 +18,7 @@ from edgewright.runtime.contracts import STEP, GraphSpec, Tensors
 from edgewright.runtime.errors import EdgewrightError
 from edgewright.runtime.graphs.checks import all_finite
 from edgewright.runtime.graphs.graphs import Graphs
-from edgewright.runtime.graphs.session import Session, open_session
-from edgewright.runtime.graphs.sessions import SessionGraphs, open_graphs
+from edgewright.runtime.graphs.session import Session, SessionGraphs, open_graphs, open_session
 from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.tasks.series import LENGTHS
 

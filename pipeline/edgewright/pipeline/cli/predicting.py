@@ -1,6 +1,5 @@
 """The work of `edgewright predict`: which inputs, answers in order, one bad input never hides the others."""
 
-import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -119,7 +118,8 @@ class _Output:
     def __init__(self, engine: Engine, top: int, as_json: bool, folder: Path | None) -> None:
         self._engine, self._top, self._as_json, self._folder = engine, top, as_json, folder
         self._records: list[dict[str, Any]] = []
-        self._written: set[Path] = set()
+        self._last: dict[str, int] = {}
+        """The last number that a name got which was taken."""
         self.failed = 0
 
     def answer(self, name: str, answer: Answer, step: int | None = None) -> None:
@@ -134,21 +134,28 @@ class _Output:
             click.echo("  ".join((where, answer.line(self._top), *files)))
 
     def _write(self, name: str, answer: Answer, step: int | None) -> list[str]:
-        """Write the files of an answer beside those of the others; returns their paths."""
+        """Write the files of an answer beside what is there already; returns their paths."""
         if self._folder is None:
             return []
         self._folder.mkdir(parents=True, exist_ok=True)
-        stem = _UNSAFE.sub("_", Path(name).stem)[:_LONGEST] or "answer"
-        stem = stem if step is None else f"{stem}-{step}"
+        path, line = _place(name)
+        stem = _UNSAFE.sub("_", Path(path).stem)[:_LONGEST] or "answer"
+        stem = "-".join((stem, *([line] if line else []), *([] if step is None else [str(step)])))
         found = []
         for suffix, content in answer.files().items():
-            numbers = itertools.chain([""], map("-{}".format, itertools.count(2)))
-            paths = (self._folder / f"{stem}{number}{suffix}" for number in numbers)
-            path = next(path for path in paths if path not in self._written)
-            write_bytes(path, content)
-            self._written.add(path)
-            found.append(str(path))
+            free = self._free(self._folder, stem, suffix)
+            write_bytes(free, content)
+            found.append(str(free))
         return found
+
+    def _free(self, folder: Path, stem: str, suffix: str) -> Path:
+        """A path that nothing has: an input may lie in the same folder, and may have the same name as another one."""
+        name = stem + suffix
+        path = folder / name
+        while path.exists():
+            self._last[name] = self._last.get(name, 1) + 1
+            path = folder / f"{stem}-{self._last[name]}{suffix}"
+        return path
 
     def failure(self, name: str, error: str) -> None:
         """What is wrong with the input `name`."""
@@ -164,7 +171,13 @@ class _Output:
             click.echo(canonical_json(answers), nl=False)
 
 
+def _place(name: str) -> tuple[str, str]:
+    """The file of an input and the number of its line, which is empty where it is a whole file or no file."""
+    path, _, line = name.rpartition(":")
+    return (path, line) if path and line.isdigit() else (name, "")
+
+
 def _placed(name: str, error: str) -> str:
     """The error, behind the line of a file that it is about unless it says that itself."""
-    path, _, line = name.rpartition(":")
-    return f"{name}: {error}" if path and line.isdigit() and path not in error else error
+    path, line = _place(name)
+    return f"{name}: {error}" if line and path not in error else error

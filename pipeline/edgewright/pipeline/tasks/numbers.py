@@ -17,7 +17,6 @@ from edgewright.pipeline.tasks.base import Objective
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.series.settings import SeriesSettings, series_settings
 
-OUTPUT = "prediction"
 LOSSES = ("mse", "mae", "huber")
 
 

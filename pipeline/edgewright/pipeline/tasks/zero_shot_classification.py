@@ -32,7 +32,7 @@ class ZeroShotClassification(EncoderRows):
 
     learns = False
 
-    def truth(self, sample: Sample, feeds: Tensors) -> int:
+    def target(self, sample: Sample, encoded: Tensors) -> int:
         return known_label(sample, len(self.classes))
 
     def losses(

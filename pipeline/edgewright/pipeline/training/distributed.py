@@ -5,6 +5,7 @@ would do the same, but phases freeze and unfreeze, a last batch divides unevenly
 sample at all.
 """
 
+import atexit
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -38,6 +39,9 @@ class World:
         self.rank: int = self._accelerator.process_index
         self.size: int = self._accelerator.num_processes
         self.device: torch.device = self._accelerator.device
+        if self.size > 1:
+            atexit.unregister(_disconnect)
+            atexit.register(_disconnect)
 
     @property
     def leads(self) -> bool:
@@ -132,3 +136,9 @@ class World:
         """Put back what `scaler_state` gave."""
         if state and self._accelerator.scaler is not None:
             self._accelerator.scaler.load_state_dict(dict(state))
+
+
+def _disconnect() -> None:
+    # Threads of gloo that still run when the interpreter is gone abort the process, in every second or tenth run.
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -56,7 +56,7 @@ class SampleSource:
         judged: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self._samples, self._task, self._seed, self._workers = samples, task, seed, workers
+        self.samples, self._task, self._seed, self._workers = samples, task, seed, workers
         self._device: Any = device  # an augmenting task's device half can also load and encode in two steps
         self._names = names or device.input_names
         self._of_rows = task.reads_rows and not device.loops
@@ -87,7 +87,7 @@ class SampleSource:
         encoded: list[Tensors] = []
         truths: list[Any] = []
         for index, whole in enumerate(self._walk(progress)):
-            sample = self._samples[index]
+            sample = self.samples[index]
             windows = device.windows(whole)
             targets += task.targets(sample, whole, device)
             lengths += map(device.length, windows)
@@ -103,7 +103,7 @@ class SampleSource:
         self.lengths = np.array(lengths, np.int64)[order]
         self.targets = task.stack([targets[row] for row in order])
         if judged:
-            placed: list[dict[int, int]] = [{} for _ in self._samples]
+            placed: list[dict[int, int]] = [{} for _ in self.samples]
             for row, (index, window) in enumerate(self._origins):
                 placed[index][window] = row
             places = [[own[window] for window in range(len(own))] for own in placed]
@@ -111,10 +111,10 @@ class SampleSource:
 
     def _walk(self, progress: Callable[[int, int], None]) -> Iterator[Tensors]:
         """Every sample, encoded, in order; its windows are kept."""
-        done, count = 0, len(self._samples)
+        done, count = 0, len(self.samples)
         if self._device.counts_tokens:  # together, on all cores
-            for raws in self._device.parts([sample.raw for sample in self._samples], _TOGETHER):
-                for whole in self._encode_all(self._samples[done : done + len(raws)]):
+            for raws in self._device.parts([sample.raw for sample in self.samples], _TOGETHER):
+                for whole in self._encode_all(self.samples[done : done + len(raws)]):
                     self._keep(done, self._device.windows(whole))
                     done += 1
                     yield whole
@@ -144,7 +144,7 @@ class SampleSource:
         """The samples of each part, encoded, by threads ahead of the one who asks."""
 
         def encode(index: int) -> Tensors:
-            whole: Tensors = self._device.encode(self._samples[index].raw)
+            whole: Tensors = self._device.encode(self.samples[index].raw)
             self._keep(index, self._device.windows(whole))
             return whole
 
@@ -177,7 +177,7 @@ class SampleSource:
         rows = [{name: _compact(row[name]) for name in self._names} for row in windows]
         size = sum(value.nbytes for row in rows for value in row.values())
         self._kept_bytes += size
-        expected = self._kept_bytes if self._device.ragged else size * len(self._samples)
+        expected = self._kept_bytes if self._device.ragged else size * len(self.samples)
         if expected > _KEPT_BYTES and not self._device.counts_tokens:
             self._kept = None
         else:
@@ -186,7 +186,7 @@ class SampleSource:
     def encode(self, index: int, epoch: int | None = None) -> Tensors:
         """The inputs of one row, without a batch axis. Raises `InputError` naming the file."""
         sample, window = self._origins[index]
-        raw = self._samples[sample].raw
+        raw = self.samples[sample].raw
         if epoch is not None and self._task.augments:
             draws = generator(self._seed, "augment", epoch, index)
             changed: Tensors = self._device.encode_loaded(self._task.augment(self._device.load(raw), draws))
@@ -226,7 +226,7 @@ class _Encoded(Sequence[Tensors]):
         self._source = source
 
     def __len__(self) -> int:
-        return len(self._source._samples)
+        return len(self._source.samples)
 
     def __getitem__(self, index: Any) -> Any:
         chosen = range(len(self))[index]

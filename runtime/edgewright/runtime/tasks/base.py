@@ -89,6 +89,8 @@ class Task(abc.ABC, Generic[A]):
             graph = "the graph" if role == MODEL else f"the {role} graph"
             check_tensors("input", found.inputs, wanted.inputs, graph)
             check_tensors("output", found.outputs, wanted.outputs, graph)
+        for role in graphs.keys() - self.signatures.keys():
+            raise BundleError(f"{self.name} does not know a graph {role!r}: get a fresh copy of the bundle")
 
     @abc.abstractmethod
     def describe(self, model: ModelFacts) -> Description:

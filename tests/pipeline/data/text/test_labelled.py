@@ -8,6 +8,7 @@ import pytest
 
 from edgewright.pipeline.data.sources import restore_splits
 from edgewright.runtime.errors import DataError, RecipeError
+from tests.messages import refused
 from tests.pipeline.data.small_tables import WRITERS, error_of, every_sample, open_table, recipe, write_csv
 
 TASK = "text-classification"
@@ -123,14 +124,12 @@ def test_a_run_finds_its_texts_again(tmp_path: Path) -> None:
     columns = opinions()
     columns["text"][int(splits.evaluation[0].id)] += "!"
     write_csv(path, columns)
-    with pytest.raises(DataError, match="no longer holds the sample"):
+    with refused(DataError):
         restore_splits(document, recipe(TASK, path))
     columns = opinions()
     columns["label"][int(splits.evaluation[0].id)] = "bad" if splits.evaluation[0].label else "good"
     write_csv(path, columns)
-    with pytest.raises(
-        DataError, match=r"holds the sample \d+ with the label that this run used: put it back"
-    ):
+    with refused(DataError):
         restore_splits(document, recipe(TASK, path))
 
 

@@ -17,6 +17,7 @@ from edgewright.pipeline.models.vision.build import build_model
 from edgewright.pipeline.models.vision.registry import find_model
 from edgewright.pipeline.models.weights import read_weights_record
 from edgewright.runtime.errors import EdgewrightError, ModelError, RecipeError
+from tests.messages import refused
 from tests.pipeline.models.recurrent.sequences import TASKS, build, settings_for
 
 SMALL = Network("lstm", layers=2, hidden=8, embedding=6)
@@ -119,7 +120,7 @@ def test_weights_without_a_record_are_taken_by_their_shapes(tmp_path: Path) -> N
     save_file(source.module.state_dict(), path)
     assert read_weights_record(path) is None
     assert same(build("sequence-regression", SMALL, weights=path), source, "layers.")
-    with pytest.raises(ModelError, match=r"layers\.0\.cells\.0\.weight_ih_l0 32x3 instead of 64x3"):
+    with refused(ModelError):
         build("sequence-regression", dataclasses.replace(SMALL, hidden=16), weights=path)
 
 
@@ -143,16 +144,16 @@ def test_weights_of_another_network_are_refused(changes: dict[str, Any], named: 
 
 def test_weights_of_other_inputs_are_refused(tmp_path: Path) -> None:
     path = save(build("sequence-classification", SMALL), tmp_path / "weights.safetensors")
-    with pytest.raises(ModelError, match=r"speed, load, heat.*the data has"):
+    with refused(ModelError):
         build("audio-classification", SMALL, weights=path)
     path = save(build("text-classification", SMALL), tmp_path / "text.safetensors")
     record = json.loads(json.dumps(build("text-classification", SMALL).build))
     record["assets"]["tokenizer"] = record["assets"]["tokenizer"].replace("another", "other")
     other = dataclasses.replace(rebuild_model(record), build=record)
     path = save(other, tmp_path / "text.safetensors")
-    with pytest.raises(ModelError, match="another tokenizer"):
+    with refused(ModelError):
         build("text-classification", SMALL, weights=path)
-    with pytest.raises(ModelError, match="features"):
+    with refused(ModelError):
         build("sequence-classification", SMALL, weights=path)
 
 
@@ -171,7 +172,7 @@ def test_what_a_wrapper_set_before_all_names_is_no_part_of_them(
 
 def test_a_kept_head_must_answer_the_same(tmp_path: Path) -> None:
     path = save(build("sequence-regression", SMALL), tmp_path / "weights.safetensors")
-    with pytest.raises(ModelError, match=r"head of 2 outputs.*this one needs 4.*transfer.head to new"):
+    with refused(ModelError):
         build("sequence-classification", SMALL, weights=path, head="keep")
 
 
@@ -180,9 +181,9 @@ def test_an_image_model_is_no_recurrent_one(tmp_path: Path) -> None:
     path = tmp_path / "images.safetensors"
     record = {"task": "image-classification", "build": images.build}
     save_file(images.module.state_dict(), path, {"edgewright": json.dumps(record)})
-    with pytest.raises(ModelError, match="is a squeezenet1_1 of torchvision: choose"):
+    with refused(ModelError):
         build("sequence-regression", SMALL, weights=path)
-    with pytest.raises(RecipeError, match="lstm reads sequences, not images"):
+    with refused(RecipeError):
         build_model("lstm", 3, "none")
 
 
@@ -213,15 +214,15 @@ def test_what_a_task_needs_is_asked_for() -> None:
     from edgewright.pipeline.models.recurrent.build import build_recurrent
 
     settings = settings_for("sequence-classification")
-    with pytest.raises(RecipeError, match="at least 2 classes, not 1"):
+    with refused(RecipeError):
         build_recurrent("sequence-classification", SMALL, settings, 1)
-    with pytest.raises(RecipeError, match="lstm does not do image-classification"):
+    with refused(RecipeError):
         build_recurrent("image-classification", SMALL, settings, 3)
-    with pytest.raises(ModelError, match="settings of a forecast"):
+    with refused(ModelError):
         build_recurrent("forecasting", SMALL, settings)
-    with pytest.raises(ModelError, match="needs a tokenizer"):
+    with refused(ModelError):
         build_recurrent("text-classification", SMALL, settings_for("text-classification"), 3)
-    with pytest.raises(ModelError, match="tokenizer cannot be read"):
+    with refused(ModelError):
         build_recurrent(
             "text-classification", SMALL, settings_for("text-classification"), 3, {"tokenizer": b"{}"}
         )
@@ -232,7 +233,7 @@ def test_the_registry_lists_the_cells() -> None:
     (entry,) = (entry for entry in list_models("gru") if entry.name == "gru")
     assert (entry.library, entry.parameters, entry.input_size, entry.weights) == ("recurrent", None, None, ())
     assert next(entry.name for entry in list_models("lstm")) == "lstm"
-    with pytest.raises(RecipeError, match="did you mean lstm"):
+    with refused(RecipeError):
         find_model("LSTM")
-    with pytest.raises(RecipeError, match="gru reads sequences, not images"):
+    with refused(RecipeError):
         find_model("gru")

@@ -21,6 +21,7 @@ from edgewright.pipeline.models.text_encoders.network import ANSWERS, published_
 from edgewright.runtime.errors import EdgewrightError, ModelError, RecipeError
 from edgewright.runtime.text.settings import QuestionSettings, ZeroShotSettings
 from tests.answering import run_all
+from tests.messages import refused
 from tests.pipeline.models.text_encoders.checkpoints import (
     LABELS,
     MINILM,
@@ -130,10 +131,10 @@ def test_features_and_a_new_head_are_the_model(task: str) -> None:
 
 
 def test_what_has_no_head_cannot_be_cut() -> None:
-    with pytest.raises(ModelError, match=r"has no head.*transfer\.mode to none or fine-tuning"):
+    with refused(ModelError):
         head_module(built(checkpoint("bert"), "sentence-embedding"))
     kept = built(checkpoint("bert", "text"), "text-classification", 3, head="keep")
-    with pytest.raises(ModelError, match="keeps a head of its own layers"):
+    with refused(ModelError):
         feature_module(kept)
 
 
@@ -291,7 +292,7 @@ def test_a_record_that_is_none_is_told() -> None:
         {"answer": "song"},
         {"seed": "x"},
     ):
-        with pytest.raises(ModelError, match=r"^the model's record") as caught:
+        with refused(ModelError) as caught:
             rebuild_model({**record, **change})
         assert "\n" not in str(caught.value)
 

@@ -14,6 +14,7 @@ from benchmarks.small_encoders import save_small_checkpoint
 from edgewright.pipeline.models.text_encoders.checkpoint import open_checkpoint
 from edgewright.pipeline.models.text_encoders.pooling_config import read_habits
 from edgewright.runtime.errors import ModelError
+from tests.messages import refused
 from tests.pipeline.models.saved import command_in, in_shell
 from tests.pipeline.models.text_encoders.checkpoints import LABELS, MINILM, TASKS, TEXTS, built, checkpoint
 
@@ -114,12 +115,12 @@ def test_habits_of_sentence_transformers(folder: Path) -> None:
     pooling.write_text(json.dumps({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}))
     found = read_habits(folder)
     assert (found.pooling, found.normalise, found.foreign) == ("cls", False, "Dense")
-    with pytest.raises(ModelError, match="Dense layer behind its pooling"):
+    with refused(ModelError):
         built(folder, "sentence-embedding")
     assert built(folder, "text-classification", 2).build["pooling"] == "cls"
     (folder / "modules.json").write_text(json.dumps(modules[:2]))
     pooling.write_text(json.dumps({"pooling_mode_weightedmean_tokens": True}))
-    with pytest.raises(ModelError, match=r"pools its tokens by weightedmean_tokens.*text\.pooling"):
+    with refused(ModelError):
         built(folder, "sentence-embedding")
     assert built(folder, "sentence-embedding", pooling="max").build["pooling"] == "max"
     (folder / "modules.json").write_text("{")
@@ -193,10 +194,10 @@ def test_weights_that_lack_a_part_or_are_broken(folder: Path) -> None:
     state = load_file(folder / "model.safetensors")
     del state["encoder.layer.1.output.dense.weight"]
     save_file(state, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ModelError, match=r"lack encoder\.layer\.1\.output\.dense\.weight"):
+    with refused(ModelError):
         built(folder, "sentence-embedding")
     (folder / "model.safetensors").write_bytes(b"nothing")
-    with pytest.raises(ModelError, match="get a fresh copy") as caught:
+    with refused(ModelError) as caught:
         built(folder, "sentence-embedding")
     assert "\n" not in str(caught.value)
 
@@ -237,7 +238,7 @@ def test_a_tokenizer_of_another_model(folder: Path) -> None:
     state[name] = state[name][:50].clone()
     save_file(state, folder / "model.safetensors", {"format": "pt"})
     edit(folder / "config.json", vocab_size=50)
-    with pytest.raises(ModelError, match=r"the tokenizer has \d+ tokens and the model a table of 50"):
+    with refused(ModelError):
         open_checkpoint(str(folder)).tokenizer()
 
 

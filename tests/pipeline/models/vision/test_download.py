@@ -11,6 +11,7 @@ import torch
 from edgewright.pipeline.models.vision import torchvision_models
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.runtime.errors import ModelError
+from tests.messages import refused
 
 
 class Published:
@@ -60,6 +61,6 @@ def test_a_download_that_was_tampered_with_is_refused_and_not_kept(
     content = bytearray(server.read_bytes())
     content[len(content) // 2] ^= 1
     server.write_bytes(content)
-    with pytest.raises(ModelError, match=r"could not be fetched .*hash.*safetensors file as weights: path"):
+    with refused(ModelError):
         build_model("squeezenet1_1", 5)
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]

@@ -7,6 +7,7 @@ from benchmarks.randomise import random_images, randomise
 from edgewright.pipeline.families import feature_module, head_module
 from edgewright.pipeline.models.vision.build import build_model
 from edgewright.runtime.errors import ModelError
+from tests.messages import refused
 
 FAMILIES = [
     ("alexnet", 64),
@@ -86,5 +87,5 @@ def test_random_weights_are_a_function_of_the_seed() -> None:
 
 
 def test_a_mixture_of_many_heads_is_refused() -> None:
-    with pytest.raises(ModelError, match="mixes 4 heads"):
+    with refused(ModelError):
         build_model("timm:efficientvim_m1", 3, "none")
