@@ -23,6 +23,8 @@ FILE = Path(__file__).with_name("messages.json")
 _TEMPORARY = re.compile(
     r"[^\s'\"(]*/pytest-of-[^/\s]+/pytest-\d+(/popen-gw\d+)?/[^/\s'\":)]+|/tmp/edgewright-\w+"
 )
+_GROUP = re.compile(r"@[\w-]+$")
+"""What pytest-xdist adds to the name of a test that shares a process with others."""
 _ADDRESS = re.compile(r"0x[0-9a-f]{6,}")
 
 _running: list["Messages"] = []
@@ -125,4 +127,4 @@ def plain(message: str) -> str:
 
 
 def _key(nodeid: str) -> str:
-    return nodeid.removeprefix("tests/")
+    return _GROUP.sub("", nodeid.removeprefix("tests/"))

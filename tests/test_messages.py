@@ -3,7 +3,7 @@
 import pytest
 
 from edgewright.runtime.errors import InputError
-from tests.messages import Messages, plain, read, refused, running
+from tests.messages import Messages, _key, plain, read, refused, running
 
 
 def test_every_key_has_its_test() -> None:
@@ -22,8 +22,8 @@ def test_another_message_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         raise InputError("the answer is 41: ask again")
     known = running().known
     monkeypatch.setattr(running(), "update", False)
-    (key,) = [key for key in known if key.startswith("test_messages.py::test_another_message")]
-    monkeypatch.setitem(known, key, [*known[key], "the answer is 42: ask again"])
+    key = "test_messages.py::test_another_message_is_noticed"
+    monkeypatch.setitem(known, key, ["the answer is 41: ask again", "the answer is 42: ask again"])
     with pytest.raises(AssertionError, match=r"not what tests/messages\.json has"):
         running().meet("the answer is 43: ask again")
     assert running().said[key].pop() == "the answer is 43: ask again"
@@ -48,3 +48,8 @@ def test_what_is_said_no_more_is_noticed() -> None:
 def test_what_differs_from_machine_to_machine_is_left_out() -> None:
     text = "/tmp/pytest-of-root/pytest-3/popen-gw1/test_a_file0/a b.csv is at 0x7f00aa11bb22: look"
     assert plain(text) == "<tmp>/a b.csv is at <address>: look"
+
+
+def test_a_key_does_not_depend_on_how_the_tests_are_divided() -> None:
+    for name in ("a.py::test_b", "a.py::test_b[c@d.e]", "a.py::test_b[c@d]"):
+        assert _key(f"tests/{name}") == _key(f"tests/{name}@a-group") == name

@@ -15,7 +15,9 @@ WARMTH = Option("warmth", "How freely.", float, 0.0, low=0)
 LANGUAGE = Option("language", "Which.", str, "de", choices=("de", "en"))
 LABELS = Option("labels", "What it may be.", list)
 QUIET = Option("quiet", "Say nothing.", bool, False)
-KNOWN = (STEPS, WARMTH, LANGUAGE, LABELS, QUIET)
+COLOURS = Option("colours", "Which of them.", list, choices=("red", "green"))
+COUNT = Option("count", "How many.", int)
+KNOWN = (STEPS, WARMTH, LANGUAGE, LABELS, QUIET, COLOURS, COUNT)
 
 
 def test_what_fits_is_given_on_and_none_is_not_given() -> None:
@@ -46,6 +48,10 @@ def test_what_fits_is_given_on_and_none_is_not_given() -> None:
         ({"labels": ["a", 1]}, "labels holds int, which is no text: give a list of texts"),
         ({"labels": [["a"]]}, "labels holds list, which is no text: give a list of texts"),
         ({"quiet": 1}, "quiet is int: give true or false"),
+        ({"colours": ["red", "blue"]}, "colours is 'blue': choose from red, green"),
+        ({"max_steps": 10**5000}, "max_steps has more than 64 bits: give a whole number"),
+        ({"count": -(10**30)}, "count has more than 64 bits: give a whole number"),
+        ({"warmth": 10**400}, "warmth has more than 64 bits: give a number"),
     ],
 )
 def test_what_does_not_fit_says_what_does(given: dict[str, Any], message: str) -> None:
@@ -87,6 +93,7 @@ def test_the_json_schema_refuses_what_the_options_refuse() -> None:
         {"max_step": 3}, {"max_steps": 0}, {"max_steps": 65}, {"max_steps": True}, {"max_steps": 3.5},
         {"warmth": -0.1}, {"warmth": "1"}, {"warmth": 0}, {"language": "fr"}, {"language": 3},
         {"labels": "a,b"}, {"labels": [1]}, {"labels": []}, {"quiet": 1},
+        {"colours": ["red"]}, {"colours": ["green", "red"]}, {"colours": ["blue"]}, {"count": 5},
     ]  # fmt: skip
     for options in given:
         try:

@@ -1,6 +1,7 @@
 """The golden self-test says yes when the device is right, and says why when it is not."""
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from edgewright.runtime.bundle.manifest import Golden, Manifest, Tolerance
 from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import BundleError, MachineError
-from edgewright.runtime.self_test import relative_difference, selftest
+from edgewright.runtime.self_test import golden_outputs, relative_difference, selftest
 from tests.messages import refused
+from tests.runtime.encoder_bundle import case, make_encoder_bundle
 from tests.runtime.small_bundle import (
     colour_image,
     colour_weights,
@@ -127,7 +129,22 @@ def test_no_golden_samples(tmp_path: Path) -> None:
         selftest(bundle)
 
 
-@pytest.mark.parametrize("kind", ["text", "name", "rows"])
+@pytest.mark.parametrize("missing", ["end_logits", "start_logits"])
+def test_a_golden_output_that_is_missing_is_not_taken_for_a_good_one(tmp_path: Path, missing: str) -> None:
+    bundle = make_encoder_bundle(tmp_path / "answers", case("answers"))
+    assert all(row.passed for row in selftest(bundle))
+    manifest = open_bundle(bundle).manifest
+    path = bundle / "golden" / "outputs.safetensors"
+    outputs = golden_outputs(open_bundle(bundle))
+    for one in outputs:
+        del one[missing]
+    path.write_bytes(golden_file(outputs))
+    write_manifest(bundle, manifest)
+    (row, *_) = selftest(bundle)
+    assert not row.passed and missing in row.reason
+
+
+@pytest.mark.parametrize("kind", ["text", "name", "rows", "one less", "digits", "odd type"])
 def test_golden_outputs_that_do_not_fit(bundle: Path, kind: str) -> None:
     manifest = open_bundle(bundle).manifest
     path = bundle / "golden" / "outputs.safetensors"
@@ -135,6 +152,14 @@ def test_golden_outputs_that_do_not_fit(bundle: Path, kind: str) -> None:
         path.write_bytes(b"no safetensors")
     elif kind == "name":
         save_file({"logits": np.zeros((3, 3), np.float32)}, path)
+    elif kind == "one less":
+        fewer: list[Tensors] = [{"logits": np.zeros(3), "more": np.zeros(3)}, {"logits": np.zeros(3)}]
+        path.write_bytes(golden_file(fewer))
+    elif kind == "digits":
+        save_file({"9" * 5000 + ".logits": np.zeros(3, np.float32)}, path)
+    elif kind == "odd type":
+        header = json.dumps({"0.logits": {"dtype": "F8_E4M3", "shape": [3], "data_offsets": [0, 3]}}).encode()
+        path.write_bytes(len(header).to_bytes(8, "little") + header + b"abc")
     else:
         path.write_bytes(golden_file([{"logits": np.zeros(3, np.float32)}] * 2))
     write_manifest(bundle, manifest)

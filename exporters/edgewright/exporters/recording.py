@@ -28,12 +28,12 @@ class Recorder(Graphs):
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """See `Graphs`."""
-        kept = self.inputs
-        self.inputs = {}
+        kept, limits = self.inputs, self.limits
+        self.inputs, self.limits = {}, self._graphs.limits  # all labels, say, are too many for one batch
         try:
             return self._graphs.once(key, make)
         finally:
-            self.inputs = kept
+            self.inputs, self.limits = kept, limits
 
 
 def recorded(task: Task[Any], sample: Tensors, graphs: Graphs) -> dict[str, list[Tensors]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.manifest import Manifest
 from edgewright.runtime.bundle.opening import Bundle, open_bundle
-from edgewright.runtime.contracts import MODEL, STEP, Tensors
+from edgewright.runtime.contracts import MODEL, STEP, Tensors, TensorSpec
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.graphs.checks import check_feeds, tensors
 from edgewright.runtime.graphs.providers import PROVIDERS
@@ -221,19 +221,21 @@ class Engine(Generic[A]):
         """Run the graph of one role on ready tensors, after strict checks.
 
         `feeds` holds one array for each input, with the batch axis; a single array will do where there is one
-        input. Returns the graph's outputs by name. Raises `InputError` for a wrong name, dtype, rank or size,
+        input and state. Returns the graph's outputs by name. Raises `InputError` for a wrong name, dtype, rank or size,
         an empty batch, and values that are not finite.
         """
-        if role not in self._files():
+        if not isinstance(role, str) or role not in self._files():
             raise InputError(f"the bundle has no graph {role!r}: choose from {', '.join(self._files())}")
-        inputs = self.manifest.graphs[role].inputs
+        graph = self.manifest.graphs[role]
+        states = (TensorSpec(state.input, state.dtype, state.shape) for state in graph.states)
+        inputs = (*graph.inputs, *states)
         if isinstance(feeds, np.ndarray):
             if len(inputs) != 1:
                 raise InputError(f"the model has several inputs: give {{name: array}} for {tensors(inputs)}")
             feeds = {inputs[0].name: feeds}
         elif not isinstance(feeds, Mapping):
             raise InputError(f"cannot run {type(feeds).__name__}: give an array, or {{name: array}}")
-        check_feeds(feeds, inputs)
+        check_feeds(feeds, inputs, {state.grows for state in graph.states if state.grows})
         return self._open().run(role, dict(feeds))
 
     def close(self) -> None:
@@ -306,4 +308,6 @@ class Engine(Generic[A]):
 def _key(options: Mapping[str, Any]) -> tuple[Any, ...]:
     """The options that are given, as a key: lists as tuples."""
     given = sorted((name, value) for name, value in options.items() if value is not None)
-    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in given)
+    return tuple(  # 1, 1.0 and True are one key to a dict
+        (name, type(value), tuple(value) if isinstance(value, list) else value) for name, value in given
+    )

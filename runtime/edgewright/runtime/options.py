@@ -59,9 +59,12 @@ class Option:
                 raise InputError(
                     f"{self.name} holds {type(item).__name__}, which is no text: give a list of texts"
                 )
-        if self.choices and value not in self.choices:
-            raise InputError(f"{self.name} is {value!r}: choose from {', '.join(self.choices)}")
+        for one in value if self.kind is list else (value,):
+            if self.choices and one not in self.choices:
+                raise InputError(f"{self.name} is {one!r}: choose from {', '.join(self.choices)}")
         if self.kind in (int, float):
+            if whole and not -(2**63) <= value < 2**63:
+                raise InputError(f"{self.name} has more than 64 bits: give {_KINDS[self.kind]}")
             self._check_range(value)
         return value
 
@@ -106,7 +109,9 @@ def json_schema(options: Sequence[Option]) -> dict[str, Any]:
     for option in options:
         limits = {"default": option.default, "minimum": option.low, "maximum": option.high}
         known = {key: value for key, value in limits.items() if value is not None}
-        choices = {"enum": list(option.choices)} if option.choices else {}
+        choices: dict[str, Any] = {"enum": list(option.choices)} if option.choices else {}
+        if option.kind is list:
+            choices = {"items": {**_SCHEMA[str], **choices}}
         properties[option.name] = {
             **_SCHEMA[option.kind], "description": option.help, **known, **choices
         }  # fmt: skip

@@ -110,14 +110,15 @@ def golden_outputs(bundle: Bundle) -> list[Tensors]:
     path = bundle.path(golden.outputs)
     try:
         tensors: Tensors = load_file(path)
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, AttributeError, OSError) as error:
         raise BundleError(f"{path} is not a safetensors file ({error}): pack the bundle again") from None
     outputs: list[Tensors] = [{} for _ in golden.samples]
+    places = {str(number): one for number, one in enumerate(outputs)}
     for key, value in tensors.items():
         number, _, name = key.partition(".")
-        if number.isdecimal() and int(number) < len(outputs):
-            outputs[int(number)][name] = value
-    if not all(outputs):
+        if number in places:
+            places[number][name] = value
+    if not all(one.keys() == outputs[0].keys() != set() for one in outputs):
         raise BundleError(
             f"{path} does not hold the outputs of all {len(outputs)} golden samples: pack the bundle again"
         )
@@ -146,6 +147,12 @@ def _replay(
             # One at a time, as a device meets them: int8-dynamic takes its scales from the whole batch.
             encoded = [task.encode(bundle.path(sample.file)) for sample in golden.samples]
             found = [engine.outputs(sample) for sample in encoded]
+            for ours, theirs in zip(found, expected, strict=True):
+                if ours.keys() != theirs.keys():
+                    names = ", ".join(sorted(ours.keys() ^ theirs.keys()))
+                    raise BundleError(
+                        f"golden outputs and the outputs here differ by {names}: pack the bundle again"
+                    )
             decided = [task.decision(answer) for answer in map(task.decode, found, encoded)]
             if task.loops:
                 found = list(map(engine.outputs, encoded, expected))

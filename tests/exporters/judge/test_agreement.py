@@ -124,3 +124,38 @@ def test_scores_read_in_batches_are_as_clear_as_all_at_once() -> None:
     assert found.margins.tolist() == margins(task, outputs, WHOLE).tolist()
     assert found.gaps is not None and not found.clear.all()
     assert found.neighbours_kept(found) is None
+
+
+class Looping:
+    """What a loop gives: tokens that were chosen, and the scores they were chosen from."""
+
+    loops = True
+
+    def __init__(self, tells: bool) -> None:
+        self._tells = tells
+
+    def margin(self, outputs: Tensors) -> float | None:
+        best = np.sort(outputs["scores"], axis=1)
+        return float((best[:, -1] - best[:, -2]).min()) if self._tells else None
+
+    def decision(self, answer: list[int]) -> list[int]:
+        return answer
+
+    def vector(self, answer: list[int]) -> None:
+        return None
+
+
+def looped(*scores: Sequence[float]) -> Tensors:
+    found = np.array(scores, np.float32)
+    return {"tokens": found.argmax(axis=1), "scores": found}
+
+
+def test_of_a_loop_the_closest_choice_says_how_clear_it_is() -> None:
+    outputs = [looped([9, 1], [0, 9]), looped([9, 1], [5, 5]), looped([9, 8.9995], [0, 9])]
+    for tells, clear in ((True, [True, False, False]), (False, [False, False, False])):
+        task: Any = Looping(tells)
+        read = Decisions(task, closely=True)
+        read.add(outputs, [{}] * 3, [one["tokens"].tolist() for one in outputs])
+        found = read.all()
+        assert found.clear.tolist() == clear and (found.margins[0] > 0.0)
+        assert found.own == [[0, 1], [0, 0], [0, 1]]

@@ -129,6 +129,7 @@ def test_of_outputs_that_are_not_finite_nothing_is_read(tmp_path: Path) -> None:
     assert found.errors == {} and set(found.variants) == {"fp32", "fp16"}
     assert found.apart["fp32"].finite and len(found.variants["fp32"].evidence) == 2
     assert not found.apart["fp16"].finite and not len(found.variants["fp16"].evidence)
+    assert found.variants["fp32"].finite and not found.variants["fp16"].finite
 
 
 def test_outputs_of_another_shape_are_infinitely_far_apart() -> None:

@@ -84,6 +84,10 @@ def test_an_answer_that_is_a_picture_of_any_size(cli: Call, tmp_path: Path) -> N
     assert again.out.rstrip().endswith(str(tmp_path / "masks" / "0-2.png"))
     beside = predict_beside(cli, bundle, tmp_path / "pictures")
     assert beside == ["0-2.png", "0.png"]
+    long = tmp_path / ("漢字" * 40 + ".png")
+    long.write_bytes((bundle / "golden" / "0.png").read_bytes())
+    found = cli("predict", bundle, long, "--out", tmp_path / "masks", "--json").json["answers"][0]["files"]
+    assert Path(found[0]).exists() and Path(found[0]).stem == "漢字" * 16 + "漢"
 
 
 def predict_beside(cli: Call, bundle: Path, folder: Path) -> list[str]:
@@ -124,6 +128,8 @@ def test_a_loop_over_two_graphs(cli: Call, tmp_path: Path) -> None:
         with pytest.raises(AttributeError, match="no attribute 'chat'"):
             engine.chat("hello")
         for wrong, message in (
+            ({"steps": True}, "steps is bool"),  # though 1 has been asked for
+            ({"steps": 1.0}, "steps is float"),
             ({"steps": 0}, "steps is 0: give a number from 1 to 20"),
             ({"step": 1}, "did you mean"),
         ):
@@ -145,6 +151,15 @@ def test_a_loop_over_two_graphs(cli: Call, tmp_path: Path) -> None:
             bound.run({"token": np.array([1])})
         with refused(InputError):
             graphs.bound("decoder")
+        first = {"token": np.array([0]), **keys, "past": np.zeros((1, 0, toy_spelling.WIDTH), np.float32)}
+        assert set(engine.infer(first, role="decoder")) == {"scores", "past_next"}
+        for feeds, role in (
+            ({**first, "keys": keys["keys"][:0]}, "decoder"),
+            (first, "writer"),
+            (first, ["decoder"]),
+        ):
+            with refused(InputError):
+                engine.infer(feeds, role=role)  # type: ignore[arg-type]
     told = cli("predict", bundle, picture, "--steps", "2", "--json")
     assert told.code == 0 and told.json["answers"][0]["text"] == word[:2]
     assert cli("predict", bundle, picture, "--steps", "many").code == 1

@@ -98,7 +98,7 @@ class DeviceTask(Task[Mask]):
 
     def encode(self, raw: Any) -> Tensors:
         grey = np.asarray(load_image(raw, 1 << 20).convert("L"), np.float32) / 255
-        return {"image": grey[np.newaxis] - np.float32(self.settings.middle)}
+        return {"image": grey[np.newaxis] - np.float32(self.settings.middle), "size": np.array(grey.shape)}
 
     def collate(self, samples: Sequence[Tensors]) -> Tensors:
         """In training pictures of several sizes share a batch, padded."""
@@ -108,7 +108,7 @@ class DeviceTask(Task[Mask]):
         return {"image": np.stack([np.pad(one, pad) for one, pad in zip(images, pads, strict=True)])}
 
     def decode(self, outputs: Tensors, sample: Tensors) -> Mask:
-        return Mask(finite(outputs, "scores", sample["image"].shape)[0] > 0)
+        return Mask(finite(outputs, "scores", (1, *sample["size"].tolist()))[0] > 0)
 
     def decision(self, answer: Mask) -> Any:
         return answer.pixels.astype(int).tolist()

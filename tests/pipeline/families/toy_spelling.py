@@ -158,6 +158,10 @@ class DeviceTask(Task[Spelling]):
         bound, before = self._begin(sample, graphs, 1), [END, *tokens[:-1].tolist()]
         return np.concatenate([bound.run({"token": np.array([token])})["scores"] for token in before])
 
+    def margin(self, outputs: Tensors) -> float | None:
+        best = np.sort(outputs["scores"].astype(np.float64), axis=1)
+        return float((best[:, -1] - best[:, -2]).min())
+
     def iterate(self, sample: Tensors, graphs: Graphs) -> Generator[Spelling, None, None]:
         if self._beams > 1:
             raise InputError("several beams have no parts: leave beams out")

@@ -1,18 +1,23 @@
 """Inputs of the loop: encoded once and kept, padded by the device's own code, or rows of cached features."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from edgewright.pipeline.tasks.base import Objective
 from edgewright.pipeline.tasks.registry import task_of
 from edgewright.pipeline.training import sample_source
 from edgewright.pipeline.training.sample_source import SampleSource
 from edgewright.pipeline.training.sources import ArraySource, StepSource
+from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.graphs.graphs import BatchLimits, Graphs
 from edgewright.runtime.series.settings import Series
 from tests.messages import refused
+from tests.pipeline.families import toy_pictures
 from tests.pipeline.training.small_net import recipe, small_model, small_splits
 from tests.pipeline.training.small_sequences import COLUMNS, sequence_model, sequence_recipe, sequence_splits
 
@@ -21,6 +26,70 @@ def parts(name: str) -> tuple[Any, Any, tuple[str, ...]]:
     built, splits = sequence_model(name), sequence_splits(name)
     task = task_of(built, splits, sequence_recipe(name))
     return task, task.device_task(built.settings, splits.classes), built.input_names
+
+
+class Echo(Graphs):
+    """Gives back the picture."""
+
+    def __init__(self) -> None:
+        super().__init__({}, BatchLimits())
+
+    def run(self, role: str, inputs: Tensors) -> Tensors:
+        return {"scores": inputs["image"]}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_an_answer_needs_beside_the_outputs_is_there_again_and_again(keep: bool) -> None:
+    device, task = toy_pictures.DeviceTask({}, ()), toy_pictures.Toy()
+    samples = toy_pictures.bright_squares("squares", recipe({})).evaluation
+    source = SampleSource(samples, task, device, keep=keep)
+    wanted = [
+        device.decode({"scores": one["image"]}, one) for one in map(device.encode, (s.raw for s in samples))
+    ]
+    rows = dataclasses.replace(task)
+    object.__setattr__(rows, "reads_rows", True)
+    of_rows = SampleSource(samples, rows, device, keep=keep)
+    outputs = [device.encode(sample.raw)["image"] for sample in samples]
+    for _ in range(2):
+        for index in range(len(samples)):
+            source.encode(index), of_rows.encode(index)  # as a training does, between two evaluations
+        assert source.answers is not None and of_rows.answers is not None
+        for found in (source.answers.run(Echo()), of_rows.answers.read(outputs, Echo())):
+            assert all(
+                np.array_equal(answer.pixels, mask.pixels)
+                for (answer, _, _), mask in zip(found, wanted, strict=True)
+            )
+
+
+def test_a_source_that_nobody_judges_encodes_nothing_before_its_first_row() -> None:
+    device = toy_pictures.DeviceTask({}, ())
+    counting, task = Counting.of(device), task_without_truths()
+    for name in (
+        "ragged",
+        "loops",
+        "counts_tokens",
+        "rows",
+        "timed_outputs",
+        "input_names",
+        "parts",
+        "windows",
+    ):
+        setattr(counting, name, getattr(device, name))
+    counting.encode_all = lambda raws: [counting.encode(raw) for raw in raws]
+    samples = toy_pictures.bright_squares("squares", recipe({})).train
+    source = SampleSource(samples, task, counting, keep=True, judged=False)
+    assert counting.encoded == 0 and source.answers is None
+    SampleSource(samples, task, counting, keep=True)
+    assert counting.encoded == len(samples)
+
+
+def task_without_truths() -> Any:
+    """The toy, whose truths are made as those of most tasks: with the encoded sample at hand."""
+
+    class Plain(toy_pictures.Toy):
+        truths = Objective.truths
+
+    return Plain()
 
 
 class Counting:

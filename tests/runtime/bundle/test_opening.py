@@ -306,6 +306,21 @@ def test_a_path_outside_of_the_bundle(bundle: Path, path: str) -> None:
     assert "no file inside the bundle" in refusal(bundle)
 
 
+def with_state(**changed: Any) -> Callable[[dict[str, Any]], None]:
+    """A state more, with something changed."""
+    state = {"input": "kept", "output": "next", "shape": ["batch", 2], "initial": 0.0}
+    state |= {"dtype": "float32", "grows": None}
+    return lambda document: document["graphs"]["model"].update(states=[{**state, **changed}])
+
+
+def with_capacity(axis: str, size: int) -> Callable[[dict[str, Any]], None]:
+    def change(document: dict[str, Any]) -> None:
+        with_state(shape=["batch", "past"], grows="past")(document)
+        document["graphs"]["model"].update(capacity={axis: size})
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -333,6 +348,18 @@ def test_a_path_outside_of_the_bundle(bundle: Path, path: str) -> None:
             lambda d: d["graphs"]["model"].update(constants={"image": "encoder.keys"}),
             "graphs: model takes 'encoder.keys', which no graph gives",
         ),
+        (
+            lambda d: d["graphs"]["model"].update(constants={"picture": "model.logits"}),
+            "graphs: model: it has no inputs picture",
+        ),
+        (with_state(shape=["batch", "past", "wide"], grows="past"), "the axes of the state 'kept' are"),
+        (with_state(shape=[1, "past"], grows="past"), "the axes of the state 'kept' are"),
+        (with_state(shape=["batch", "past"]), "the axes of the state 'kept' are"),
+        (with_state(shape=["batch", 4], grows="past"), "the axes of the state 'kept' are"),
+        (with_state(shape=["batch", 0]), "the axes of the state 'kept' are"),
+        (with_state(shape=["batch", 4], dtype="text"), "the state 'kept' is of the type 'text'"),
+        (with_capacity("other", 3), "no state grows to the capacity"),
+        (with_capacity("past", 0), "no state grows to the capacity"),
         (put("contract", {"bits": "8"}), "contract: expected InputContract or NoneType"),
         (put("decision", {"threshold": 0.5, "above": 1}), "decision: expected Decision or NoneType"),
         (lambda d: d["variants"][0].update(proven=[{"on": "cuda"}]), "variants.0.proven.0.how: missing"),

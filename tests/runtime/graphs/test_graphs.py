@@ -1,5 +1,6 @@
 """Graphs by role: states that go from run to run and grow, rows in another order, results that are kept."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,15 +73,46 @@ def test_rows_take_their_states_and_constants_along() -> None:
     assert sums(bound, 5) == [108.5]
 
 
-@pytest.mark.parametrize(
-    ("capacity", "runs"), [({}, 4), ({"past": 2}, 2), ({"past": 9}, 4), ({"other": 1}, 4)]
-)
+@pytest.mark.parametrize(("capacity", "runs"), [({}, 4), ({"past": 2}, 2), ({"past": 9}, 4)])
 def test_a_state_grows_as_far_as_the_model_holds(capacity: Mapping[str, int], runs: int) -> None:
     bound = Summing().bound("writer", 3, CONSTANTS, capacity)
     for _ in range(runs):
         sums(bound, 1, 1, 1)
     with refused(InputError):
         sums(bound, 1, 1, 1)
+
+
+def test_a_run_that_adds_several_ends_where_the_model_does() -> None:
+    class Doubling(Summing):
+        def run(self, role: str, inputs: Tensors) -> Tensors:
+            outputs = super().run(role, inputs)
+            return {**outputs, "past_next": np.repeat(outputs["past_next"], 2, axis=1)}
+
+    bound = Doubling().bound("writer", 3, CONSTANTS, {"past": 5})
+    sums(bound, 1, 1, 1)  # 2 long
+    with refused(InputError):
+        sums(bound, 1, 1, 1)  # 6
+
+
+def test_a_capacity_that_the_model_does_not_name_holds_too() -> None:
+    graphs = Summing()
+    graphs.specs = {"writer": dataclasses.replace(SPECS["writer"], capacity={})}
+    bound = graphs.bound("writer", 3, CONSTANTS, {"past": 1})
+    sums(bound, 1, 1, 1)
+    with refused(InputError):
+        sums(bound, 1, 1, 1)
+
+
+@pytest.mark.parametrize("axis", ["other", "batch"])
+def test_a_capacity_of_what_does_not_grow(axis: str) -> None:
+    with refused(InputError):
+        Summing().bound("writer", 3, CONSTANTS, {axis: 2})
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_constants_have_the_rows_that_run(rows: int) -> None:
+    with refused(InputError):
+        Summing().bound("writer", rows, CONSTANTS)
 
 
 def test_constants_have_to_be_there() -> None:

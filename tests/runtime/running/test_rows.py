@@ -8,7 +8,7 @@ import pytest
 
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.graphs.graphs import BatchLimits
-from edgewright.runtime.running.rows import batches
+from edgewright.runtime.running.rows import batches, run_rows
 from tests.answering import FunctionGraphs
 from tests.runtime.encoder_bundle import case
 from tests.runtime.recurrent_bundle import case as recurrent
@@ -61,3 +61,19 @@ def test_rows_of_another_shape_have_batches_of_their_own() -> None:
 
     found: Any = task.run(rows, FunctionGraphs(run))
     assert [outputs["logits"][0] for outputs in found] == [0, 1, 2, 3, 4], "each gets its own back"
+
+
+def test_a_short_row_does_not_keep_the_batch_of_a_long_one() -> None:
+    task = recurrent("sequence-regression").device_task()
+    rows: list[Tensors] = [
+        {"values": np.full((length, 3), length, np.float32), "lengths": np.array(length)}
+        for length in (5, 3000, 2000)
+    ]
+
+    def run(feeds: Tensors) -> Tensors:
+        return {"prediction": feeds["values"][..., :2] + 1}
+
+    short, long, most = (found["prediction"] for found in run_rows(task, rows, FunctionGraphs(run)))
+    for found, length in ((short, 5), (long, 3000), (most, 2000)):
+        np.testing.assert_array_equal(found, np.full((length, 2), length + 1))
+    assert short.base is None and long.base is not None and most.base is not None

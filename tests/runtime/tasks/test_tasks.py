@@ -1,5 +1,6 @@
 """The device half of image classification, and the registry of tasks."""
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from edgewright.runtime.tasks.image_classification import ImageClassification
 from edgewright.runtime.tasks.labels import Classification, LabelScore
 from tests.answering import answers_of, decisions_of
 from tests.messages import refused
+from tests.pipeline.families import toy_spelling
 from tests.runtime.encoder_bundle import CASES as ENCODERS
 from tests.runtime.recurrent_bundle import RECURRENT, case
 from tests.runtime.small_bundle import LABELS, SETTINGS, colour_image
@@ -133,6 +135,26 @@ def test_check(task: ImageClassification) -> None:
     for foreign in ("step", "decoder"):
         with refused(BundleError):
             task.check({role: GraphSpec((image,), (out,)) for role in ("model", foreign)})
+
+
+def test_other_states_and_constants_than_the_task_needs() -> None:
+    task = toy_spelling.DeviceTask(to_plain(SETTINGS), ("a",))
+    reads, writes = toy_spelling.READS, toy_spelling.WRITES
+    task.check({"encoder": reads, "decoder": writes})
+    state = writes.states[0]
+    changes: list[dict[str, Any]] = [
+        {"constants": {}},
+        {"constants": {"token": "encoder.keys"}},
+        {"states": ()},
+        {"states": (state, dataclasses.replace(state, input="more", output="more_next"))},
+        {"states": (dataclasses.replace(state, input="before"),)},
+        {"states": (dataclasses.replace(state, output="before"),)},
+        {"states": (dataclasses.replace(state, grows=None, shape=("batch", 8)),)},
+        {"states": (dataclasses.replace(state, shape=("batch", "past", 9)),)},
+    ]
+    for changed in changes:
+        with refused(BundleError):
+            task.check({"encoder": reads, "decoder": dataclasses.replace(writes, **changed)})
 
 
 def test_a_thousand_classes_cost_little() -> None:

@@ -89,9 +89,11 @@ class Decisions:
             self._vectors += vectors
             return
         self._reach = max(self._reach, *_reach(outputs).values())
-        gaps = list(map(score_gap, outputs, decided))
-        clear, margin = [True] * len(gaps), [0.0] * len(gaps)
-        if self._closely and None in gaps:
+        gaps = [_gap(task, *pair) for pair in zip(outputs, decided, strict=True)]
+        clear, margin = [True] * len(gaps), [_LEVELS[-1]] * len(gaps)
+        if task.loops:  # what was chosen on the way is not chosen again from outputs that are moved
+            clear, margin = [False] * len(gaps), [_LEVELS[0]] * len(gaps)
+        elif self._closely and None in gaps and decides(decided):
             clear = _unmoved(task, outputs, samples, FP32_RELATIVE, _DRAWS, np.random.default_rng(0)).tolist()
             margin = margins(task, outputs, samples).tolist()
         self._gaps += gaps
@@ -154,6 +156,11 @@ def margins(task: Task[Any], outputs: Sequence[Tensors], samples: Sequence[Tenso
     return found
 
 
+def _gap(task: Task[Any], outputs: Tensors, decision: Any) -> float | None:
+    gap = score_gap(outputs, decision)
+    return task.margin(outputs) if gap is None and task.loops else gap
+
+
 def score_gap(outputs: Tensors, decision: Any) -> float | None:
     """How far the best score of a sample lies above the second best, where it has a score for each class and the
     decision is the index of the best; None for any other task.
@@ -168,8 +175,13 @@ def score_gap(outputs: Tensors, decision: Any) -> float | None:
 
 
 def _reach(outputs: Sequence[Tensors]) -> dict[str, float]:
-    """The largest absolute value of each output."""
-    return {name: max(float(np.abs(one[name]).max(initial=0.0)) for one in outputs) for name in outputs[0]}
+    """The largest absolute value of each output; 0 of one that holds choices."""
+    return {
+        name: max(float(np.abs(one[name]).max(initial=0.0)) for one in outputs)
+        if value.dtype.kind == "f"
+        else 0.0
+        for name, value in outputs[0].items()
+    }
 
 
 def _unmoved(

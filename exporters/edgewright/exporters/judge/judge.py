@@ -149,7 +149,7 @@ def _judge_variant(
     row = dataclasses.replace(
         row, worst_sample=samples.ids[apart.worst], **row_speeds(name, latencies, steps)
     )
-    if not apart.finite:
+    if not (apart.finite and variant.finite):
         return dataclasses.replace(
             row, reason="its outputs are not finite (NaN or infinity): leave this precision out"
         )

@@ -66,13 +66,14 @@ class Setting:
 class Side:
     """What is kept of one model over all samples, in their order.
 
-    `evidence` is that of the metric, as `packed` gives it; empty, as `decided`, where an output is not finite. `few`
+    `evidence` is that of the metric, as `packed` gives it; empty, as `decided`, where an output is not `finite`. `few`
     are the outputs of the samples that the ladder climbs with.
     """
 
     evidence: NDArray[Any]
     decided: Decided
     few: list[Tensors]
+    finite: bool = True
 
 
 @dataclass
@@ -126,7 +127,7 @@ class _Reading:
     def side(self) -> Side:
         """What is kept of it."""
         if not self._finite:
-            return Side(np.empty(0), Decisions(self._reference.task).all(), self._few)
+            return Side(np.empty(0), Decisions(self._reference.task).all(), self._few, finite=False)
         return Side(packed(self._evidence), self._decisions.all(), self._few)
 
 

@@ -137,12 +137,13 @@ class _Output:
         """Write the files of an answer beside what is there already; returns their paths."""
         if self._folder is None:
             return []
-        self._folder.mkdir(parents=True, exist_ok=True)
         path, line = _place(name)
-        stem = _UNSAFE.sub("_", Path(path).stem)[:_LONGEST] or "answer"
-        stem = "-".join((stem, *([line] if line else []), *([] if step is None else [str(step)])))
+        numbers = [line[-_LONGEST:]] if line else []
+        numbers += [] if step is None else [str(step)]
+        stem = "-".join((_cut(_UNSAFE.sub("_", Path(path).stem)) or "answer", *numbers))
         found = []
         for suffix, content in answer.files().items():
+            self._folder.mkdir(parents=True, exist_ok=True)
             free = self._free(self._folder, stem, suffix)
             write_bytes(free, content)
             found.append(str(free))
@@ -169,6 +170,11 @@ class _Output:
             engine = self._engine
             answers = {"variant": engine.variant, "provider": engine.provider, "answers": self._records}
             click.echo(canonical_json(answers), nl=False)
+
+
+def _cut(name: str) -> str:
+    """A name of at most `_LONGEST` bytes, for a file system's sake."""
+    return name.encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore")
 
 
 def _place(name: str) -> tuple[str, str]:

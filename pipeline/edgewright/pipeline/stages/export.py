@@ -95,14 +95,14 @@ class _Batches:
         self._loaded, self._role, self._samples, self._progress = loaded, role, samples, progress
 
     def __iter__(self) -> Iterator[Tensors]:
-        task = self._loaded.device_task
+        task, graphs = self._loaded.device_task, self._loaded.graphs
         for done, sample in enumerate(self._samples):
             self._progress("calibrating", done + 1, len(self._samples))
             encoded = task.encode(sample.raw)
             if self._role == MODEL:
                 yield task.collate(task.windows(encoded))
             else:
-                yield from recorded(task, encoded, self._loaded.graphs)[self._role]
+                yield from recorded(task, encoded, graphs).get(self._role, ())
 
 
 def ship(

@@ -7,6 +7,7 @@ sample at all.
 
 import atexit
 import contextlib
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast, broadcast_object_list
 
 from edgewright.runtime.errors import TrainingError
+
+_PARTING = 0.3
+"""Seconds that threads of gloo get to come to an end."""
 
 
 class World:
@@ -139,6 +143,8 @@ class World:
 
 
 def _disconnect() -> None:
-    # Threads of gloo that still run when the interpreter is gone abort the process, in every second or tenth run.
+    # A thread of gloo may still hold the tensors of the last sum, even after its group is gone. It needs the
+    # interpreter to let go of them, and aborts the process where it comes too late for that.
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
+        time.sleep(_PARTING)

@@ -56,7 +56,7 @@ class SampleSource:
         judged: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        self.samples, self._task, self._seed, self._workers = samples, task, seed, workers
+        self._samples, self._task, self._seed, self._workers = samples, task, seed, workers
         self._device: Any = device  # an augmenting task's device half can also load and encode in two steps
         self._names = names or device.input_names
         self._of_rows = task.reads_rows and not device.loops
@@ -71,12 +71,21 @@ class SampleSource:
         if device.ragged:
             self._survey(judged, progress or (lambda done, total: None))
             return
-        truths = task.truths(samples, device)
         self.targets: NDArray[Any] = task.stack([task.target(sample, {}) for sample in samples])
         if judged:
-            encoded = [{}] * len(samples) if self._of_rows else _Encoded(self)
             places = [[index] for index in range(len(samples))]
-            self.answers = Answers(device, encoded, places, truths, self._of_rows)
+            truths = task.truths(samples, device)
+            self.answers = Answers(device, self._whole(), places, truths, self._of_rows)
+
+    def _whole(self) -> Sequence[Tensors]:
+        """What reading the answers needs of samples that are not encoded yet."""
+        alone = self._of_rows and not (self._samples and _beside(self._encoded(0), self._names))
+        return [{}] * len(self._samples) if alone else _Encoded(self._encoded, len(self._samples))
+
+    def _encoded(self, index: int) -> Tensors:
+        """A sample with all that its answer needs. Raises `InputError` naming it."""
+        (whole,) = self._encode_all(self._samples[index : index + 1])
+        return whole
 
     def _survey(self, judged: bool, progress: Callable[[int, int], None]) -> None:
         """Encode all samples, for the targets and lengths of their windows, and for what reading answers needs."""
@@ -84,18 +93,17 @@ class SampleSource:
         targets: list[Any] = []
         lengths: list[int] = []
         origins: list[tuple[int, int]] = []
-        encoded: list[Tensors] = []
+        beside: list[Tensors] = []
         truths: list[Any] = []
         for index, whole in enumerate(self._walk(progress)):
-            sample = self.samples[index]
+            sample = self._samples[index]
             windows = device.windows(whole)
             targets += task.targets(sample, whole, device)
             lengths += map(device.length, windows)
             origins += [(index, window) for window in range(len(windows))]
             if judged:
-                beside = _beside(whole, self._names) if self._of_rows else whole
                 truths.append(task.truth(sample, whole))
-                encoded.append(beside)
+                beside.append(_beside(whole, self._names) if self._of_rows else {})
         order = np.arange(len(lengths))
         if device.counts_tokens:
             order = np.argsort(lengths, kind="stable")
@@ -103,18 +111,19 @@ class SampleSource:
         self.lengths = np.array(lengths, np.int64)[order]
         self.targets = task.stack([targets[row] for row in order])
         if judged:
-            placed: list[dict[int, int]] = [{} for _ in self.samples]
+            placed: list[dict[int, int]] = [{} for _ in self._samples]
             for row, (index, window) in enumerate(self._origins):
                 placed[index][window] = row
             places = [[own[window] for window in range(len(own))] for own in placed]
+            encoded = beside if self._of_rows else _Encoded(self._encoded, len(self._samples))
             self.answers = Answers(device, encoded, places, truths, self._of_rows)
 
     def _walk(self, progress: Callable[[int, int], None]) -> Iterator[Tensors]:
         """Every sample, encoded, in order; its windows are kept."""
-        done, count = 0, len(self.samples)
+        done, count = 0, len(self._samples)
         if self._device.counts_tokens:  # together, on all cores
-            for raws in self._device.parts([sample.raw for sample in self.samples], _TOGETHER):
-                for whole in self._encode_all(self.samples[done : done + len(raws)]):
+            for raws in self._device.parts([sample.raw for sample in self._samples], _TOGETHER):
+                for whole in self._encode_all(self._samples[done : done + len(raws)]):
                     self._keep(done, self._device.windows(whole))
                     done += 1
                     yield whole
@@ -144,7 +153,7 @@ class SampleSource:
         """The samples of each part, encoded, by threads ahead of the one who asks."""
 
         def encode(index: int) -> Tensors:
-            whole: Tensors = self._device.encode(self.samples[index].raw)
+            whole: Tensors = self._device.encode(self._samples[index].raw)
             self._keep(index, self._device.windows(whole))
             return whole
 
@@ -177,7 +186,7 @@ class SampleSource:
         rows = [{name: _compact(row[name]) for name in self._names} for row in windows]
         size = sum(value.nbytes for row in rows for value in row.values())
         self._kept_bytes += size
-        expected = self._kept_bytes if self._device.ragged else size * len(self.samples)
+        expected = self._kept_bytes if self._device.ragged else size * len(self._samples)
         if expected > _KEPT_BYTES and not self._device.counts_tokens:
             self._kept = None
         else:
@@ -186,7 +195,7 @@ class SampleSource:
     def encode(self, index: int, epoch: int | None = None) -> Tensors:
         """The inputs of one row, without a batch axis. Raises `InputError` naming the file."""
         sample, window = self._origins[index]
-        raw = self.samples[sample].raw
+        raw = self._samples[sample].raw
         if epoch is not None and self._task.augments:
             draws = generator(self._seed, "augment", epoch, index)
             changed: Tensors = self._device.encode_loaded(self._task.augment(self._device.load(raw), draws))
@@ -220,17 +229,17 @@ class SampleSource:
 
 
 class _Encoded(Sequence[Tensors]):
-    """The samples of a source, encoded when they are looked at."""
+    """Samples that are encoded when they are looked at: all of them together may be too large to keep."""
 
-    def __init__(self, source: SampleSource) -> None:
-        self._source = source
+    def __init__(self, encode: Callable[[int], Tensors], count: int) -> None:
+        self._encode, self._count = encode, count
 
     def __len__(self) -> int:
-        return len(self._source.samples)
+        return self._count
 
     def __getitem__(self, index: Any) -> Any:
-        chosen = range(len(self))[index]
-        return [self[one] for one in chosen] if isinstance(chosen, range) else self._source.encode(chosen)
+        chosen = range(self._count)[index]
+        return [self._encode(one) for one in chosen] if isinstance(chosen, range) else self._encode(chosen)
 
 
 def _beside(encoded: Tensors, inputs: Sequence[str]) -> Tensors:

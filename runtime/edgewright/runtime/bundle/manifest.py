@@ -17,6 +17,7 @@ MAX_MANIFEST_BYTES = 16 << 20
 
 _VERSION, _DIGEST = "schema_version", "digest"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_STATE_DTYPES = frozenset({"float16", "float32", "float64", "int8", "uint8", "int32", "int64", "bool"})
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
@@ -296,3 +297,25 @@ def _check(manifest: Manifest) -> None:
                 spec.name != output for spec in manifest.graphs[other].outputs
             ):
                 raise fail(f"graphs: {role} takes {source!r}, which no graph gives")
+        wrong = _wrong_states(role, graph)
+        if wrong:
+            raise fail(f"graphs: {role}: {wrong}")
+
+
+def _wrong_states(role: str, graph: GraphSpec) -> str:
+    """What is wrong with what goes from run to run of a graph; empty where nothing is."""
+    for state in graph.states:
+        named = sorted(axis for axis in state.shape if isinstance(axis, str))
+        sizes = [axis for axis in state.shape if not isinstance(axis, str)]
+        if named != sorted(("batch", *([state.grows] if state.grows else []))) or min(sizes, default=1) < 1:
+            return f"the axes of the state {state.input!r} are {state.shape}"
+        if state.dtype not in _STATE_DTYPES or (role == STEP and state.dtype != "float32"):
+            return f"the state {state.input!r} is of the type {state.dtype!r}"
+    growing = {state.grows for state in graph.states if state.grows}
+    if role == STEP and (growing or graph.constants):
+        return "a stream goes on from states of one size alone"
+    if not growing >= graph.capacity.keys() or min(graph.capacity.values(), default=1) < 1:
+        return f"no state grows to the capacity {dict(graph.capacity)}"
+    if not {spec.name for spec in graph.inputs} >= graph.constants.keys():
+        return f"it has no inputs {', '.join(graph.constants)}"
+    return ""

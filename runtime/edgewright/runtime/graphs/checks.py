@@ -3,7 +3,7 @@ understands.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,10 @@ def all_finite(array: NDArray[Any]) -> bool:
     return bool(np.isfinite(array).all())
 
 
-def check_feeds(feeds: Mapping[str, NDArray[Any]], specs: Sequence[TensorSpec]) -> None:
-    """Compare ready tensors with the inputs of a graph.
+def check_feeds(
+    feeds: Mapping[str, NDArray[Any]], specs: Sequence[TensorSpec], growing: Collection[str] = ()
+) -> None:
+    """Compare ready tensors with the inputs of a graph; axes of the names `growing` may be empty.
 
     Raises `InputError` for an unknown or missing name, another dtype or rank, a fixed axis of another size,
     axes of the same name that differ, an empty axis, lengths beyond the sequence, and values that are not finite.
@@ -37,7 +39,7 @@ def check_feeds(feeds: Mapping[str, NDArray[Any]], specs: Sequence[TensorSpec]) 
     for spec in specs:
         if spec.name not in feeds:
             raise InputError(f"the input {spec.name!r} is missing: give an array of {_describe(spec)}")
-        _check_tensor(feeds[spec.name], spec, sizes)
+        _check_tensor(feeds[spec.name], spec, sizes, growing)
     if "lengths" in feeds and "time" in sizes:
         _check_lengths(feeds["lengths"], sizes["time"])
 
@@ -57,7 +59,7 @@ def _check_lengths(lengths: NDArray[Any], time: int) -> None:
         )
 
 
-def _check_tensor(array: Any, spec: TensorSpec, sizes: dict[str, int]) -> None:
+def _check_tensor(array: Any, spec: TensorSpec, sizes: dict[str, int], growing: Collection[str]) -> None:
     if not isinstance(array, np.ndarray):
         raise InputError(
             f"the input {spec.name!r} is {type(array).__name__}: give a numpy array of {_describe(spec)}"
@@ -72,7 +74,7 @@ def _check_tensor(array: Any, spec: TensorSpec, sizes: dict[str, int]) -> None:
         wanted = sizes.setdefault(axis, size) if isinstance(axis, str) else axis
         if size != wanted:
             raise InputError(f"the input {spec.name!r} is shaped {_shape(array)}: give {_describe(spec)}")
-        if size == 0:
+        if size == 0 and axis not in growing:
             raise InputError(f"the input {spec.name!r} is empty ({_shape(array)}): give at least one sample")
     if array.dtype.kind == "f" and not all_finite(array):
         raise InputError(f"the input {spec.name!r} holds NaN or infinity: clean it first")

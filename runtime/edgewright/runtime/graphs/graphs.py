@@ -95,26 +95,41 @@ class Bound:
         capacity: Mapping[str, int],
     ) -> None:
         self._run, self._spec = run, spec
-        self._capacity = {axis: min(size, capacity.get(axis, size)) for axis, size in spec.capacity.items()}
+        self._capacity = dict(spec.capacity)
+        for axis, size in capacity.items():
+            if all(state.grows != axis for state in spec.states):
+                raise InputError(f"no state grows along {axis!r}: leave its capacity out")
+            self._capacity[axis] = min(size, self._capacity.get(axis, size))
         self._states: Tensors = {}
         for state in spec.states:
             sizes = {"batch": rows} if state.grows is None else {"batch": rows, state.grows: 0}
             shape = [axis if isinstance(axis, int) else sizes[axis] for axis in state.shape]
             self._states[state.input] = np.full(shape, state.initial, state.dtype)
         self._constants = {name: _constant(source, constants) for name, source in spec.constants.items()}
+        for given in spec.inputs:
+            if given.name in self._constants and "batch" in given.shape:
+                found = self._constants[given.name].shape[given.shape.index("batch")]
+                if found != rows:
+                    raise InputError(f"{given.name} has {found} rows: give the {rows} that run together")
 
     def run(self, inputs: Tensors) -> Tensors:
         """One more run: the outputs beside the states. Raises `InputError` where an axis is as long as it may be."""
-        for state in self._spec.states:
-            if state.grows in self._capacity:
-                room = self._capacity[state.grows]
-                if self._states[state.input].shape[state.shape.index(state.grows)] >= room:
-                    raise InputError(
-                        f"{state.grows} is {room} long, which is all that the model holds: ask for less at a time"
-                    )
+        self._check_room(0)  # not even one more
         found = self._run({**inputs, **self._constants, **self._states})
         self._states = {state.input: found.pop(state.output) for state in self._spec.states}
+        self._check_room(1)  # a run may add several
         return found
+
+    def _check_room(self, more: int) -> None:
+        for state in self._spec.states:
+            room = self._capacity.get(state.grows or "")
+            if (
+                room is not None
+                and self._states[state.input].shape[state.shape.index(state.grows)] >= room + more
+            ):
+                raise InputError(
+                    f"{state.grows} is {room} long, which is all that the model holds: ask for less at a time"
+                )
 
     def reorder(self, rows: Sequence[int] | NDArray[np.integer[Any]]) -> None:
         """Go on with these rows, in this order: one may come twice, as a beam that is followed in two ways, or not at

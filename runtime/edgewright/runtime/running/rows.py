@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+from numpy.typing import NDArray
+
 from edgewright.runtime.contracts import MODEL, Tensors
 from edgewright.runtime.graphs.graphs import BatchLimits, Graphs
 
@@ -51,10 +53,15 @@ def run_rows(task: Rows, rows: Sequence[Tensors], graphs: Graphs) -> list[Tensor
         for place, index in enumerate(chosen):
             length = task.length(rows[index])
             found[index] = {
-                name: value[place, :length] if name in timed else value[place]
+                name: _unpadded(value[place], length) if name in timed else value[place]
                 for name, value in outputs.items()
             }
     return found
+
+
+def _unpadded(value: NDArray[Any], length: int) -> NDArray[Any]:
+    # A short row must not keep a batch in memory that is as long as the longest of its neighbours.
+    return value[:length] if 2 * length > len(value) else value[:length].copy()
 
 
 def batches(task: Rows, rows: Sequence[Tensors], limits: BatchLimits) -> Iterator[list[int]]:

@@ -21,7 +21,7 @@ from edgewright.runtime.running.parts import in_parts
 from edgewright.runtime.running.rows import run_samples
 from edgewright.runtime.tasks.answers import Answer
 from edgewright.runtime.tasks.description import Description, ModelFacts
-from edgewright.runtime.tasks.shapes import check_tensors, pad_collate
+from edgewright.runtime.tasks.shapes import check_tensors, fits, pad_collate
 
 A = TypeVar("A", bound=Answer)
 
@@ -89,6 +89,10 @@ class Task(abc.ABC, Generic[A]):
             graph = "the graph" if role == MODEL else f"the {role} graph"
             check_tensors("input", found.inputs, wanted.inputs, graph)
             check_tensors("output", found.outputs, wanted.outputs, graph)
+            if role != STEP and not _same_states(found, wanted):
+                raise BundleError(
+                    f"{graph} has other states or constants than {self.name} needs: get a fresh copy of the bundle"
+                )
         for role in graphs.keys() - self.signatures.keys():
             raise BundleError(f"{self.name} does not know a graph {role!r}: get a fresh copy of the bundle")
 
@@ -193,6 +197,13 @@ class Task(abc.ABC, Generic[A]):
     def decode(self, outputs: Tensors, sample: Tensors) -> A:
         """The outputs of one sample to its answer. Raises `InputError` when they are not finite."""
 
+    def margin(self, outputs: Tensors) -> float | None:
+        """How far apart the best and the second best of what a loop chose from were, in the unit of its outputs, where
+        they were closest: of two models, only what lies further apart than their difference has to be chosen alike.
+        None where that is not known. Nobody asks where nothing loops: there, moved outputs are decided again.
+        """
+        return None
+
     def decision(self, answer: A) -> Any:
         """What an answer decides, in plain JSON values; an empty list where answers are numbers alone, which decide
         nothing.
@@ -233,3 +244,16 @@ class Task(abc.ABC, Generic[A]):
     def pieces(self, raw: Any) -> Iterator[Any]:
         """A raw input cut into the pieces in which a device would meet it, each good for `Stream.push`."""
         raise NotImplementedError(f"{self.name} has no stream")
+
+
+def _same_states(found: GraphSpec, wanted: GraphSpec) -> bool:
+    ours, theirs = ({state.input: state for state in graph.states} for graph in (found, wanted))
+    return (
+        dict(found.constants) == dict(wanted.constants)
+        and ours.keys() == theirs.keys()
+        and all(
+            (ours[name].output, ours[name].grows) == (theirs[name].output, theirs[name].grows)
+            and fits(ours[name].shape, theirs[name].shape)
+            for name in ours
+        )
+    )

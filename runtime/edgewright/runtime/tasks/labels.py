@@ -135,7 +135,8 @@ class MultiLabel(Labels):
     @functools.cached_property
     def labels(self) -> tuple[LabelScore, ...]:
         """The chosen labels, the most probable first; there may be none."""
-        return tuple(score for score in self.scores if score.index in self.chosen)
+        chosen = set(self.chosen)
+        return tuple(score for score in self.scores if score.index in chosen)
 
     def to_json(self, top: int = 5) -> dict[str, Any]:
         """The `top` best labels, chosen or not, and the names of the chosen ones."""
