@@ -88,15 +88,16 @@ class Engine(Generic[A]):
         )
         """The device half of the task: `encode`, `run`, `decode`."""
         self.task.check(manifest.graphs)
+        files = self._files()
         self._graphs: SessionGraphs | None = open_graphs(
-            {role: self.bundle.path(file) for role, file in self._files().items()},
+            {role: self.bundle.path(file) for role, file in files.items()},
             manifest.graphs,
             batch_size,
             provider=provider,
             threads=threads,
             cache=cache,
             allow_fallback=allow_fallback,
-            digests={role: self.bundle.digest(file) for role, file in self._files().items()},
+            digests={role: self.bundle.digest(file) for role, file in files.items()},
         )
         self._threads, self._cache = threads, cache
         self._known: dict[tuple[Any, ...], Task[Any]] = {(): self.task}
@@ -211,11 +212,11 @@ class Engine(Generic[A]):
         `series` says which one it is where each has its own scale. The step graph runs on one thread unless the engine
         was given a number: a small step only loses by more. Raises `InputError` for a model without a streaming form.
         """
-        return Stream(self._steps(), series, self._task(options))
+        return Stream(self._steps(), self._task(options), series)
 
     def streams(self, count: int, series: Sequence[str] | None = None, **options: Any) -> StreamGroup:
         """Begin `count` independent streams that step together in one run; `series` names each where that matters."""
-        return StreamGroup(self._steps(), count, series, self._task(options))
+        return StreamGroup(self._steps(), self._task(options), count, series)
 
     def infer(self, feeds: Mapping[str, NDArray[Any]] | NDArray[Any], role: str = MODEL) -> Tensors:
         """Run the graph of one role on ready tensors, after strict checks.
@@ -301,7 +302,7 @@ class Engine(Generic[A]):
                     digest=self.bundle.digest(graph),
                     steps=True,
                 )
-                self._step_model = StepModel(self.bundle, self._variant, self.task, session)
+                self._step_model = StepModel(self.bundle, self._variant, session)
             return self._step_model
 
 

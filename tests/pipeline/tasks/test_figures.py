@@ -32,6 +32,18 @@ def test_evidence_that_figures_share_is_read_once_for_each_sample() -> None:
     assert read == [(1, 1), (2, 3), (4, 4), (5, 5)]
 
 
+def test_one_function_may_read_answers_and_outputs() -> None:
+    def seen(what: Any, truth: Any) -> float:
+        return float(what if isinstance(what, int) else what["y"])
+
+    figures = (
+        Metric(name="answers", evidence=seen, figure=lambda each: float(each.sum())),
+        Figure(name="outputs", evidence=seen, figure=lambda each: float(each.sum()), reads="outputs"),
+    )
+    answered = [(1, 0, {"y": 10}), (2, 0, {"y": 20})]
+    assert figures_of(figures, answered) == {"answers": 3.0, "outputs": 30.0}
+
+
 def test_the_loss_of_many_is_that_of_all_at_once() -> None:
     task = ImageClassification(("a", "b", "c"), class_weights=(0.5, 2.0, 1.0))
     random = np.random.default_rng(0)

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+from edgewright.exporters.part import TorchGraphs
 from edgewright.pipeline.tasks.base import Objective
 from edgewright.pipeline.tasks.registry import task_of
 from edgewright.pipeline.training import sample_source
+from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.sample_source import SampleSource
 from edgewright.pipeline.training.sources import ArraySource, StepSource
+from edgewright.pipeline.training.stepping import evaluate
 from edgewright.runtime.contracts import Tensors
-from edgewright.runtime.errors import InputError
+from edgewright.runtime.errors import InputError, TrainingError
 from edgewright.runtime.graphs.graphs import BatchLimits, Graphs
 from edgewright.runtime.series.settings import Series
 from tests.messages import refused
@@ -59,6 +62,20 @@ def test_what_an_answer_needs_beside_the_outputs_is_there_again_and_again(keep: 
                 np.array_equal(answer.pixels, mask.pixels)
                 for (answer, _, _), mask in zip(found, wanted, strict=True)
             )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_model_that_has_exploded_is_told_to_learn_more_slowly(value: float) -> None:
+    built = toy_pictures.Family().rebuild({"library": "toy-pictures", "seed": 0}, "none")
+    samples = toy_pictures.bright_squares("squares", recipe({})).evaluation
+    source = SampleSource(samples, toy_pictures.Toy(), toy_pictures.DeviceTask({}, ()))
+    call = (built.module, source, toy_pictures.Toy(), 4, World(), "evaluation", TorchGraphs(built.parts()))
+    assert 0.0 <= evaluate(*call)["overlap"] <= 1.0
+    with torch.no_grad():
+        for parameter in built.module.parameters():
+            parameter.fill_(value)
+    with refused(TrainingError):
+        evaluate(*call)
 
 
 def test_a_source_that_nobody_judges_encodes_nothing_before_its_first_row() -> None:

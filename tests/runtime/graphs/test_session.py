@@ -13,14 +13,14 @@ import onnxruntime
 import pytest
 
 from edgewright.runtime.bundle.files import sha256_of_file
-from edgewright.runtime.contracts import TensorSpec
+from edgewright.runtime.contracts import GraphSpec, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError, MachineError, ProviderError
 from edgewright.runtime.graphs import cache as graph_cache
 from edgewright.runtime.graphs import providers, session_options
 from edgewright.runtime.graphs import session as session_module
 from edgewright.runtime.graphs.cache import cache_directory, cache_slot
 from edgewright.runtime.graphs.cpu import Cpu
-from edgewright.runtime.graphs.session import open_session
+from edgewright.runtime.graphs.session import open_graphs, open_session
 from tests.messages import refused
 from tests.runtime.small_bundle import reference_logits, write_graph
 
@@ -486,3 +486,32 @@ def test_one_session_many_threads(graph: Path) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("accelerated", [(), ("encoder",), ("decoder",), ("encoder", "decoder")])
+def test_all_graphs_of_a_model_run_in_one_place(accelerated: tuple[str, ...]) -> None:
+    """A provider that starts for one graph and not for another one is left alone: "cuda" means all of them."""
+    asked: list[tuple[str, str]] = []
+    spec = GraphSpec((TensorSpec("x", "float32", ("batch",)),), (TensorSpec("y", "float32", ("batch",)),))
+
+    class Loaded:
+        inputs, outputs = spec.inputs, spec.outputs
+
+        def __init__(self, role: str, provider: str) -> None:
+            asked.append((role, provider))
+            self.provider = "cuda" if provider == "auto" and role in accelerated else "cpu"
+            self.run = str
+
+    def opener(path: Path, provider: str, **settings: Any) -> Any:
+        assert settings == {"threads": 2, "digest": path.stem}
+        return Loaded(path.stem, provider)
+
+    roles = ("encoder", "decoder")
+    graphs = open_graphs(
+        {role: Path(f"{role}.onnx") for role in roles}, dict.fromkeys(roles, spec), 32, opener,
+        {role: role for role in roles}, provider="auto", threads=2,
+    )  # fmt: skip
+    all_there = accelerated == roles
+    assert graphs.provider == ("cuda" if all_there else "cpu") and (graphs.limits.tokens is None) is all_there
+    mixed = len(accelerated) == 1
+    assert asked == [(role, "auto") for role in roles] + [(role, "cpu") for role in roles if mixed]

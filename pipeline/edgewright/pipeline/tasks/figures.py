@@ -20,13 +20,14 @@ def figures_of(figures: Sequence[Figure], answered: Iterable[tuple[Any, ...]]) -
 
     All of it is read once and not kept.
     """
-    kept: dict[Callable[[Any, Any], Any], list[Any]] = {figure.evidence: [] for figure in figures}
-    of_outputs = {figure.evidence for figure in figures if figure.reads == "outputs"}
+    kept: dict[tuple[Callable[[Any, Any], Any], str], list[Any]] = {
+        (figure.evidence, figure.reads): [] for figure in figures
+    }
     for answer, truth, *outputs in answered:
-        for evidence, found in kept.items():
-            found.append(evidence(outputs[0] if evidence in of_outputs else answer, truth))
-    arrays = {evidence: packed(found) for evidence, found in kept.items()}
-    told = {figure.name: figure.figure(arrays[figure.evidence]) for figure in figures}
+        for (evidence, reads), found in kept.items():
+            found.append(evidence(outputs[0] if reads == "outputs" else answer, truth))
+    arrays = {key: packed(found) for key, found in kept.items()}
+    told = {figure.name: figure.figure(arrays[figure.evidence, figure.reads]) for figure in figures}
     left_out = {figure.name for figure in figures if figure.optional and told[figure.name] is None}
     return {name: value for name, value in told.items() if name not in left_out}
 

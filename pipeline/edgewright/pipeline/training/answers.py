@@ -1,6 +1,6 @@
 """The answers to the samples behind the rows of a source: what figures are made of."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,14 +57,19 @@ class Answers:
             merged = device.merge([self._named(outputs[row]) for row in own], sample, graphs)
             yield device.decode(merged, sample), truth, merged
 
-    def run(self, graphs: Graphs) -> Iterator[tuple[Any, Any, Tensors]]:
-        """The answer to each sample, its truth and its outputs, from the samples themselves."""
+    def run(
+        self, graphs: Graphs, check: Callable[[Tensors], None] = lambda outputs: None
+    ) -> Iterator[tuple[Any, Any, Tensors]]:
+        """The answer to each sample, its truth and its outputs, from the samples themselves; `check` sees the outputs
+        before they are read.
+        """
         for start in range(0, len(self._truths), _RUN):
             samples = self._encoded[start : start + _RUN]
             truths = self._truths[start : start + _RUN]
             for sample, outputs, truth in zip(
                 samples, self._device.run(samples, graphs), truths, strict=True
             ):
+                check(outputs)
                 yield self._device.decode(outputs, sample), truth, outputs
 
     def _named(self, row: NDArray[np.float32]) -> Tensors:

@@ -1,7 +1,7 @@
 """One step: a batch forward, backward, summed over the processes, clipped."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,11 +169,15 @@ def evaluate(
     assert answers is not None, "a source that is only learnt from is not evaluated"
     figures: dict[str, Any] = {}
     outputs = predict(module, source, batch_size, world) if answers.of_rows else []
-    if not all(np.isfinite(row).all() for row in outputs):
-        raise TrainingError(
-            f"the model's answers to the {name} samples are no longer finite: lower training.lr, or set "
-            "training.clip_norm"
-        )
+
+    def check(rows: Iterable[NDArray[Any]]) -> None:
+        if not all(np.isfinite(row).all() for row in rows):
+            raise TrainingError(
+                f"the model's answers to the {name} samples are no longer finite: lower training.lr, or set "
+                "training.clip_norm"
+            )
+
+    check(outputs)
     if task.learns:
         by_outputs = answers.of_rows and task.loss_of_outputs
         figures["loss"] = (
@@ -181,7 +185,10 @@ def evaluate(
             if by_outputs
             else _loss_of_module(module, source, task, batch_size, world)
         )
-    answered = answers.read(outputs, graphs) if answers.of_rows else answers.run(graphs)
+    if answers.of_rows:
+        answered = answers.read(outputs, graphs)
+    else:
+        answered = answers.run(graphs, lambda found: check(found.values()))
     figures |= figures_of(task.figures, answered)
     return {**figures, **answers.counts}
 

@@ -262,6 +262,9 @@ def open_graphs(
         known = {} if digests is None else {"digest": digests[role]}
         sessions[role] = opener(path, **settings, **known)
         _check_graph(path.name, sessions[role], specs[role])
+    if len({session.provider for session in sessions.values()}) > 1:
+        # A model runs in one place: what its provider is called, and how large a batch may be, holds for all of it.
+        return open_graphs(paths, specs, batch_size, opener, digests, **{**settings, "provider": "cpu"})
     return SessionGraphs(sessions, specs, batch_size)
 
 

@@ -53,16 +53,16 @@ class StreamGroup:
     def __init__(
         self,
         model: StepModel,
+        task: Task[Any],
         count: int,
         series: Sequence[str] | None = None,
-        task: Task[Any] | None = None,
     ) -> None:
         if count < 1:
             raise InputError(f"a group of {count} streams: give 1 or more")
         if series is not None and len(series) != count:
             raise InputError(f"{count} streams and {len(series)} names of series: give one for each")
-        self._model = model
-        self._fronts = [(task or model.task).stream_front(name) for name in series or [""] * count]
+        self._model, self._task = model, task
+        self._fronts = [task.stream_front(name) for name in series or [""] * count]
         self._runner = model.runner(count)
         self._output = self._runner.bound.output
         self._answers = [front.answer for front in self._fronts]
@@ -74,7 +74,7 @@ class StreamGroup:
         return len(self._fronts)
 
     def _renew(self) -> None:
-        self._write = self._model.task.block_writer(self._fronts, self._runner.feeds)
+        self._write = self._task.block_writer(self._fronts, self._runner.feeds)
 
     def push(
         self, pieces: Any, rows: Sequence[int] | NDArray[np.integer[Any]] | None = None

@@ -24,12 +24,12 @@ _FRONT = "front."
 class StepModel:
     """The streaming form of one variant, ready to run: what all streams of an engine share."""
 
-    def __init__(self, bundle: Bundle, variant: Variant, task: Task[Any], session: Session) -> None:
+    def __init__(self, bundle: Bundle, variant: Variant, session: Session) -> None:
         streaming, graph = bundle.manifest.streaming, variant.graphs["step"]
         if streaming is None:
             raise BundleError("the bundle has no streaming form: get a fresh copy of the bundle")
         check_step_graph(graph, session, streaming)
-        self.task, self.session, self.streaming = task, session, streaming
+        self.session, self.streaming = session, streaming
         manifest = bundle.manifest
         parts = {
             "graph": bundle.digest(graph),
@@ -85,9 +85,9 @@ class Stream:
     it had not come. Some answers are made when they are first looked at; one that is not finite says so then.
     """
 
-    def __init__(self, model: StepModel, series: str = "", task: Task[Any] | None = None) -> None:
+    def __init__(self, model: StepModel, task: Task[Any], series: str = "") -> None:
         self._model = model
-        self._front = (task or model.task).stream_front(series)
+        self._front = task.stream_front(series)
         self._runner = model.runner(1)
         self._output = self._runner.bound.output
         self._feeds = {
