@@ -206,7 +206,7 @@ class Task(abc.ABC, Generic[A]):
 
     def decision(self, answer: A) -> Any:
         """What an answer decides, in plain JSON values; an empty list where answers are numbers alone, which decide
-        nothing.
+        nothing. Judging keeps one for every sample and variant, so a mask, say, is packed into a text.
         """
         return []
 
