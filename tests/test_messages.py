@@ -53,3 +53,17 @@ def test_what_differs_from_machine_to_machine_is_left_out() -> None:
 def test_a_key_does_not_depend_on_how_the_tests_are_divided() -> None:
     for name in ("a.py::test_b", "a.py::test_b[c@d.e]", "a.py::test_b[c@d]"):
         assert _key(f"tests/{name}") == _key(f"tests/{name}@a-group") == name
+
+
+def test_of_a_file_of_which_a_part_is_run_the_other_keys_stay() -> None:
+    alone = Messages.__new__(Messages)
+    alone.collected = {
+        f"{KEYS}::test_a_key_does_not_depend_on_how_the_tests_are_divided",
+        f"{KEYS}::test_odd[1]",
+    }
+    names = ("test_every_key_has_its_test", "test_gone", "test_odd[2]")
+    there = {name: alone.there(f"{KEYS}::{name}") for name in names}
+    assert there == {"test_every_key_has_its_test": True, "test_gone": False, "test_odd[2]": False}
+
+
+KEYS = "test_messages.py"
