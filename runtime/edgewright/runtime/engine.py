@@ -16,6 +16,7 @@ from edgewright.runtime.errors import InputError
 from edgewright.runtime.graphs.checks import check_feeds, tensors
 from edgewright.runtime.graphs.providers import PROVIDERS
 from edgewright.runtime.graphs.session import SessionGraphs, open_graphs, open_session
+from edgewright.runtime.graphs.time_limit import check_timeout
 from edgewright.runtime.inputs import is_directory
 from edgewright.runtime.options import check_options, json_schema
 from edgewright.runtime.streams.group import StreamGroup
@@ -59,6 +60,7 @@ class Engine(Generic[A]):
         cache: bool = True,
         batch_size: int = 32,
         allow_fallback: bool = False,
+        timeout: float | None = None,
     ) -> None:
         """Open a bundle and load one of its variants.
 
@@ -71,6 +73,8 @@ class Engine(Generic[A]):
             batch_size: How many inputs of a list run through the graph at once; on the CPU fewer where they are long
                 texts.
             allow_fallback: Accept the CPU when "cuda" was asked for and does not start.
+            timeout: Seconds that one run of a graph may take before it is stopped with a `MachineError`; None for any
+                number. A list is several runs, a stream's step is one.
 
         Raises:
             BundleError: The bundle is not what its manifest says.
@@ -79,7 +83,12 @@ class Engine(Generic[A]):
         """
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}: give 1 or more")
+        self._settings: dict[str, Any] = {
+            "variant": variant, "provider": provider, "threads": threads, "cache": cache, "batch_size": batch_size,
+            "allow_fallback": allow_fallback, "timeout": check_timeout(timeout),
+        }  # fmt: skip
         self.bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+        self._root = self.bundle.root.absolute()  # the working directory may be another one when it is copied
         self.batch_size = batch_size
         self._variant = self.manifest.variant(variant)
         manifest = self.manifest
@@ -98,8 +107,8 @@ class Engine(Generic[A]):
             cache=cache,
             allow_fallback=allow_fallback,
             digests={role: self.bundle.digest(file) for role, file in files.items()},
+            timeout=timeout,
         )
-        self._threads, self._cache = threads, cache
         self._known: dict[tuple[Any, ...], Task[Any]] = {(): self.task}
         self._step_model: StepModel | None = None
         self._opening = threading.Lock()
@@ -239,6 +248,11 @@ class Engine(Generic[A]):
         check_feeds(feeds, inputs, {state.grows for state in graph.states if state.grows})
         return self._open().run(role, dict(feeds))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, also one in another process, opens the bundle anew: by its path, with the same settings."""
+        self._open()
+        return _opened_again, (type(self), self._root, self._settings)
+
     def close(self) -> None:
         """Let go of the graph. Using the engine afterwards raises `InputError`."""
         self._graphs = None
@@ -293,17 +307,22 @@ class Engine(Generic[A]):
         graph = self._variant.graphs[STEP]
         with self._opening:
             if self._step_model is None:
-                threads = self._threads if self._threads is not None else 1
+                threads = self._settings["threads"]
                 session = open_session(
                     self.bundle.path(graph),
                     provider if provider in PROVIDERS else "auto",
-                    threads,
-                    self._cache,
+                    1 if threads is None else threads,
+                    self._settings["cache"],
                     digest=self.bundle.digest(graph),
                     steps=True,
+                    timeout=self._settings["timeout"],
                 )
                 self._step_model = StepModel(self.bundle, self._variant, session)
             return self._step_model
+
+
+def _opened_again(kind: type[Engine[Any]], root: Path, settings: Mapping[str, Any]) -> Engine[Any]:
+    return kind(root, **settings)
 
 
 def _key(options: Mapping[str, Any]) -> tuple[Any, ...]:

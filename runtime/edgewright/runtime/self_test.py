@@ -1,7 +1,8 @@
 """The golden self-test: does this device still give the answers that torch gave?"""
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def selftest(
     variants: Sequence[str] | None = None,
     provider: str = "auto",
     threads: int | None = None,
+    timeout: float | None = None,
 ) -> tuple[SelfTestRow, ...]:
     """Replay the golden samples of a bundle, from the raw files to the decisions, one at a time.
 
@@ -56,6 +58,7 @@ def selftest(
         variants: Names of variants; none at all means every one that is in the bundle.
         provider: As for `Engine`.
         threads: As for `Engine`.
+        timeout: As for `Engine`.
 
     Returns:
         One row per variant. A variant that cannot run here has a row that says why, and did not pass.
@@ -71,7 +74,8 @@ def selftest(
     chosen = [opened.manifest.variant(name) for name in variants or ()] or opened.manifest.variants
     expected = golden_outputs(opened)
     load_onnxruntime()  # without it no variant could say anything
-    return tuple(_replay(opened, variant, expected, provider, threads) for variant in chosen)
+    open_engine = functools.partial(Engine, opened, provider=provider, threads=threads, timeout=timeout)
+    return tuple(_replay(opened, variant, expected, open_engine) for variant in chosen)
 
 
 def relative_difference(found: Sequence[Tensors], expected: Sequence[Tensors]) -> float:
@@ -126,7 +130,7 @@ def golden_outputs(bundle: Bundle) -> list[Tensors]:
 
 
 def _replay(
-    bundle: Bundle, variant: Variant, expected: Sequence[Tensors], provider: str, threads: int | None
+    bundle: Bundle, variant: Variant, expected: Sequence[Tensors], open_engine: Callable[..., Engine]
 ) -> SelfTestRow:
     golden, tolerance = bundle.manifest.golden, variant.tolerance
     row = SelfTestRow(
@@ -141,7 +145,7 @@ def _replay(
         reason="",
     )
     try:
-        with Engine(bundle, variant.name, provider, threads) as engine:
+        with open_engine(variant=variant.name) as engine:
             row = dataclasses.replace(row, provider=engine.provider)
             task = engine.task
             # One at a time, as a device meets them: int8-dynamic takes its scales from the whole batch.

@@ -47,6 +47,8 @@ def reason_of(error: BaseException) -> str:
 
 def step_failed(error: BaseException) -> MachineError:
     """What a streaming step that ONNX Runtime could not run is reported as."""
+    if isinstance(error, MachineError):  # it was stopped, which has been said
+        return error
     return MachineError(
         f"onnxruntime failed in a step ({reason_of(error)}): reset the stream, or try another variant"
     )

@@ -3,6 +3,7 @@
 import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,6 +23,7 @@ from edgewright.runtime.graphs.providers import (
     reason_of,
 )
 from edgewright.runtime.graphs.session_options import products_saturate, session_options
+from edgewright.runtime.graphs.time_limit import check_timeout, run_within
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -46,11 +48,15 @@ _Options = Callable[[bool], Any]
 
 
 class Session:
-    """A graph that ONNX Runtime has loaded. Many threads may call `run` at once."""
+    """A graph that ONNX Runtime has loaded. Many threads may call `run` at once.
 
-    def __init__(self, session: Any, path: Path) -> None:
+    A run that takes longer than `timeout` seconds is stopped; None for no limit.
+    """
+
+    def __init__(self, session: Any, path: Path, timeout: float | None = None) -> None:
         self._session = session
         self._path = path
+        self._timeout = timeout
         self.inputs = _specs(session.get_inputs())
         self.outputs = _specs(session.get_outputs())
         self._names = [spec.name for spec in self.outputs]
@@ -77,8 +83,14 @@ class Session:
         inner = getattr(self._session, "_sess", None)
         bare = getattr(first, "_iobinding", None), getattr(second, "_iobinding", None)
         if inner is None or None in bare:
-            return self._session.run_with_iobinding, first, second, options
-        return inner.run_with_iobinding, *bare, options
+            return self._limited(self._session.run_with_iobinding), first, second, options
+        return self._limited(inner.run_with_iobinding), *bare, options
+
+    def _limited(self, run: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        seconds = self._timeout
+        if seconds is None:
+            return run
+        return lambda binding, _: run_within(seconds, lambda options: run(binding, options), self._path.name)
 
     def run(self, feeds: Tensors) -> Tensors:
         """Run the graph once. Raises `InputError` for feeds it does not take, `MachineError` when running
@@ -88,7 +100,14 @@ class Session:
             missing = ", ".join(spec.name for spec in self.inputs if spec.name not in feeds)
             raise InputError(f"{self._path.name} does not take this input: there is no {missing}")
         try:
-            values = self._run(self._names, feeds, None)
+            if self._timeout is None:
+                values = self._run(self._names, feeds, None)
+            else:
+                values = run_within(
+                    self._timeout, lambda options: self._run(self._names, feeds, options), self._path.name
+                )
+        except MachineError:  # it was stopped
+            raise
         except Exception as error:
             reason = reason_of(error)
             if type(error).__name__ in ("InvalidArgument", "ValueError"):
@@ -109,6 +128,7 @@ def open_session(
     optimise: bool = True,
     digest: str | None = None,
     steps: bool = False,
+    timeout: float | None = None,
 ) -> Session:
     """Load a graph.
 
@@ -122,8 +142,10 @@ def open_session(
         digest: The file's SHA-256 where it is known; saves reading the file once for the cache.
         steps: The graph is one small step that will run very often: its few bytes of scratch come from the system,
             which is quicker there than planning them and a pool.
+        timeout: Seconds that one run may take; None for any number.
 
     Raises:
+        InputError: A setting is out of its bounds.
         MachineError: ONNX Runtime is not installed.
         ProviderError: The provider is unknown, or "cuda" was asked for and something else runs.
         BundleError: The file is missing or is not a graph that ONNX Runtime can run.
@@ -135,10 +157,11 @@ def open_session(
         raise InputError(f"threads is {threads}: give 1 or more, or leave it out")
     if not path.is_file():
         raise BundleError(f"{path} is missing: get a fresh copy of the bundle")
+    limit = check_timeout(timeout)
     onnxruntime = load_onnxruntime()
-    options = functools.partial(_options, threads, steps)
+    loading = _Loading(onnxruntime, path, functools.partial(_options, threads, steps), limit)
     if provider == "cuda" or (provider == "auto" and nvidia_driver_present()):
-        session, reason = _open_cuda(onnxruntime, path, options, optimise)
+        session, reason = _open_cuda(loading, optimise)
         if session is not None:
             return session
         if provider == "cuda" and not allow_fallback:
@@ -146,24 +169,36 @@ def open_session(
                 f"CUDA was asked for but does not start ({reason}): "
                 "install the driver and 'edgewright[gpu]', or choose --provider cpu"
             )
-    return _open_cpu(onnxruntime, path, options, cache and optimise, optimise, digest)
+    return _open_cpu(loading, cache and optimise, optimise, digest)
 
 
-def _open_cuda(
-    onnxruntime: ModuleType, path: Path, options: _Options, optimise: bool
-) -> tuple[Session | None, str]:
-    if CUDA not in onnxruntime.get_available_providers():
+@dataclass(frozen=True)
+class _Loading:
+    """What every way to load the graph at `path` has in common."""
+
+    onnxruntime: ModuleType
+    path: Path
+    options: _Options
+    timeout: float | None
+
+    def session(self, options: Any, providers: Sequence[Any] = (CPU,), source: Path | None = None) -> Session:
+        """The graph, or an optimised form of it in the file `source`. Raises what ONNX Runtime raises."""
+        made = self.onnxruntime.InferenceSession(
+            source or self.path, options, providers=list(providers), enable_fallback=0
+        )
+        return Session(made, self.path, self.timeout)
+
+
+def _open_cuda(loading: _Loading, optimise: bool) -> tuple[Session | None, str]:
+    if CUDA not in loading.onnxruntime.get_available_providers():
         return None, "this onnxruntime was built without CUDA"
     if not nvidia_driver_present():
         return None, "no NVIDIA driver on this machine"
     # TF32 keeps 10 bits of the mantissa: fast, but no longer the answers that the verdict was given on.
     providers = [(CUDA, {"use_tf32": "0"}), CPU]
-    with _CUDA_START, quiet_cuda_start(onnxruntime):
+    with _CUDA_START, quiet_cuda_start(loading.onnxruntime):
         try:
-            session = Session(
-                onnxruntime.InferenceSession(path, options(optimise), providers=providers, enable_fallback=0),
-                path,
-            )
+            session = loading.session(loading.options(optimise), providers)
         except Exception as error:  # the CPU says below whether it is the graph that is broken
             return None, reason_of(error)
     if session.provider != "cuda":
@@ -171,40 +206,36 @@ def _open_cuda(
     return session, ""
 
 
-def _open_cpu(
-    onnxruntime: ModuleType, path: Path, options: _Options, cache: bool, optimise: bool, digest: str | None
-) -> Session:
-    slot = cache_slot(path, digest, onnxruntime.__version__, CPU, products_saturate()) if cache else None
+def _open_cpu(loading: _Loading, cache: bool, optimise: bool, digest: str | None) -> Session:
+    version, path = loading.onnxruntime.__version__, loading.path
+    slot = cache_slot(path, digest, version, CPU, products_saturate()) if cache else None
     if slot is not None:
-        session = _from_cache(onnxruntime, path, options, slot)
+        session = _from_cache(loading, slot)
         if session is not None:
             return session
     try:
-        return Session(
-            onnxruntime.InferenceSession(path, options(optimise), providers=[CPU]),
-            path,
-        )
+        return loading.session(loading.options(optimise))
     except Exception as error:
         raise BundleError(
-            f"{path} is not a graph that onnxruntime {onnxruntime.__version__} can run "
+            f"{path} is not a graph that onnxruntime {version} can run "
             f"({reason_of(error)}): get a fresh copy of the bundle, or update onnxruntime"
         ) from None
 
 
-def _from_cache(onnxruntime: ModuleType, path: Path, options: _Options, slot: CacheSlot) -> Session | None:
+def _from_cache(loading: _Loading, slot: CacheSlot) -> Session | None:
     kept = slot.read()
     if kept is not None:
         try:
-            return Session(onnxruntime.InferenceSession(kept, options(False), providers=[CPU]), path)
+            return loading.session(loading.options(False), source=kept)
         except (
             Exception
         ):  # whole but of no use, for example after a change of the library under the same version
             slot.remove()
     try:
         with slot.write() as temporary:
-            chosen = options(True)
+            chosen = loading.options(True)
             chosen.optimized_model_filepath = str(temporary)
-            return Session(onnxruntime.InferenceSession(path, chosen, providers=[CPU]), path)
+            return loading.session(chosen)
     except Exception:  # no place, no permission, or a graph that cannot be written: open it without the cache
         return None
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NoReturn, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.contracts import AnswerMaker, Steps, Tensors
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.streams.alone import Alone, refuse_copy
 from edgewright.runtime.streams.state import StreamState, save_state
 from edgewright.runtime.streams.stream import StepModel
 from edgewright.runtime.tasks.base import Task
@@ -48,7 +49,9 @@ class _Answers(Sequence[Any]):
 
 
 class StreamGroup:
-    """Independent streams, numbered from 0, that are pushed together. For one thread at a time."""
+    """Independent streams, numbered from 0, that are pushed together. For one thread at a time: a call while another is
+    at work is refused. A group is neither copied nor pickled, the `state(row)` of each stream is.
+    """
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class StreamGroup:
         self._answers = [front.answer for front in self._fronts]
         self._later = all(front.timeless for front in self._fronts)
         self._axes = {spec.name: spec.shape.index("batch") for spec in model.streaming.inputs}
+        self._alone = Alone()
         self._renew()
 
     def __len__(self) -> int:
@@ -85,17 +89,19 @@ class StreamGroup:
         of a stream that completes no step is None. Raises `InputError` naming the stream whose piece cannot be
         answered; no stream has then moved.
         """
-        if rows is None and self._write(pieces):
-            self._runner.step()
-            output = self._output.copy()
-            return _Answers(self._answers, output) if self._later else list(_Answers(self._answers, output))
-        return [answers[-1] if answers else None for answers in self._push(pieces, rows, newest=True)]
+        with self._alone:
+            if rows is None and self._write(pieces):
+                self._runner.step()
+                answers = _Answers(self._answers, self._output.copy())
+                return answers if self._later else list(answers)
+            return [found[-1] if found else None for found in self._push(pieces, rows, newest=True)]
 
     def push_all(
         self, pieces: Any, rows: Sequence[int] | NDArray[np.integer[Any]] | None = None
     ) -> list[list[Any]]:
         """Push as `push` does and return the answer to every step that each stream completes."""
-        return self._push(pieces, rows, newest=False)
+        with self._alone:
+            return self._push(pieces, rows, newest=False)
 
     def _push(
         self, pieces: Any, rows: Sequence[int] | NDArray[np.integer[Any]] | None, newest: bool
@@ -169,22 +175,28 @@ class StreamGroup:
 
     def reset(self, row: int | None = None) -> None:
         """Begin one stream anew, or all of them."""
-        for number in range(len(self)) if row is None else [self._row(row)]:
-            self._fronts[number].reset()
-            self._runner.reset(number)
-        self._renew()
+        with self._alone:
+            for number in range(len(self)) if row is None else [self._row(row)]:
+                self._fronts[number].reset()
+                self._runner.reset(number)
+            self._renew()
 
     def state(self, row: int) -> StreamState:
         """All that one stream remembers, copied; `Stream.restore` takes it as well."""
         number = self._row(row)
-        return self._model.state(self._runner, number, self._fronts[number])
+        with self._alone:
+            return self._model.state(self._runner, number, self._fronts[number])
 
     def restore(self, row: int, state: StreamState | str | Path) -> None:
         """Set one stream to a state, or to the file of one. Raises `InputError` as `Stream.restore` does."""
         number = self._row(row)
-        self._model.restore(state, self._runner, number, self._fronts[number])
-        self._renew()
+        with self._alone:
+            self._model.restore(state, self._runner, number, self._fronts[number])
+            self._renew()
 
     def save(self, row: int, path: str | Path) -> None:
         """Write the state of one stream to `path`, atomically."""
         save_state(self.state(row), Path(path))
+
+    def __reduce__(self) -> NoReturn:
+        raise refuse_copy("group.state(row)")

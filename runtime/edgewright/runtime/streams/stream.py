@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from edgewright.runtime.bundle.opening import Bundle
 from edgewright.runtime.contracts import Steps, StreamEncoder
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.session import Session
+from edgewright.runtime.streams.alone import Alone, refuse_copy
 from edgewright.runtime.streams.runner import StepRunner, check_step_graph
 from edgewright.runtime.streams.state import StreamState, check_state, load_state, save_state
 from edgewright.runtime.tasks.base import Task
@@ -64,7 +65,8 @@ class StepModel:
 
 
 class Stream:
-    """One stream of steps. For one thread at a time; any number of streams may run in as many threads.
+    """One stream of steps. For one thread at a time: a call while another is at work is refused. Any number of streams
+    may run in as many threads. A stream is neither copied nor pickled, its `state()` is.
 
     ```python
     with engine.stream() as stream:
@@ -94,7 +96,8 @@ class Stream:
             spec.name: np.squeeze(self._runner.feeds[spec.name], _unit_axes(spec.shape))
             for spec in model.streaming.inputs
         }
-        self.push = self._front.quick(self._runner.bound, self._push)
+        self._alone = Alone()
+        self.push = self._alone.guard(self._front.quick(self._runner.bound, self._push))
 
     def _push(self, piece: Any) -> Any:
         answers = self._steps(piece, newest=True)
@@ -106,13 +109,15 @@ class Stream:
         Steps that have no answer yet, because a forecast needs more of its context, are left out.
         """
         self._check_open()
-        return self._steps(piece, newest=False)
+        with self._alone:
+            return self._steps(piece, newest=False)
 
     def outputs(self, piece: Any) -> list[NDArray[Any]]:
         """Take a piece as `push` does and return the step graph's output for every step, as the graph gives it."""
         self._check_open()
-        steps = self._front.push(piece)
-        return [self._output[0].copy() for _ in self._walk(steps)]
+        with self._alone:
+            steps = self._front.push(piece)
+            return [self._output[0].copy() for _ in self._walk(steps)]
 
     def _steps(self, piece: Any, newest: bool) -> list[Any]:
         steps = self._front.push(piece)
@@ -134,13 +139,15 @@ class Stream:
     def reset(self) -> None:
         """Begin anew, as if nothing had been pushed."""
         self._check_open()
-        self._front.reset()
-        self._runner.reset()
+        with self._alone:
+            self._front.reset()
+            self._runner.reset()
 
     def state(self) -> StreamState:
         """All that the stream remembers, copied."""
         self._check_open()
-        return self._model.state(self._runner, 0, self._front)
+        with self._alone:
+            return self._model.state(self._runner, 0, self._front)
 
     def restore(self, state: StreamState | str | Path) -> None:
         """Go on from a state, or from the file of one.
@@ -148,11 +155,15 @@ class Stream:
         Raises `InputError`, and changes nothing, for a state of another model, variant or shape.
         """
         self._check_open()
-        self._model.restore(state, self._runner, 0, self._front)
+        with self._alone:
+            self._model.restore(state, self._runner, 0, self._front)
 
     def save(self, path: str | Path) -> None:
         """Write the state to `path`, atomically, as safetensors. Raises `MachineError` when the machine refuses."""
         save_state(self.state(), Path(path))
+
+    def __reduce__(self) -> NoReturn:
+        raise refuse_copy("stream.state()")
 
     def close(self) -> None:
         """End the stream. Using it afterwards raises `InputError`."""
