@@ -1,16 +1,21 @@
 """Files with many inputs: their rows as training reads them, and rows that cannot be read."""
 
+import datetime
+import json
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow
 import pytest
 from pyarrow import parquet
 
+from edgewright.pipeline.data.files import tables as trained
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.text.raw import Words
 from edgewright.runtime.text.reading import read_parts, read_words
 from edgewright.runtime.text.tagged_rows import TAGGED_READERS
-from edgewright.runtime.text.text_rows import ROW_READERS, table_rows
+from edgewright.runtime.text.text_rows import ROW_READERS, Unreadable, table_rows
 from tests.messages import refused
 from tests.runtime.encoder_bundle import case
 
@@ -120,3 +125,103 @@ def test_a_folder_holds_files_of_every_ending(tmp_path: Path) -> None:
     assert [name for name, _ in TASK.inputs(str(tmp_path))] == [
         f"{tmp_path}/a.conll:1", f"{tmp_path}/b.tsv:1", f"{tmp_path}/c.csv:2",
     ]  # fmt: skip
+
+
+def text_of(row: int) -> str:
+    return f"row {row}: {'the film was good ' * 10}"
+
+
+def lines(path: Path, rows: int) -> Path:
+    """A table of any form, or sentences, as its ending says."""
+    form = path.suffix
+    with path.open("w", encoding="utf-8") as file:
+        if form == ".jsonl":
+            file.writelines(json.dumps({"text": text_of(row)}) + "\n" for row in range(rows))
+        elif form == ".conll":
+            file.writelines(
+                "".join(f"{word} O\n" for word in text_of(row).split()) + "\n" for row in range(rows)
+            )
+        elif form == ".parquet":
+            table = pyarrow.table({"text": [text_of(row) for row in range(rows)]})
+            parquet.write_table(table, path, row_group_size=5000)
+        else:
+            mark = {".csv": ";", ".tsv": "\t"}[form]
+            file.write(f"text{mark}label\n")
+            file.writelines(f"{text_of(row)}{mark}{row}\n" for row in range(rows))
+    return path
+
+
+@pytest.mark.parametrize("form", [".csv", ".tsv", ".jsonl", ".parquet", ".conll"])
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path, form: str) -> None:
+    def peak(rows: int) -> int:
+        path = lines(tmp_path / f"{rows}{form}", rows)
+        tracemalloc.start()
+        try:
+            assert sum(1 for _ in TAGGED_READERS[form](path)) == rows
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(100)  # what is imported on first use
+    few, many = (1000, 4000) if form == ".conll" else (5000, 20_000)
+    assert peak(many) <= 1.2 * peak(few) + (1 << 20), "a list of the rows takes 8 MB more"
+
+
+@pytest.mark.parametrize(
+    ("form", "broken"),
+    [
+        (".csv", b"caf\xe9;0\n"),
+        (".csv", b'good;"never closed\n'),
+        (".tsv", b'"two" quotes\t0\n'),
+        (".conll", b"caf\xe9 O\n"),
+        (".conll", b"alone\n"),
+    ],
+)
+def test_what_stands_above_a_broken_line_is_read(tmp_path: Path, form: str, broken: bytes) -> None:
+    path = lines(tmp_path / f"a{form}", 3000)
+    with path.open("ab") as file:
+        file.write(broken)
+    *above, (name, last) = TAGGED_READERS[form](path)
+    assert len(above) == 3000 and name == str(path)
+    assert not any(isinstance(raw, Unreadable) for _, raw in above)
+    line = path.read_bytes().count(b"\n")
+    assert isinstance(last, Unreadable) and f"line {line}" in last.reason
+
+
+def test_a_parquet_file_that_is_broken_further_on(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.parquet", 20_000)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = bytes(2000)
+    path.write_bytes(content)
+    *above, (name, last) = table_rows(path)
+    assert 4000 < len(above) < 20_000 and name == str(path) and isinstance(last, Unreadable)
+
+
+def test_rows_come_as_they_are_read(tmp_path: Path) -> None:
+    path = lines(tmp_path / "a.csv", 50_000)
+    reader: Callable[[Path], Iterator[object]] = TAGGED_READERS[".csv"]
+    tracemalloc.start()
+    next(reader(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < path.stat().st_size / 2
+
+
+def test_a_line_without_an_end_is_refused_before_memory_is_taken(tmp_path: Path) -> None:
+    for name in ("a.csv", "a.jsonl"):
+        path = tmp_path / name
+        with path.open("wb") as file:
+            file.write(b"text\n")
+            file.truncate(65 << 20)
+        *_, (_, last) = table_rows(path)
+        assert isinstance(last, Unreadable) and "more than 64 MiB: divide it" in last.reason
+
+
+def test_times_and_large_numbers_of_parquet_are_the_texts_of_training(tmp_path: Path) -> None:
+    moments = [datetime.datetime(2024, 1, 31), datetime.datetime(2024, 2, 1, 12)]
+    parquet.write_table(pyarrow.table({"text": moments}), tmp_path / "a.parquet")
+    parquet.write_table(pyarrow.table({"text": [2**60 + 1, None]}), tmp_path / "b.parquet")
+    for name, expected in (("a", "2024-01-31T00:00:00.000000000"), ("b", str(2**60 + 1))):
+        path = tmp_path / f"{name}.parquet"
+        assert texts(path)[0] == expected == trained.read_table(path, "parquet").texts("text")[0]

@@ -125,8 +125,8 @@ def test_the_first_mistake_is_named(tmp_path: Path) -> None:
         ('a,b\n1,"2\n3,4\n', ", line 3 cannot be read (unexpected end of data): mend it"),
         ('a,b\n1,"2"3\n', ", line 2 cannot be read (',' expected after '\"'): mend it"),
         ('"a,b\n1,2\n3,4\n', ", line 1 cannot be read (unexpected end of data): mend it"),
-        (b"a,b\n1,\xff\n", " is not UTF-8 text (invalid start byte): save it as UTF-8"),
-        (b"\xe9,b\n1,2\n", " is not UTF-8 text (invalid continuation byte): save it as UTF-8"),
+        (b"a,b\n1,\xff\n", ", line 2 is not UTF-8 text (invalid start byte): save the file as UTF-8"),
+        (b"\xe9,b\n1,2\n", ", line 1 is not UTF-8 text (invalid continuation byte): save the file as UTF-8"),
     ],
 )
 def test_what_cannot_be_read(tmp_path: Path, content: str | bytes, message: str) -> None:

@@ -1,6 +1,6 @@
 """Whatever a user gives as a series to one whose columns are the trained features, in their order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -226,15 +226,30 @@ def read_series(path: Path, settings: SeriesSettings) -> list[Series]:
         return wide_series(table, settings)
     names = [name for name in table.columns if name not in (time_name, series_name)]
     _places(names, settings, str(path), strict=False)
-    values = np.column_stack([table.numbers(feature) for feature in settings.features])
+    values = np.empty((table.rows, len(settings.features)))
+    for place, feature in enumerate(settings.features):
+        values[:, place] = table.numbers(feature)
     times = table.times(time_name) if time_name is not None and time_name in table.columns else None
-    groups: dict[str, list[int]] = {}
-    if series_name is not None and series_name in table.columns:
-        for row, cell in enumerate(table.columns[series_name]):
-            groups.setdefault(cell_text(cell) or "", []).append(row)
-    else:
-        groups[""] = list(range(table.rows))
-    return [_cut(values[rows], times, rows, name, settings, path) for name, rows in groups.items()]
+    return [
+        _cut(values[rows], None if times is None else times[rows], name, settings, path)
+        for name, rows in _groups(table, series_name)
+    ]
+
+
+def _groups(table: Table, series_name: str | None) -> Iterator[tuple[str, slice | NDArray[np.int64]]]:
+    """The name and the rows of each series, in the order in which they begin."""
+    if series_name is None or series_name not in table.columns:
+        yield "", slice(None)
+        return
+    numbers_of: dict[str, int] = {}
+    cells = table.columns[series_name]
+    numbered = (numbers_of.setdefault(cell_text(cell) or "", len(numbers_of)) for cell in cells)
+    series = np.fromiter(numbered, np.int64, table.rows)
+    order = np.argsort(series, kind="stable")
+    ends = np.cumsum(np.bincount(series, minlength=len(numbers_of)))
+    for name, rows in zip(numbers_of, np.split(order, ends[:-1]), strict=True):
+        together = rows[-1] - rows[0] + 1 == len(rows)
+        yield name, slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
 
 
 def _holds_several(table: Table, series_name: str | None) -> bool:
@@ -247,14 +262,12 @@ def _holds_several(table: Table, series_name: str | None) -> bool:
 
 def _cut(
     values: NDArray[np.float64],
-    times: NDArray[np.float64] | None,
-    rows: list[int],
+    own: NDArray[np.float64] | None,
     name: str,
     settings: SeriesSettings,
     path: Path,
 ) -> Series:
-    """One series of a table, its last rows split off where they are the known part of the future."""
-    own = None if times is None else times[rows]
+    """One series of a table with its `own` times, its last rows split off where they are known ahead."""
     horizon, known = _known_shape(settings)
     where = f"{path}: the series {name!r}" if name else str(path)
     if not known:

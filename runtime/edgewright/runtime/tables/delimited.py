@@ -19,13 +19,25 @@ from numpy.typing import NDArray
 from edgewright.runtime.errors import InputError
 
 _DELIMITERS = ",;\t"
-_QUOTED = re.compile(r'(^|[,;\t])"(?:[^"]|"")*"')
+_QUOTED = re.compile(r'(^|[,;\t])"[^"]*(?:""[^"]*)*"')
 _OPEN = re.compile(r'(?:^|[,;\t])"')  # where quoted parts are left out: one that is not closed yet
 
 _LONGEST_HEADER = 100
 """Lines among which the end of a quoted name is looked for."""
 
+_LARGEST_HEADER = 1 << 20
+"""Characters among which it is looked for."""
+
 _ROWS_AT_ONCE = 4096
+
+_BYTES_AT_ONCE = 4 << 20
+"""Rows are handed on once so much of the file is read: thousands of long texts never stand in memory together."""
+
+_BLOCK = 1 << 18
+"""Bytes that are decoded at once."""
+
+_LONGEST_LINE = 64 << 20
+"""Bytes of one line of the file."""
 
 _LONGEST_CELL = 64 << 20
 """Characters of one cell; Python's own limit is for the whole process, and less than a long text."""
@@ -52,7 +64,7 @@ class Rows:
 
 def read_header(path: Path) -> Header:
     """The header of the table at `path`. Raises `InputError` for one that names no columns, or one of them twice."""
-    return _header(path, _lines(path))[0]
+    return _header(path, iter(_Lines(path)))[0]
 
 
 def delimited_rows(path: Path) -> tuple[Header, Iterator[Rows]]:
@@ -60,22 +72,55 @@ def delimited_rows(path: Path) -> tuple[Header, Iterator[Rows]]:
 
     Raises `InputError`, at once or while rows are read, for what is not UTF-8, and for quotes that make no sense.
     """
-    header, lines = _header(path, _lines(path))
-    return header, _rows(path, lines, header)
+    lines = _Lines(path)
+    header, below = _header(path, iter(lines))
+    return header, _rows(path, lines, below, header)
 
 
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from file
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error.reason}): save it as UTF-8") from None
+class _Lines:
+    """The lines of a file with their ends, and how many bytes of it are read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.read = 0
+
+    def __iter__(self) -> Iterator[str]:
+        number, coding = 1, "utf-8-sig"
+        with self._path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                rest = file.readline(_LONGEST_LINE)  # whole lines
+                if len(rest) == _LONGEST_LINE:
+                    raise InputError(
+                        f"{self._path} has a line of more than {_LONGEST_LINE >> 20} MiB: divide it"
+                    )
+                block += rest
+                self.read += len(block)
+                try:
+                    text = block.decode(coding)
+                except UnicodeDecodeError:
+                    yield from self._one_by_one(block, coding, number)
+                else:
+                    yield from io.StringIO(text, newline="")  # a lone carriage return ends a line as well
+                number, coding = number + block.count(b"\n"), "utf-8"
+
+    def _one_by_one(self, block: bytes, coding: str, number: int) -> Iterator[str]:
+        """The lines above one that is not UTF-8, which takes none of them with it."""
+        for line in block.splitlines(keepends=True):
+            try:
+                yield from io.StringIO(line.decode(coding), newline="")
+            except UnicodeDecodeError as error:
+                raise InputError(
+                    f"{self._path}, line {number} is not UTF-8 text ({error.reason}): save the file as UTF-8"
+                ) from None
+            number, coding = number + line.endswith(b"\n"), "utf-8"
 
 
 def _header(path: Path, lines: Iterator[str]) -> tuple[Header, Iterator[str]]:
     """The header, and the lines below it."""
     above = [next(lines, "")]
-    while _OPEN.search(bare := _QUOTED.sub(r"\1", "".join(above))) and len(above) < _LONGEST_HEADER:
+    while _OPEN.search(bare := _QUOTED.sub(r"\1", text := "".join(above))):
+        if len(above) == _LONGEST_HEADER or len(text) > _LARGEST_HEADER:
+            break
         above.append(next(lines, ""))
     delimiter = max(_DELIMITERS, key=bare.count)
     row, count = _first_row(path, above, lines, delimiter)
@@ -102,11 +147,11 @@ def _first_row(path: Path, above: list[str], lines: Iterator[str], delimiter: st
     return next(csv.reader(above[:1], delimiter=delimiter), []), 1  # odd quotes in a name are let pass
 
 
-def _rows(path: Path, lines: Iterator[str], header: Header) -> Iterator[Rows]:
-    reader = csv.reader(lines, delimiter=header.delimiter, strict=True)  # a quote never closed is an error
-    line = header.lines
-    while True:
-        found, error = _some(reader)
+def _rows(path: Path, file: _Lines, below: Iterator[str], header: Header) -> Iterator[Rows]:
+    reader = csv.reader(below, delimiter=header.delimiter, strict=True)  # a quote never closed is an error
+    line, more = header.lines, True
+    while more:
+        found, more, error = _some(reader, file)
         above, line = line, header.lines + reader.line_num
         if any(found):
             yield _numbered(found, above, line)
@@ -114,20 +159,25 @@ def _rows(path: Path, lines: Iterator[str], header: Header) -> Iterator[Rows]:
             raise InputError(f"{path}, line {line} cannot be read ({error}): mend it")
         if error is not None:
             raise error
-        if len(found) < _ROWS_AT_ONCE:
-            return
 
 
-def _some(reader: Iterator[list[str]]) -> tuple[list[list[str]], Exception | None]:
-    """The next rows, and what stopped the reading of them: the rows before it may have a mistake that comes first."""
+def _some(
+    reader: Iterator[list[str]], file: _Lines
+) -> tuple[list[list[str]], bool, csv.Error | InputError | None]:
+    """The next rows, whether there may be more, and what stopped the reading of them: the rows before it may have a
+    mistake that comes first.
+    """
     found: list[list[str]] = []
+    enough = file.read + _BYTES_AT_ONCE
     try:
         with _long_cells():
-            for row in itertools.islice(reader, _ROWS_AT_ONCE):
+            for row in reader:
                 found.append(row)
+                if len(found) == _ROWS_AT_ONCE or file.read > enough:
+                    return found, True, None
     except (csv.Error, InputError) as error:
-        return found, error
-    return found, None
+        return found, False, error
+    return found, False, None
 
 
 def _numbered(rows: list[list[str]], above: int, line: int) -> Rows:

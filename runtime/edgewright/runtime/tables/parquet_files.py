@@ -1,9 +1,13 @@
 """Parquet, the only place where it is read. pyarrow is asked for when the first file comes: a device may do without."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from edgewright.runtime.errors import InputError, MachineError
+
+_ROWS_AT_ONCE = 4096
 
 
 def read_parquet(path: Path) -> dict[str, Any]:
@@ -11,6 +15,20 @@ def read_parquet(path: Path) -> dict[str, Any]:
 
     Raises `InputError` for a file that is none, `MachineError` where pyarrow is missing.
     """
+    with _opened(path) as file:
+        return _columns(file.read(), path)
+
+
+def parquet_parts(path: Path) -> Iterator[dict[str, Any]]:
+    """The same for some thousands of rows at once, so that the file may be larger than the memory."""
+    with _opened(path) as file:
+        for batch in file.iter_batches(_ROWS_AT_ONCE):
+            yield _columns(_table(batch), path)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """An open Parquet file; what is wrong with it is said in one line."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -20,14 +38,25 @@ def read_parquet(path: Path) -> dict[str, Any]:
         ) from None
     try:
         with path.open("rb") as file:
-            read = parquet.ParquetFile(file).read()
+            opened = parquet.ParquetFile(file)
+            names = opened.schema_arrow.names
+            twice = [name for index, name in enumerate(names) if name in names[:index]]
+            if twice:
+                raise InputError(f"{path}: the column {twice[0]!r} occurs twice: rename one")
+            yield opened
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path} is not a Parquet file that can be read: {_first_line(error)}") from None
-    names = read.column_names
-    twice = [name for index, name in enumerate(names) if name in names[:index]]
-    if twice:
-        raise InputError(f"{path}: the column {twice[0]!r} occurs twice: rename one")
-    return {name: _column(read.column(name), path, name) for name in names}
+
+
+def _table(batch: Any) -> Any:
+    """A batch of rows as a table."""
+    import pyarrow
+
+    return pyarrow.Table.from_batches([batch])
+
+
+def _columns(table: Any, path: Path) -> dict[str, Any]:
+    return {name: _column(table.column(name), path, name) for name in table.column_names}
 
 
 def _column(column: Any, path: Path, name: str) -> Any:
@@ -47,8 +76,13 @@ def _cells(column: Any) -> Any:
     if arrow.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
         kind = column.type
-    if arrow.types.is_floating(kind) or (arrow.types.is_integer(kind) and column.null_count):
+    if arrow.types.is_floating(kind):
         return column.cast(arrow.float64(), safe=False).to_numpy()
+    if arrow.types.is_integer(kind) and column.null_count:
+        try:
+            return column.cast(arrow.float64()).to_numpy()
+        except arrow.ArrowInvalid:  # a whole number that float64 would round
+            return column.to_pylist()
     if arrow.types.is_integer(kind) or (arrow.types.is_boolean(kind) and not column.null_count):
         return column.to_numpy()
     if arrow.types.is_timestamp(kind) or arrow.types.is_date(kind):

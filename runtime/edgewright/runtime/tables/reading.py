@@ -1,6 +1,7 @@
 """Tables on disk by columns: delimited text, JSON lines, Parquet and .npz, for the device and for training."""
 
 import zipfile
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from edgewright.runtime.errors import InputError
 from edgewright.runtime.tables.cells import column_numbers, column_times
 from edgewright.runtime.tables.delimited import delimited_rows
 from edgewright.runtime.tables.json_lines import json_lines
+from edgewright.runtime.tables.packed import PackedTexts
 from edgewright.runtime.tables.parquet_files import read_parquet
 
 TABLE_SUFFIXES: Mapping[str, str] = {
@@ -99,18 +101,22 @@ def read_table(path: Path, form: str | None = None) -> Table:
 
 def _read_csv(path: Path) -> Table:
     header, rows = delimited_rows(path)
-    columns: list[list[str]] = [[] for _ in header.names]
-    lines: list[int] = []
+    columns = [PackedTexts() for _ in header.names]
+    lines = array("q")
     for some in rows:
-        for line, row in zip(some.lines, some.cells, strict=True):
-            if len(row) != len(columns):
-                raise InputError(
-                    f"{path}, line {line} has {len(row)} cells, the first line {len(columns)}: "
-                    "give every row all columns"
-                )
+        if set(map(len, some.cells)) != {len(columns)}:
+            line, cells = next(
+                (line, len(row))
+                for line, row in zip(some.lines, some.cells, strict=True)
+                if len(row) != len(columns)
+            )
+            raise InputError(
+                f"{path}, line {line} has {cells} cells, the first line {len(columns)}: "
+                "give every row all columns"
+            )
         lines.extend(some.lines)
-        for column, cells in zip(columns, zip(*some.cells, strict=True), strict=True):
-            column.extend(cells)
+        for column, texts in zip(columns, zip(*some.cells, strict=True), strict=True):
+            column.add(texts)
     return Table(path, "csv", dict(zip(header.names, columns, strict=True)), lines)
 
 

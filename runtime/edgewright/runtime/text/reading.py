@@ -119,7 +119,7 @@ def named_inputs(
 
 def _of_file(path: Path, readers: Mapping[str, RowReader]) -> list[tuple[str, Any]]:
     reader = readers.get(path.suffix.lower())
-    return [(str(path), path)] if reader is None else reader(path)
+    return [(str(path), path)] if reader is None else list(reader(path))
 
 
 def _read_json(path: Path) -> Any:

@@ -1,6 +1,6 @@
 """Tables and CoNLL files as raw inputs of a token classifier, which reads texts as well as words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from edgewright.runtime.text.text_rows import ROW_READERS, RowReader, Unreadable
 _WORDS = ("tokens", "words")
 
 
-def _tagged_table(path: Path) -> list[tuple[str, Any]]:
+def _tagged_table(path: Path) -> Iterator[tuple[str, Any]]:
     """The rows of a table; words that stand in one cell are parted by spaces, as in training."""
-    return [(name, _apart(raw)) for name, raw in table_rows(path)]
+    return ((name, _apart(raw)) for name, raw in table_rows(path))
 
 
 def _apart(raw: Any) -> Any:
@@ -30,16 +30,25 @@ def _apart(raw: Any) -> Any:
     }
 
 
-def _sentences(path: Path) -> list[tuple[str, Any]]:
+def _sentences(path: Path) -> Iterator[tuple[str, Any]]:
     """The words of each sentence, by the path and its first line; a .tsv may be a table as well."""
+    found = False
     try:
         regular_file(path, "a file")
         if path.suffix.lower() == ".tsv" and _is_table(path):
-            return _tagged_table(path)
-        found = [(f"{path}:{one.lines[0]}", Words(one.words)) for one in conll_sentences(path)]
+            yield from _tagged_table(path)
+            return
+        for one in conll_sentences(path):
+            found = True
+            yield f"{path}:{one.lines[0]}", Words(one.words)
     except (InputError, OSError) as error:
-        return [(str(path), Unreadable(str(error)))]
-    return found or [(str(path), Unreadable(f"{path} holds no sentence: give lines with a word and its tag"))]
+        yield str(path), Unreadable(str(error))
+    else:
+        if not found:
+            yield (
+                str(path),
+                Unreadable(f"{path} holds no sentence: give lines with a word and its tag"),
+            )
 
 
 def _is_table(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """The rows of a table as raw inputs of a text model; a row that cannot be read takes none of the others with it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ from edgewright.runtime.errors import InputError
 from edgewright.runtime.tables.cells import cell_text
 from edgewright.runtime.tables.delimited import delimited_rows
 from edgewright.runtime.tables.json_lines import json_lines
-from edgewright.runtime.tables.parquet_files import read_parquet
+from edgewright.runtime.tables.parquet_files import parquet_parts
 from edgewright.runtime.tables.reading import TABLE_SUFFIXES
 
-RowReader = Callable[[Path], list[tuple[str, Any]]]
-"""A file with many inputs to these, each with its name."""
+RowReader = Callable[[Path], Iterator[tuple[str, Any]]]
+"""A file with many inputs to these, each with its name, one after another: some thousands at most are in memory."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,19 @@ class Unreadable:
     reason: str
 
 
-def table_rows(path: Path) -> list[tuple[str, Any]]:
-    """Every row of a table with its name, the path and its line (of Parquet its number): columns by name, a text, or
-    `Unreadable`.
+def table_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """Every row of a table, as it is read, with its name, the path and its line (of Parquet its number): columns by
+    name, a text, or `Unreadable`, which is also the last one where the file cannot be read on.
 
     Raises `MachineError` for Parquet where pyarrow is missing.
     """
     try:
         regular_file(path, "a file")
-        return list(_FORMS[TABLE_SUFFIXES[path.suffix.lower()]](path))
+        yield from _FORMS[TABLE_SUFFIXES[path.suffix.lower()]](path)
     except InputError as error:
-        return [(str(path), Unreadable(str(error)))]
+        yield str(path), Unreadable(str(error))
     except OSError as error:
-        return [(str(path), Unreadable(f"{path} cannot be read ({error.strerror or error}): check the disk"))]
+        yield str(path), Unreadable(f"{path} cannot be read ({error.strerror or error}): check the disk")
 
 
 def json_input(content: str, where: str) -> Any:
@@ -80,15 +80,23 @@ def _json_rows(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, Any]]:
-    columns = {
-        name: cells.tolist() if isinstance(cells, np.ndarray) else cells
-        for name, cells in read_parquet(path).items()
-    }
     number = 0
-    for number, row in enumerate(zip(*columns.values(), strict=True), 1):
-        yield f"{path}:{number}", _as_written(dict(zip(columns, row, strict=True)))
+    for part in parquet_parts(path):
+        columns = [_plain(cells) for cells in part.values()]
+        for row in zip(*columns, strict=True):
+            number += 1
+            yield f"{path}:{number}", _as_written(dict(zip(part, row, strict=True)))
     if not number:
         raise InputError(f"{path} has no rows: write one input into each")
+
+
+def _plain(cells: Any) -> Sequence[Any]:
+    """Cells as plain values; times as the texts that training reads them as."""
+    if not isinstance(cells, np.ndarray):
+        plain: Sequence[Any] = cells
+        return plain
+    values: list[Any] = [cell_text(cell) for cell in cells] if cells.dtype.kind == "M" else cells.tolist()
+    return values
 
 
 def _as_written(row: dict[str, Any]) -> dict[str, Any]:
