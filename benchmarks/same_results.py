@@ -19,7 +19,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file
 
 TOLERANCE, OF_GOLDEN = 1e-12, 1e-5
-GOLDEN_OUTPUTS = "golden/outputs.safetensors"
+GOLDEN_OUTPUTS = "golden.safetensors"
 MANIFEST, CARD, VERDICT = "edgewright.json", "README.md", "export/verdict.json"
 
 _TIMED = {

@@ -320,7 +320,7 @@ def _check_finished(shipped: Shipped, folder: Path, answer: Answer) -> None:
     assert answer.code == 0, answer.err
     assert (folder / "bundle.run" / "weights.safetensors").read_bytes() == shipped.weights
     mine, theirs = content_of(folder / "bundle"), content_of(shipped.bundle)
-    graphs = ("onnx/model.onnx", "onnx/model_fp16.onnx", "golden/outputs.safetensors")
+    graphs = ("onnx/model.onnx", "onnx/model_fp16.onnx", "golden.safetensors")
     assert {name: mine[name] for name in graphs} == {name: theirs[name] for name in graphs}
     open_bundle(folder / "bundle")
     assert {path.name for path in folder.iterdir()} == {"bundle", "bundle.run"}

@@ -254,7 +254,7 @@ def make_encoder_bundle(
         samples.append(GoldenSample(f"sample {index}", f"golden/{index}{suffix}"))
     encoded: Sequence[Tensors] = [task.encode(raw) for raw in example.raws]
     outputs = run_all(task, encoded, example.net.run)
-    (root / "golden" / "outputs.safetensors").write_bytes(golden_file(outputs))
+    (root / "golden.safetensors").write_bytes(golden_file(outputs))
     decisions = tuple(task.decision(answer) for answer in map(task.decode, outputs, encoded))
     assets = {}
     for role, (name, content) in task.assets.items():
@@ -269,7 +269,7 @@ def make_encoder_bundle(
         variants=(Variant("fp32", {"model": "onnx/model.onnx"}, Tolerance(1e-4)),),
         default_variant="fp32",
         files=(),
-        golden=Golden(tuple(samples), "golden/outputs.safetensors", decisions),
+        golden=Golden(tuple(samples), "golden.safetensors", decisions),
         verdict={},
         versions={},
         licence="Apache-2.0",

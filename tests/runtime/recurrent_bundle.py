@@ -138,7 +138,7 @@ def make_recurrent_bundle(
         rows.append({example.net.output: example.net.answer(sample)})
         decisions.append(task.decision(task.decode(rows[-1], sample)))
     if rows:
-        (root / "golden" / "outputs.safetensors").write_bytes(golden_file(rows))
+        (root / "golden.safetensors").write_bytes(golden_file(rows))
     assets = {}
     for role, (name, content) in task.assets.items():
         (root / name).write_bytes(content)
@@ -157,7 +157,7 @@ def make_recurrent_bundle(
         files=(),
         golden=Golden(
             tuple(samples),
-            "golden/outputs.safetensors" if rows else "",
+            "golden.safetensors" if rows else "",
             tuple(decisions),
         ),
         verdict={},

@@ -102,7 +102,7 @@ def make_bundle(root: Path, change: Callable[[Manifest], Manifest] = lambda mani
         samples.append(GoldenSample(f"{label}/photo.png", file))
     encoded = task.collate([task.encode(root / sample.file) for sample in samples])
     rows = [{"logits": row} for row in reference_logits(encoded["image"])]
-    (root / "golden" / "outputs.safetensors").write_bytes(golden_file(rows))
+    (root / "golden.safetensors").write_bytes(golden_file(rows))
     manifest = Manifest(
         task="image-classification",
         model="colours",
@@ -120,7 +120,7 @@ def make_bundle(root: Path, change: Callable[[Manifest], Manifest] = lambda mani
         ),
         default_variant="fp32",
         files=(),
-        golden=Golden(tuple(samples), "golden/outputs.safetensors", (0, 1, 2)),
+        golden=Golden(tuple(samples), "golden.safetensors", (0, 1, 2)),
         verdict={},
         versions={},
         licence="Apache-2.0",

@@ -42,8 +42,9 @@ def test_lists_tuples_and_directories(engine: Engine, tmp_path: Path) -> None:
     images = [colour_image(index) for index in range(3)]
     assert [answer.label for answer in engine(images)] == list(LABELS)
     assert engine(tuple(images)) == engine(images)
-    assert [answer.label for answer in engine(folder)] == sorted(LABELS)
-    assert engine(str(folder)) == engine(sorted(folder.rglob("*.png")))
+    named = {name: answer.label for name, answer in engine(folder).items()}
+    assert named == {f"{label}/photo.png": label for label in sorted(LABELS)}
+    assert list(engine(str(folder)).values()) == engine(sorted(folder.rglob("*.png")))
     assert engine([]) == []
     assert [answer.label for answer in engine(images[:1])] == ["red"]
 

@@ -85,7 +85,7 @@ def test_a_token_classifier_reads_words_of_tables(tmp_path: Path) -> None:
     assert first == {"text": "Ada"} and read_words(second) == ("Ada",)
     with refused(InputError):
         TASK.encode(third)
-    (_, raw) = TASK.inputs(str(written(tmp_path / "c.tsv", "id\ttext\n1\tAda\n")))[0]
+    ((_, raw),) = TASK.inputs(str(written(tmp_path / "c.tsv", "id\ttext\n1\tAda\n")))
     assert raw == {"id": "1", "text": "Ada"}, "a .tsv with such a header is a table"
 
 

@@ -134,7 +134,7 @@ def test_a_golden_output_that_is_missing_is_not_taken_for_a_good_one(tmp_path: P
     bundle = make_encoder_bundle(tmp_path / "answers", case("answers"))
     assert all(row.passed for row in selftest(bundle))
     manifest = open_bundle(bundle).manifest
-    path = bundle / "golden" / "outputs.safetensors"
+    path = bundle / "golden.safetensors"
     outputs = golden_outputs(open_bundle(bundle))
     for one in outputs:
         del one[missing]
@@ -147,7 +147,7 @@ def test_a_golden_output_that_is_missing_is_not_taken_for_a_good_one(tmp_path: P
 @pytest.mark.parametrize("kind", ["text", "name", "rows", "one less", "digits", "odd type"])
 def test_golden_outputs_that_do_not_fit(bundle: Path, kind: str) -> None:
     manifest = open_bundle(bundle).manifest
-    path = bundle / "golden" / "outputs.safetensors"
+    path = bundle / "golden.safetensors"
     if kind == "text":
         path.write_bytes(b"no safetensors")
     elif kind == "name":

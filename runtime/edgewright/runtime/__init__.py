@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edgewright.runtime.streams.group import StreamGroup
     from edgewright.runtime.streams.state import StreamState
     from edgewright.runtime.streams.stream import Stream
-    from edgewright.runtime.tasks.answers import Answer
+    from edgewright.runtime.tasks.answers import Answer, FolderAnswers
     from edgewright.runtime.tasks.forecasting import Forecast
     from edgewright.runtime.tasks.labels import Classification, Labels, LabelScore, MultiLabel
     from edgewright.runtime.tasks.question_answering import AnswerSpan, QuestionAnswer
@@ -46,6 +46,7 @@ __all__ = [
     "Embedding",
     "Engine",
     "Entity",
+    "FolderAnswers",
     "Forecast",
     "InputError",
     "LabelScore",
@@ -79,6 +80,7 @@ _HOMES = {
     "Embedding": "edgewright.runtime.tasks.sentence_embedding",
     "Engine": "edgewright.runtime.engine",
     "Entity": "edgewright.runtime.tasks.token_classification",
+    "FolderAnswers": "edgewright.runtime.tasks.answers",
     "Forecast": "edgewright.runtime.tasks.forecasting",
     "InputError": "edgewright.runtime.errors",
     "LabelScore": "edgewright.runtime.tasks.labels",

@@ -1,7 +1,9 @@
 """Engine: raw input in, answer out."""
 
+import itertools
+import os
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, overload
@@ -17,11 +19,13 @@ from edgewright.runtime.graphs.checks import check_feeds, tensors
 from edgewright.runtime.graphs.providers import PROVIDERS
 from edgewright.runtime.graphs.session import SessionGraphs, open_graphs, open_session
 from edgewright.runtime.graphs.time_limit import check_timeout
-from edgewright.runtime.inputs import is_directory
+from edgewright.runtime.inputs import Unreadable, folder_inputs, is_directory
 from edgewright.runtime.options import check_options, json_schema
+from edgewright.runtime.printable import printable
 from edgewright.runtime.streams.group import StreamGroup
 from edgewright.runtime.streams.stream import StepModel, Stream
 from edgewright.runtime.tasks import load_task
+from edgewright.runtime.tasks.answers import FolderAnswers
 from edgewright.runtime.tasks.base import Task
 
 if TYPE_CHECKING:
@@ -139,7 +143,7 @@ class Engine(Generic[A]):
     def __call__(self, raw: Any, **options: Any) -> A: ...
 
     def __call__(self, raw: Any, **options: Any) -> Any:
-        """Answer one raw input, or each one of a list, a tuple or a directory.
+        """Answer one raw input, or each one of a list, a tuple or a folder.
 
         Args:
             raw: What the task reads.
@@ -147,16 +151,17 @@ class Engine(Generic[A]):
                 zero-shot-classification; one that is None is not given.
 
         Returns:
-            The task's answer; a list of answers, in order, for a list, a tuple or a directory.
+            The task's answer; a list of answers, in order, for a list or a tuple; for a folder, the `Path` of one where
+            the task reads text, `FolderAnswers`: answers by the names of the files, and what was skipped.
 
         Raises:
-            InputError: An input cannot be answered; the message names it. Of a list, nothing is answered
-            then.
+            InputError: An input cannot be answered; the message names it. Of a list, nothing is answered then; of a
+            folder the others are, if there is any.
         """
         task, graphs = self._task(options), self._open()
         paths = (Path,) if task.reads_text else (str, Path)
         if isinstance(raw, paths) and is_directory(raw):
-            raw = task.files(Path(raw))
+            return self._folder(Path(raw), options)
         # What encode makes fits the graphs: task.check saw to that once, so it is not checked each time.
         if not isinstance(raw, (list, tuple)):
             sample = task.encode(raw)
@@ -168,6 +173,55 @@ class Engine(Generic[A]):
             samples = task.encode_all(part)
             answers += map(task.decode, task.run(samples, graphs), samples)
         return answers
+
+    def each(self, named: Iterable[tuple[str, Any]], **options: Any) -> Iterator[tuple[str, A | InputError]]:
+        """Answer any number of raw inputs as they come: the name of each with its answer, in order.
+
+        One that cannot be answered takes none of the others with it: in the place of its answer is the `InputError`.
+        Only what runs together is held in memory. Raises `InputError` at once for options that cannot be used.
+        """
+        task = self._task(options)
+        return self._each(iter(named), self.batch_size * (_SORTED if task.ragged else 1), options)
+
+    def _each(
+        self, named: Iterator[tuple[str, Any]], count: int, options: Mapping[str, Any]
+    ) -> Iterator[tuple[str, A | InputError]]:
+        while part := list(itertools.islice(named, count)):
+            answers = iter(self._good([raw for _, raw in part if not isinstance(raw, Unreadable)], options))
+            for name, raw in part:
+                yield name, InputError(raw.reason) if isinstance(raw, Unreadable) else next(answers)
+
+    def _good(self, raws: Sequence[Any], options: Mapping[str, Any]) -> list[A | InputError]:
+        """The answer to each, or what is wrong with it: the half with a mistake is halved until that is found."""
+        if not raws:
+            return []
+        try:
+            return list(self(list(raws), **options))
+        except InputError as error:
+            if len(raws) == 1:
+                return [error]
+            half = len(raws) // 2
+            return self._good(raws[:half], options) + self._good(raws[half:], options)
+
+    def _folder(self, folder: Path, options: Mapping[str, Any]) -> FolderAnswers[Any]:
+        found: FolderAnswers[Any] = FolderAnswers()
+        above = f"{folder}{os.sep}"
+        for name, answer in self.each(folder_inputs(self.task, folder), **options):
+            if isinstance(answer, InputError):
+                found.skipped[name.removeprefix(above)] = str(answer)
+            else:
+                found[name.removeprefix(above)] = answer
+        if found.skipped:
+            first = printable(next(iter(found.skipped.values())))
+            if not found:
+                raise InputError(first)
+            import logging  # takes longer than all else that an engine imports of Python's own
+
+            count = len(found.skipped)
+            logging.getLogger("edgewright").warning(
+                "%s: %d of %d skipped, the first: %s", folder, count, count + len(found), first
+            )
+        return found
 
     def prepare(self, **options: Any) -> None:
         """Get ready for questions with these options; a zero-shot model by embeddings reads its labels now.

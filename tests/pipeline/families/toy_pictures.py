@@ -24,8 +24,7 @@ from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.base import Objective
 from edgewright.runtime.contracts import MODEL, GraphSpec, Tensors, TensorSpec
-from edgewright.runtime.images.decoding import image_files, load_image
-from edgewright.runtime.inputs import file_inputs
+from edgewright.runtime.images.decoding import IMAGE_SUFFIXES, load_image
 from edgewright.runtime.tasks.answers import Answer
 from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.tasks.description import Description, ModelFacts
@@ -66,6 +65,8 @@ class DeviceTask(Task[Mask]):
     """A grey picture of any size in, a mask of its size out."""
 
     name = "toy-pictures"
+    noun = "picture"
+    suffixes = IMAGE_SUFFIXES
     alike = 0.98
 
     def __init__(
@@ -83,12 +84,6 @@ class DeviceTask(Task[Mask]):
             answers="Answers with a mask.",
             example='"a.png"',
         )
-
-    def files(self, directory: Path) -> list[Path]:
-        return image_files(directory)
-
-    def inputs(self, argument: str) -> list[tuple[str, Any]]:
-        return file_inputs(argument, self.files)
 
     def raw_file(self, raw: Any) -> tuple[bytes, str]:
         if isinstance(raw, (str, Path)):

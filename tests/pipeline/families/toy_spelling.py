@@ -25,6 +25,7 @@ from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import GraphSpec, StateSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.graphs.graphs import Bound, Graphs
+from edgewright.runtime.images.decoding import IMAGE_SUFFIXES
 from edgewright.runtime.images.encoding import ImageSettings
 from edgewright.runtime.options import Option
 from edgewright.runtime.tasks.answers import Answer
@@ -70,11 +71,17 @@ class Spelling(Answer):
     def line(self, top: int = 1) -> str:
         return self.text
 
+    def written(self, form: str) -> str:
+        return "".join(f"{letter}\n" for letter in self.text)
+
 
 class DeviceTask(Task[Spelling]):
     """A picture in, a word out."""
 
     name = "toy-spelling"
+    noun = "picture"
+    suffixes = IMAGE_SUFFIXES
+    formats = ("letters",)
     loops = True
     calls = ("score",)
     options = (
@@ -100,12 +107,6 @@ class DeviceTask(Task[Spelling]):
         return Description(
             tag="image-to-text", reads="pictures", answers="Answers with a word.", example='"a.png", steps=3'
         )
-
-    def files(self, directory: Path) -> list[Path]:
-        return self._pictures.files(directory)
-
-    def inputs(self, argument: str) -> list[tuple[str, Any]]:
-        return self._pictures.inputs(argument)
 
     def raw_file(self, raw: Any) -> tuple[bytes, str]:
         return self._pictures.raw_file(raw)

@@ -82,7 +82,7 @@ def truncate(bundle: Path) -> None:
 
 
 def enlarge(bundle: Path) -> None:
-    with (bundle / "golden" / "outputs.safetensors").open("ab") as file:
+    with (bundle / "golden.safetensors").open("ab") as file:
         file.truncate(1 << 40)  # a sparse file of a terabyte: refused by its size, never read
 
 
@@ -168,7 +168,7 @@ def file_for_bundle(bundle: Path) -> None:
         (add_file, "holds a file 'onnx/weights.pkl' that it should not"),
         (add_folder, "holds a folder 'onnx/more' that it should not"),
         (truncate, "onnx/model.onnx in the bundle has .* bytes instead of"),
-        (enlarge, "outputs.safetensors in the bundle has 1099511627776 bytes"),
+        (enlarge, "golden.safetensors in the bundle has 1099511627776 bytes"),
         (alter, "golden/1.png in the bundle has been altered"),
         (link_to_a_copy, "onnx/model.onnx in the bundle is a link"),
         (link_inside, "onnx/model.onnx in the bundle is a link"),

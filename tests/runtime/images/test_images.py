@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import BundleError, InputError
-from edgewright.runtime.images.decoding import IMAGE_SUFFIXES, image_files, load_image
+from edgewright.runtime.images.decoding import load_image
 from edgewright.runtime.images.encoding import ImageSettings, encode_image, image_settings
 from tests.messages import refused
 
@@ -444,22 +444,6 @@ def test_many_threads_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-
-
-def test_image_files(tmp_path: Path) -> None:
-    (tmp_path / "b").mkdir()
-    for name in ("b/2.PNG", "a.jpeg", "notes.txt", "c.gif"):
-        (tmp_path / name).touch()
-    (tmp_path / "folder.jpg").mkdir()
-    assert [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)] == [
-        "a.jpeg",
-        "b/2.PNG",
-        "c.gif",
-    ]
-    assert ".jpg" in IMAGE_SUFFIXES
-    (tmp_path / "empty").mkdir()
-    with refused(InputError):
-        image_files(tmp_path / "empty")
 
 
 def test_the_callers_image_is_left_alone() -> None:

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from edgewright.runtime.errors import InputError, MachineError
-from edgewright.runtime.tables.reading import TABLE_SUFFIXES, read_table, table_files
+from edgewright.runtime.tables.reading import TABLE_SUFFIXES, read_table
 from tests.messages import refused
 
 
@@ -37,7 +37,6 @@ def test_every_ending_is_read(tmp_path: Path) -> None:
         assert list(table.columns["b"]) == ["x", "y"]
         assert table.numbers("a").tolist() == [1, 2]
         assert table.place(1) == {"csv": "line 3", "jsonl": "line 3"}.get(form, "row 2")
-    assert len(table_files(tmp_path)) == len(TABLE_SUFFIXES)
 
 
 def test_the_form_may_be_named(tmp_path: Path) -> None:

@@ -260,7 +260,7 @@ def test_what_a_word_stands_for(tmp_path: Path) -> None:
     many = tmp_path / "many.csv"
     many.write_text("machine,heat,load,speed\na,1,2,3\nb,4,5,6\na,7,8,9\n")
     (tmp_path / "one.csv").write_text("machine,heat,load,speed\na,1,2,3\n")
-    found = task.inputs(str(many))
+    found = list(task.inputs(str(many)))
     assert [name for name, _ in found] == [f"{many}:a", f"{many}:b"]
     assert isinstance(found[0][1], Series) and len(task.encode(found[0][1])["values"]) == 2
     assert [name for name, _ in task.inputs(str(tmp_path))] == [
@@ -268,15 +268,15 @@ def test_what_a_word_stands_for(tmp_path: Path) -> None:
         f"{many}:b",
         str(tmp_path / "one.csv"),
     ]
-    assert task.inputs("nowhere.csv") == [("nowhere.csv", Path("nowhere.csv"))]
-    with refused(InputError):
-        task.files(tmp_path / "empty")
+    ((name, missing),) = task.inputs("nowhere.csv")
+    assert name == "nowhere.csv" and "does not exist" in missing.reason
     audio = case("audio-classification").device_task()
     (tmp_path / "a.wav").write_bytes(audio.raw_file(sound(500))[0])
-    assert audio.inputs(str(tmp_path)) == [(str(tmp_path / "a.wav"), tmp_path / "a.wav")]
-    assert audio.inputs("nowhere.wav") == [("nowhere.wav", Path("nowhere.wav"))]
-    with refused(InputError):
-        audio.files(tmp_path / "empty")
+    (wav, *others) = audio.inputs(str(tmp_path))
+    assert wav == (str(tmp_path / "a.wav"), tmp_path / "a.wav")
+    assert [name for name, _ in others] == [str(many), str(tmp_path / "one.csv")]
+    assert all("does not end like a sound" in raw.reason for _, raw in others)
+    assert list(audio.inputs("nowhere.wav")) == [("nowhere.wav", Path("nowhere.wav"))]
 
 
 def test_pieces_are_the_whole(tmp_path: Path) -> None:
@@ -310,6 +310,6 @@ def test_a_folder_of_tables(tmp_path: Path) -> None:
     folder.mkdir()
     for number in range(3):
         (folder / f"{number}.csv").write_bytes(engine.task.raw_file(series_values(4, number))[0])
-    assert [answer.label for answer in engine(folder)] == [
-        engine(series_values(4, number)).label for number in range(3)
-    ]
+    assert {name: answer.label for name, answer in engine(folder).items()} == {
+        f"{number}.csv": engine(series_values(4, number)).label for number in range(3)
+    }

@@ -1,15 +1,14 @@
 """Raw texts of every form: what they are read to, and what is said of those that cannot be read."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.inputs import Unreadable
 from edgewright.runtime.text.raw import Question, TextPair, Words
-from edgewright.runtime.text.reading import named_inputs, raw_json, read_parts, read_words, single_files
-from edgewright.runtime.text.text_rows import Unreadable
+from edgewright.runtime.text.reading import file_texts, raw_json, read_parts, read_words, typed_text
 from tests.messages import refused
 
 ONE = ("text",)
@@ -101,16 +100,10 @@ def test_words(tmp_path: Path) -> None:
         read_words({"tokens": "EU rejects"})
 
 
-def test_the_words_of_a_command(tmp_path: Path) -> None:
-    assert named_inputs("a good film", ONE) == [("a good film", "a good film")]
-    assert named_inputs("good", ONE) == [("good", "good")]
-    file = written(tmp_path / "a.txt", "good")
-    assert named_inputs(str(file), ONE) == [(str(file), file)]
-    missing = str(tmp_path / "none.txt")
-    assert named_inputs(missing, ONE) == [(missing, Path(missing))]
-    assert named_inputs('{"text": "a", "text_pair": "b"}', TWO)[0][1] == {"text": "a", "text_pair": "b"}
-    assert named_inputs("x" * 9999, ONE)[0][1] == "x" * 9999
-    assert named_inputs("a\0b", ONE)[0][1] == "a\0b"
+def test_a_pair_is_typed_as_json() -> None:
+    assert typed_text('{"text": "a", "text_pair": "b"}', pair=True) == {"text": "a", "text_pair": "b"}
+    for word, pair in (('{"text": "a"}', False), ("a good film", True)):
+        assert typed_text(word, pair) == word
 
 
 def test_lines_of_a_file(tmp_path: Path) -> None:
@@ -124,7 +117,7 @@ def test_lines_of_a_file(tmp_path: Path) -> None:
         b'{"text": "end"}',
     ]
     file = written(tmp_path / "a.jsonl", b"\r\n".join(lines))
-    found = named_inputs(str(file), ONE)
+    found = list(file_texts(file))
     assert [name for name, _ in found] == [f"{file}:{line}" for line in (1, 3, 4, 5, 6, 7)]
     raws = [raw for _, raw in found]
     assert raws[:2] == [{"text": "one"}, "two"] and raws[5] == {"text": "end"}, (
@@ -139,7 +132,7 @@ def test_lines_of_a_file(tmp_path: Path) -> None:
 
 def test_rows_of_a_table(tmp_path: Path) -> None:
     file = written(tmp_path / "a.csv", '\ufefftext,label\n"one, two",a\n"three\nlines",b\nshort\n')
-    raws = [raw for _, raw in named_inputs(str(file), ONE)]
+    raws = [raw for _, raw in file_texts(file)]
     assert [read_parts(raw, ONE) for raw in raws[:2]] == [("one, two",), ("three\nlines",)]
     with refused(InputError):
         read_parts(raws[2], ONE)
@@ -153,26 +146,9 @@ def test_files_of_many_that_cannot_be_read_at_all(tmp_path: Path) -> None:
         ("h.csv", b"text,label\n", "has no rows"),
         ("c.csv", b'text\n"open\n', "cannot be read"),
     ]:
-        ((_, raw),) = named_inputs(str(written(tmp_path / name, content)), ONE)
+        ((_, raw),) = file_texts(written(tmp_path / name, content))
         with pytest.raises(InputError, match=words):
             read_parts(raw, ONE)
-    ((_, raw),) = named_inputs(str(tmp_path / "none.jsonl"), ONE)
+    ((_, raw),) = file_texts(tmp_path / "none.jsonl")
     with refused(InputError):
         read_parts(raw, ONE)
-
-
-def test_folders(tmp_path: Path) -> None:
-    ((name, nothing),) = named_inputs(str(tmp_path), ONE)
-    assert name == str(tmp_path)
-    with refused(InputError):
-        read_parts(nothing, ONE)
-    with refused(InputError):
-        single_files(tmp_path, pair=False)
-    written(tmp_path / "b.txt", "b")
-    written(tmp_path / "a.jsonl", json.dumps({"text": "a"}) + "\n" + json.dumps({"text": "c"}))
-    (tmp_path / "sub").mkdir()
-    pair = written(tmp_path / "sub" / "c.json", raw_json({"text": "a", "text_pair": "b"}))
-    assert len(named_inputs(str(tmp_path), ONE)) == 4
-    assert len(named_inputs(str(tmp_path), TWO)) == 3
-    assert [path.name for path in single_files(tmp_path, pair=False)] == ["b.txt"]
-    assert single_files(tmp_path, pair=True) == [pair]

@@ -230,8 +230,8 @@ def _write_golden(folder: Path, candidate: Candidate, golden: GoldenAnswers, sam
         (folder / file).write_bytes(content)
         _check_same(candidate.device_task, raw, folder / file, sample_id)
         kept.append(GoldenSample(sample_id, file))
-    (folder / "golden" / "outputs.safetensors").write_bytes(base64.b64decode(golden.outputs))
-    return Golden(tuple(kept), "golden/outputs.safetensors", golden.decisions)
+    (folder / "golden.safetensors").write_bytes(base64.b64decode(golden.outputs))
+    return Golden(tuple(kept), "golden.safetensors", golden.decisions)
 
 
 def _check_same(task: Task[Any], raw: Any, file: Path, sample_id: str) -> None:

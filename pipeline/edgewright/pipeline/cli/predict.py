@@ -85,6 +85,18 @@ def _flag(option: "Option") -> click.Option:
     type=click.Path(path_type=Path, file_okay=False),
     help="Write what of an answer is a file, such as the picture of a mask, into this folder.",
 )
+@click.option(
+    "--format",
+    "form",
+    metavar="FORM",
+    help="How to write answers: json, jsonl, csv, label (what is decided alone), or a form that the task has.",
+)
+@click.option(
+    "--stdin-format",
+    default="",
+    metavar="ENDING",
+    help="What - holds, such as csv or jsonl; without it texts are read line by line, series as csv.",
+)
 @json_option
 def command(
     bundle: Path,
@@ -95,18 +107,24 @@ def command(
     top: int,
     stream: bool,
     out: Path | None,
+    form: str | None,
+    stdin_format: str,
     as_json: bool,
     asked: dict[str, Any],
 ) -> None:
-    """Answer INPUTS with BUNDLE: files, folders of files, or the text itself where the bundle reads text.
+    """Answer INPUTS with BUNDLE: files, folders of files, patterns such as "*.png", @FILE for a list of those, - for
+    standard input, or the text itself where the bundle reads text.
 
-    An input that cannot be read is named on stderr and the others are still answered; the exit status is then 1.
+    Answers are written as they come, a table's columns are kept in json, jsonl and csv. What cannot be read, a file of
+    a folder with another ending too, is named on stderr and the others are still answered; the exit status is then 1.
     """
-    from edgewright.pipeline.cli.predicting import predict_inputs, stream_inputs
+    from edgewright.pipeline.cli.predicting import Request, predict_inputs, stream_inputs
     from edgewright.runtime import Engine
 
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} are two forms: choose one")
+    request = Request(inputs, top, "json" if as_json else form or "", asked, out, stdin_format)
     with Engine(bundle, variant=variant, provider=provider, threads=threads) as engine:
-        answer = stream_inputs if stream else predict_inputs
-        failed = answer(engine, inputs, top, as_json, asked, out)
+        failed = stream_inputs(engine, request) if stream else predict_inputs(engine, request)
     if failed:
         click.get_current_context().exit(1)

@@ -1,137 +1,136 @@
 """The work of `edgewright predict`: which inputs, answers in order, one bad input never hides the others."""
 
 import re
+import sys
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
+from edgewright.pipeline.cli.answer_forms import Answered, Form, open_form
 from edgewright.pipeline.cli.output import message
 from edgewright.runtime import Engine
-from edgewright.runtime.bundle.files import canonical_json, write_bytes
+from edgewright.runtime.bundle.files import write_bytes
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.printable import printable
+from edgewright.runtime.inputs import Unreadable
 from edgewright.runtime.tasks.answers import Answer
-from edgewright.runtime.tasks.base import Task
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _LONGEST = 100
 """Letters of a file's name: an input may be a whole text."""
 
+_EVERY_SECONDS = 1.0
 
-def expand_inputs(task: Task[Any], words: Sequence[str]) -> list[tuple[str, Any]]:
-    """A name and a raw input for everything that the words stand for, in a stable order.
 
-    A word that stands for nothing stays in the list: answering it then says what is wrong with it.
+@dataclass(frozen=True)
+class Request:
+    """What `edgewright predict` is asked for.
+
+    `options` are those of the task, `form` a word of `--format`, `folder` is where the files of answers go,
+    `stdin_format` what standard input holds.
     """
-    found: list[tuple[str, Any]] = []
-    for word in words:
-        try:
-            found += task.inputs(word)
-        except InputError:
-            found.append((word, Path(word) if task.reads_text else word))  # not the name as a text
-    return found
+
+    words: Sequence[str]
+    top: int = 1
+    form: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    stdin_format: str = ""
 
 
-def predict_inputs(
-    engine: Engine,
-    words: Sequence[str],
-    top: int,
-    as_json: bool,
-    options: Mapping[str, Any] | None = None,
-    folder: Path | None = None,
-) -> int:
-    """Print an answer for each input and return how many could not be answered.
+def predict_inputs(engine: Engine, request: Request) -> int:
+    """Print an answer for each input as it comes and return how many could not be answered."""
+    output = _Output(open_form(request.form, engine, request.top), request.folder)
+    engine.prepare(**request.options)
+    columns: deque[Mapping[str, Any]] = deque()
 
-    `options` are those of the task, `folder` is where the files of answers go.
-    """
-    asked = dict(options or {})
-    engine.prepare(**asked)
-    out = _Output(engine, top, as_json, folder)
-    named = expand_inputs(engine.task, words)
-    size = engine.batch_size
-    for start in range(0, len(named), size):
-        for name, answer, error in _answers(engine, named[start : start + size], asked):
-            if error is None:
-                out.answer(name, answer)
-            else:
-                out.failure(name, error)
-    out.close()
-    return out.failed
+    def remembered() -> Iterator[tuple[str, Any]]:
+        for name, raw in _named(engine, request):
+            columns.append(raw if isinstance(raw, Mapping) else {})
+            yield name, raw
+
+    for name, answer in engine.each(remembered(), **request.options):
+        if isinstance(answer, InputError):
+            output.failure(name, str(answer), columns.popleft())
+        else:
+            output.answer(name, answer, columns.popleft())
+    return output.close()
 
 
-def stream_inputs(
-    engine: Engine,
-    words: Sequence[str],
-    top: int,
-    as_json: bool,
-    options: Mapping[str, Any] | None = None,
-    folder: Path | None = None,
-) -> int:
+def stream_inputs(engine: Engine, request: Request) -> int:
     """Push each input piece by piece, as it would arrive, print the answer after each; return how many inputs failed.
 
     A piece is a step of a series, or a tenth of a second of sound. An input that fails midway keeps the answers so far.
     """
-    out = _Output(engine, top, as_json, folder)
-    named = expand_inputs(engine.task, words)
-    with engine.stream(**(options or {})) as stream:
-        for name, raw in named:
+    output = _Output(open_form(request.form, engine, request.top), request.folder)
+    with engine.stream(**request.options) as stream:
+        for name, raw in _named(engine, request):
             stream.reset()
             answered = False
             try:
+                if isinstance(raw, Unreadable):
+                    raise InputError(raw.reason)
                 for number, piece in enumerate(engine.task.pieces(raw), 1):
                     answer = stream.push(piece)
                     if answer is not None:
                         answered = True
-                        out.answer(name, answer, number)
+                        output.answer(name, answer, step=number)
                 if not answered:
                     raise InputError(f"{name} is too short for an answer: give a longer one")
             except InputError as error:
-                out.failure(name, str(error))
-    out.close()
-    return out.failed
+                output.failure(name, str(error))
+    return output.close()
 
 
-def _answers(
-    engine: Engine, named: Sequence[tuple[str, Any]], options: Mapping[str, Any]
-) -> Iterator[tuple[str, Any, str | None]]:
-    try:
-        answers = engine([raw for _, raw in named], **options)
-    except InputError:
-        # Some input of this chunk is bad: find it by answering one at a time.
-        for name, raw in named:
-            try:
-                yield name, engine(raw, **options), None
-            except InputError as error:
-                yield name, None, str(error)
-        return
-    for (name, _), answer in zip(named, answers, strict=True):
-        yield name, answer, None
+def _named(engine: Engine, request: Request) -> Iterator[tuple[str, Any]]:
+    """A name and a raw input for everything that the words stand for, file by file."""
+    for word in request.words:
+        yield from engine.task.inputs(word, request.stdin_format)
 
 
 class _Output:
-    """Answers as lines on stdout as they come, or as one JSON document at the end; failures on stderr; the files of
-    answers in a folder, where there is one.
-    """
+    """Answers on stdout in a form, failures on stderr, the files of answers in a folder, where there is one."""
 
-    def __init__(self, engine: Engine, top: int, as_json: bool, folder: Path | None) -> None:
-        self._engine, self._top, self._as_json, self._folder = engine, top, as_json, folder
-        self._records: list[dict[str, Any]] = []
+    def __init__(self, form: Form, folder: Path | None) -> None:
+        self._form, self._folder = form, folder
         self._last: dict[str, int] = {}
         """The last number that a name got which was taken."""
-        self.failed = 0
+        self._failed = self._done = 0
+        self._counts = sys.stderr.isatty() and not sys.stdout.isatty()
+        self._told = time.monotonic()
 
-    def answer(self, name: str, answer: Answer, step: int | None = None) -> None:
+    def answer(
+        self, name: str, answer: Answer, columns: Mapping[str, Any] | None = None, step: int | None = None
+    ) -> None:
         """One answer to the input `name`, after `step` pieces where it was streamed."""
         files = self._write(name, answer, step)
-        if self._as_json:
-            place = {"input": name} if step is None else {"input": name, "step": step}
-            more = {"files": files} if files else {}
-            self._records.append({**place, **answer.to_json(self._top), **more})
-        else:
-            where = printable(name) if step is None else f"{printable(name)}  step {step}"
-            click.echo("  ".join((where, answer.line(self._top), *files)))
+        self._form.write(Answered(name, answer, "", columns or {}, step, tuple(files)))
+        self._count()
+
+    def failure(self, name: str, error: str, columns: Mapping[str, Any] | None = None) -> None:
+        """What is wrong with the input `name`."""
+        self._failed += 1
+        message(f"edgewright: {_placed(name, error)}")
+        self._form.write(Answered(name, None, error, columns or {}))
+        self._count()
+
+    def _count(self) -> None:
+        """How far it is, for who looks at stderr while answers go elsewhere."""
+        self._done += 1
+        if self._counts and time.monotonic() - self._told > _EVERY_SECONDS:
+            self._told = time.monotonic()
+            click.echo(f"\r{self._done} answered", nl=False, err=True)
+
+    def close(self) -> int:
+        """Write the end; returns how many inputs failed."""
+        click.echo(self._form.end(), nl=False)
+        if self._counts and self._done:
+            click.echo(f"\r{self._done} inputs, {self._failed} without an answer", err=True)
+        return self._failed
 
     def _write(self, name: str, answer: Answer, step: int | None) -> list[str]:
         """Write the files of an answer beside what is there already; returns their paths."""
@@ -157,19 +156,6 @@ class _Output:
             self._last[name] = self._last.get(name, 1) + 1
             path = folder / f"{stem}-{self._last[name]}{suffix}"
         return path
-
-    def failure(self, name: str, error: str) -> None:
-        """What is wrong with the input `name`."""
-        self.failed += 1
-        message(f"edgewright: {_placed(name, error)}")
-        self._records.append({"input": name, "error": error})
-
-    def close(self) -> None:
-        """Print the JSON document, where one was asked for."""
-        if self._as_json:
-            engine = self._engine
-            answers = {"variant": engine.variant, "provider": engine.provider, "answers": self._records}
-            click.echo(canonical_json(answers), nl=False)
 
 
 def _cut(name: str) -> str:

@@ -31,20 +31,6 @@ _ORIENTATIONS = {
 }
 
 
-def image_files(directory: Path) -> list[Path]:
-    """Every image file below `directory`, by the ending of its name, sorted. Raises `InputError` when there
-    is none.
-    """
-    found = sorted(
-        path for path in directory.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-    )
-    if not found:
-        raise InputError(
-            f"no image in {directory}: give a folder with {', '.join(sorted(IMAGE_SUFFIXES))} files"
-        )
-    return found
-
-
 def load_image(raw: Any, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Decode one raw image to an upright RGB image.
 

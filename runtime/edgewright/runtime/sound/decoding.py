@@ -24,16 +24,6 @@ AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"})
 """Endings of file names, lower case, that a directory of sounds is searched for."""
 
 
-def audio_files(directory: Path) -> list[Path]:
-    """Every sound file below `directory`, by the ending of its name, sorted. Raises `InputError` when there is none."""
-    found = sorted(
-        path for path in directory.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()
-    )
-    if not found:
-        raise InputError(f"no sound in {directory}: give a folder with .wav or .flac files")
-    return found
-
-
 def load_audio(raw: Any, settings: AudioSettings) -> NDArray[np.float32]:
     """One raw sound as float32 samples [n] at the trained rate, mono, -1 to 1.
 

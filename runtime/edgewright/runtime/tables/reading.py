@@ -71,16 +71,6 @@ class Table:
         )
 
 
-def table_files(directory: Path) -> list[Path]:
-    """Every table below `directory`, by the ending of its name, sorted. Raises `InputError` when there is none."""
-    found = sorted(
-        path for path in directory.rglob("*") if path.suffix.lower() in TABLE_SUFFIXES and path.is_file()
-    )
-    if not found:
-        raise InputError(f"no table in {directory}: give a folder with {_WANTED} files")
-    return found
-
-
 def read_table(path: Path, form: str | None = None) -> Table:
     """Read a table; `form` (csv, jsonl, parquet, npz) says what it is where the ending of its name does not.
 

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.inputs import file_inputs
 from edgewright.runtime.series.values import normalise
-from edgewright.runtime.sound.decoding import audio_files, load_audio, write_wav
+from edgewright.runtime.sound.decoding import AUDIO_SUFFIXES, load_audio, write_wav
 from edgewright.runtime.sound.mel import AudioSettings, audio_settings, frame_count, log_mel
 from edgewright.runtime.sound.stream import AudioFront
 from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
@@ -26,6 +25,8 @@ class AudioClassification(Classifier):
     """The device half of audio classification; `processor` holds `AudioSettings` as plain values."""
 
     name = "audio-classification"
+    noun = "sound"
+    suffixes = AUDIO_SUFFIXES
     ragged = True
 
     def __init__(
@@ -55,14 +56,6 @@ class AudioClassification(Classifier):
             config={**own, "sampling_rate": rate, "num_mel_bins": mels},
             piece=("chunk", "microphone"),
         )
-
-    def files(self, directory: Path) -> list[Path]:
-        """The sound files below `directory`, sorted."""
-        return audio_files(directory)
-
-    def inputs(self, argument: str) -> list[tuple[str, Any]]:
-        """A sound file, or every one of a folder."""
-        return file_inputs(argument, self.files)
 
     def raw_file(self, raw: Any) -> tuple[bytes, str]:
         """The raw input as the bytes of a file: unchanged where it is one, else losslessly as WAV."""

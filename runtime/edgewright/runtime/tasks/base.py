@@ -6,7 +6,7 @@ methods.
 
 import abc
 import functools
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
@@ -16,6 +16,7 @@ from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, StreamEncoder, Tensors
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.graphs.graphs import Graphs
+from edgewright.runtime.inputs import Named, word_inputs
 from edgewright.runtime.options import Option
 from edgewright.runtime.running.parts import in_parts
 from edgewright.runtime.running.rows import run_samples
@@ -35,11 +36,20 @@ class Task(abc.ABC, Generic[A]):
     name = ""
     """The task's name in manifests."""
 
+    noun = "input"
+    """What one raw input is called, such as "image"."""
+
+    suffixes: frozenset[str] = frozenset()
+    """Endings of the names of files with raw inputs, lower case."""
+
     reads_text = False
     """Whether a raw input that is a `str` is the text itself; for other tasks it is the path of a file."""
 
     options: tuple[Option, ...] = ()
     """What may be asked of an answer beside the raw input; mostly nothing."""
+
+    formats: tuple[str, ...] = ()
+    """Forms beside JSON and CSV in which `predict --format` writes answers, see `Answer.written`."""
 
     ragged = False
     """Whether samples differ in length: the first input of the graph then has an axis "time"."""
@@ -100,17 +110,21 @@ class Task(abc.ABC, Generic[A]):
     def describe(self, model: ModelFacts) -> Description:
         """What is said of `model`, one of this task, to people and to other tools."""
 
-    @abc.abstractmethod
-    def files(self, directory: Path) -> list[Path]:
-        """The raw inputs that a directory stands for. Raises `InputError` when there is none."""
+    def inputs_of(self, path: Path) -> Iterable[Named]:
+        """A name and a raw input for each that a file holds: the series of a table, the rows of a file of texts.
 
-    @abc.abstractmethod
-    def inputs(self, argument: str) -> list[tuple[str, Any]]:
-        """What one word on the command line stands for: a name and a raw input for each.
-
-        A file may hold several raw inputs (the series of a table, the lines of a text file). Nothing is decoded more
-        than that needs; what cannot be found is returned as it is, so that answering it says what is wrong.
+        Nothing is decoded more than that needs, nor held longer. What is none comes as `Unreadable`, and a file that
+        cannot be opened as its path, so that answering it says what is wrong.
         """
+        return [(str(path), path)]
+
+    def typed(self, word: str) -> Any:
+        """A text that somebody typed, as a raw input, where the task reads text."""
+        return word
+
+    def inputs(self, word: str, stdin_format: str = "") -> Iterator[Named]:
+        """What one word on the command line stands for, see `word_inputs`."""
+        return word_inputs(self, word, stdin_format)
 
     @abc.abstractmethod
     def raw_file(self, raw: Any) -> tuple[bytes, str]:

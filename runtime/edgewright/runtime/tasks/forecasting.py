@@ -48,6 +48,18 @@ class Forecast(Answer):
         columns = zip(self.names, self.values.T.tolist(), strict=True)
         return {"values": dict(columns), "times": None if self.times is None else self.times.tolist()}
 
+    def bare(self) -> str:
+        """The values, with tabs between them: all steps of the first target, then of the next."""
+        return "\t".join(map(repr, self.values.T.ravel().tolist()))
+
+    def cells(self, top: int = 1) -> dict[str, str | float | int | None]:
+        """A cell for each target and step, "co2_1" the first step ahead."""
+        return {
+            f"{name}_{step}": value
+            for name, column in zip(self.names, self.values.T.tolist(), strict=True)
+            for step, value in enumerate(column, 1)
+        }
+
     def line(self, top: int = 1) -> str:
         """Each target's first values: "co2 371.2 371.5 371.9 ... (12 steps)"."""
         steps = len(self.values)

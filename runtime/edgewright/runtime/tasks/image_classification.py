@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgewright.runtime.contracts import MODEL, GraphSpec, Tensors, TensorSpec
-from edgewright.runtime.images.decoding import image_files, load_image
+from edgewright.runtime.images.decoding import IMAGE_SUFFIXES, load_image
 from edgewright.runtime.images.encoding import (
     INTERPOLATIONS,
     ImageSettings,
     encode_image,
     image_settings,
 )
-from edgewright.runtime.inputs import file_inputs
 from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
 from edgewright.runtime.tasks.labels import Classifier, label_names
 
@@ -30,6 +29,8 @@ class ImageClassification(Classifier):
     """The device half of image classification; `processor` holds `ImageSettings` as plain values."""
 
     name = "image-classification"
+    noun = "image"
+    suffixes = IMAGE_SUFFIXES
 
     def __init__(
         self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
@@ -72,14 +73,6 @@ class ImageClassification(Classifier):
             "image_mean": list(settings.mean),
             "image_std": list(settings.std),
         }
-
-    def files(self, directory: Path) -> list[Path]:
-        """The image files below `directory`, sorted."""
-        return image_files(directory)
-
-    def inputs(self, argument: str) -> list[tuple[str, Any]]:
-        """An image file, or every image file of a folder."""
-        return file_inputs(argument, self.files)
 
     def raw_file(self, raw: Any) -> tuple[bytes, str]:
         """The raw input as the bytes of a file: unchanged where it is one, else losslessly as PNG."""

@@ -1,6 +1,7 @@
 """Answers that are labels of a text, and how logits become them."""
 
 import functools
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,14 @@ class Labels(Answer):
         """The `count` most probable labels."""
         return self.scores[:count]
 
+    def cells(self, top: int = 1) -> dict[str, str | float | int | None]:
+        """The best label and its probability, and those of the next as "label_2", "probability_2"."""
+        found: dict[str, str | float | int | None] = {}
+        for place, score in enumerate(self.top(top), 1):
+            number = f"_{place}" if place > 1 else ""
+            found |= {f"label{number}": score.label, f"probability{number}": score.probability}
+        return found
+
     def to_json(self, top: int = 5) -> dict[str, Any]:
         """The `top` best labels, each with its index and probability."""
         plain: dict[str, Any] = {"labels": [dict(vars(score)) for score in self.top(top)]}
@@ -112,6 +121,10 @@ class Classification(Labels):
         """Every class, the most probable first; equal ones in the order of the output."""
         return self.scores
 
+    def bare(self) -> str:
+        """The label."""
+        return one_line(self.label)
+
     def line(self, top: int = 1) -> str:
         """The `top` best labels with their probabilities: "cat 98.1%  dog 1.2%"."""
         return _shown(self.top(top)) + lost_note(self.lost)
@@ -142,6 +155,15 @@ class MultiLabel(Labels):
         """The `top` best labels, chosen or not, and the names of the chosen ones."""
         plain = super().to_json(top)
         return {"labels": plain.pop("labels"), "chosen": [score.label for score in self.labels], **plain}
+
+    def bare(self) -> str:
+        """The chosen labels, with tabs between them."""
+        return "\t".join(one_line(score.label) for score in self.labels)
+
+    def cells(self, top: int = 1) -> dict[str, str | float | int | None]:
+        """The chosen labels as JSON, and the best as `Labels` has them."""
+        chosen = json.dumps([score.label for score in self.labels], ensure_ascii=False)
+        return {"chosen": chosen, **super().cells(top)}
 
     def line(self, top: int = 1) -> str:
         """All labels that are chosen, with their probabilities."""

@@ -65,6 +65,14 @@ class QuestionAnswer(Answer):
         }
         return {**plain, "lost": self.lost} if self.lost else plain
 
+    def bare(self) -> str:
+        """The answer; nothing where the text holds none."""
+        return one_line(self.text)
+
+    def cells(self, top: int = 1) -> dict[str, str | float | int | None]:
+        """The answer, its place and its probability."""
+        return {"answer": self.text, "start": self.start, "end": self.end, "probability": self.probability}
+
     def line(self, top: int = 1) -> str:
         """The answer with its probability, and others where more than one is wanted."""
         shown = [] if self.answered else [f"no answer {self.probability:.1%}"]

@@ -41,6 +41,14 @@ class Embedding(Answer):
         plain: dict[str, Any] = {"embedding": [float(value) for value in self.vector]}
         return {**plain, "lost": self.lost} if self.lost else plain
 
+    def bare(self) -> str:
+        """The numbers, with spaces between them."""
+        return " ".join(map(repr, self.vector.tolist()))
+
+    def cells(self, top: int = 1) -> dict[str, str | float | int | None]:
+        """A cell for each number."""
+        return {f"embedding_{place}": value for place, value in enumerate(self.vector.tolist())}
+
     def line(self, top: int = 1) -> str:
         """How many numbers there are, and the first of them."""
         first = " ".join(f"{value:.4f}" for value in self.vector[:4])

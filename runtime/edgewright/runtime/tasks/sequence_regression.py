@@ -47,6 +47,14 @@ class Prediction(Answer):
         """Each target's values, step by step."""
         return {"values": dict(zip(self.names, self.values.T.tolist(), strict=True))}
 
+    def bare(self) -> str:
+        """Each target's last value, with tabs between them."""
+        return "\t".join(map(repr, self.last.tolist()))
+
+    def cells(self, top: int = 1) -> dict[str, str | float | int | None]:
+        """Each target's last value."""
+        return dict(zip(self.names, self.last.tolist(), strict=True))
+
     def line(self, top: int = 1) -> str:
         """Each target's last value: "temperature 21.35"."""
         shown = "  ".join(

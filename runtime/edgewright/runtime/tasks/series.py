@@ -1,6 +1,6 @@
 """What the tasks on series share: one series to tensors, files of series, batches, steps."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.contracts import StreamEncoder, Tensors, TensorSpec
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.inputs import is_directory
+from edgewright.runtime.inputs import Named, Unreadable
 from edgewright.runtime.series.block import block_writer
 from edgewright.runtime.series.reading import as_series, label_of, read_series, series_csv
 from edgewright.runtime.series.settings import Series, SeriesSettings, series_settings
 from edgewright.runtime.series.stream import SeriesEncoder
 from edgewright.runtime.series.values import check_times, fill_missing, normalise, resample
-from edgewright.runtime.tables.reading import TABLE_SUFFIXES, table_files
+from edgewright.runtime.tables.reading import TABLE_SUFFIXES
 from edgewright.runtime.tasks.base import A, Task
 from edgewright.runtime.tasks.description import Description, shortened
 from edgewright.runtime.tasks.labels import finite
@@ -27,6 +27,8 @@ LENGTHS = "lengths"
 class SeriesTask(Task[A]):
     """The half of a series task that ends at the tensors; `processor` holds `SeriesSettings` as plain values."""
 
+    noun = "table"
+    suffixes = frozenset(TABLE_SUFFIXES)
     ragged = True
 
     def __init__(self, processor: Mapping[str, Any]) -> None:
@@ -54,21 +56,12 @@ class SeriesTask(Task[A]):
             piece=("row", "sensor"),
         )
 
-    def files(self, directory: Path) -> list[Path]:
-        """The tables below `directory`, sorted."""
-        return table_files(directory)
-
-    def inputs(self, argument: str) -> list[tuple[str, Any]]:
-        """Every series of a table, or of the tables of a folder."""
-        if is_directory(argument):
-            return [found for path in self.files(Path(argument)) for found in self._series_of(path)]
-        return self._series_of(Path(argument))
-
-    def _series_of(self, path: Path) -> list[tuple[str, Any]]:
+    def inputs_of(self, path: Path) -> Iterable[Named]:
+        """Every series of a table."""
         try:
             found = read_series(path, self.settings)
-        except InputError:  # answering the path says it again
-            return [(str(path), path)]
+        except InputError as error:
+            return [(str(path), Unreadable(str(error)))]
         if len(found) == 1:
             return [(str(path), found[0])]
         return [(f"{path}:{series.name}", series) for series in found]

@@ -1,6 +1,6 @@
 """Text classification on the device: a text in, every class with its probability out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from edgewright.runtime.contracts import MODEL, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError
+from edgewright.runtime.inputs import Named, Unreadable
 from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.tasks.description import (
     Description,
@@ -32,11 +33,9 @@ from edgewright.runtime.text.decoding import (
     encode_text,
     load_text,
     load_tokenizer,
-    text_files,
     text_settings,
 )
-from edgewright.runtime.text.reading import named_inputs, read_parts
-from edgewright.runtime.text.text_rows import Unreadable
+from edgewright.runtime.text.reading import file_texts, files_with_texts, read_parts
 
 TOKENS = "tokens"
 LENGTHS = "lengths"
@@ -52,6 +51,8 @@ class TextClassification(Classifier):
     """
 
     name = "text-classification"
+    noun = "text"
+    suffixes = files_with_texts(pair=False)
     reads_text = True
     ragged = True
 
@@ -89,13 +90,9 @@ class TextClassification(Classifier):
             files={"tokenizer_config.json": tokenizer_config(longest)},
         )
 
-    def files(self, directory: Path) -> list[Path]:
-        """The .txt files below `directory`, sorted."""
-        return text_files(directory)
-
-    def inputs(self, argument: str) -> list[tuple[str, Any]]:
-        """The text itself, a file with one text or with one on each line (its column `text`), or all of a folder."""
-        return named_inputs(argument, _PARTS)
+    def inputs_of(self, path: Path) -> Iterable[Named]:
+        """The text of a file, or of each row of a table (its column `text`)."""
+        return file_texts(path)
 
     def raw_file(self, raw: Any) -> tuple[bytes, str]:
         """The text as UTF-8; a file as it is."""

@@ -16,7 +16,7 @@ from edgewright.runtime.tasks.description import Description, ModelFacts, label_
 from edgewright.runtime.tasks.labels import LOGITS, finite, label_names, softmax
 from edgewright.runtime.tasks.windowed import EncoderTask
 from edgewright.runtime.text.encoding import Tokens
-from edgewright.runtime.text.reading import named_inputs, raw_json, read_words
+from edgewright.runtime.text.reading import raw_json, read_words
 from edgewright.runtime.text.tagged_rows import TAGGED_READERS
 from edgewright.runtime.text.words import OUTSIDE, place_words, spans_of, split_words, word_tokens
 
@@ -64,6 +64,11 @@ class TaggedText(Answer):
         }
         return {**plain, "lost": self.lost} if self.lost else plain
 
+    def bare(self) -> str:
+        """Each entity, or every word, with "/" and its label, with tabs between them."""
+        parts = self.entities if self.spans else self.words
+        return "\t".join(f"{one_line(part.text)}/{one_line(part.label)}" for part in parts)
+
     def line(self, top: int = 1) -> str:
         """The entities as "PER Ada Lovelace 98.1%", or every word with its label."""
         if self.spans:
@@ -77,6 +82,7 @@ class TokenClassification(EncoderTask[TaggedText]):
     """The device half of token classification: entities by BIO labels, or a label for every word."""
 
     name = "token-classification"
+    row_readers = TAGGED_READERS
     kind = "token classifier"
     places = True
 
@@ -99,10 +105,6 @@ class TokenClassification(EncoderTask[TaggedText]):
         said = f"Answers with the spans of a text that are {shortened(kinds)}."
         example = '"Ada Lovelace lived in London."'
         return self.described(self.name, said, example, "ForTokenClassification", label_places(self.labels))
-
-    def inputs(self, argument: str) -> list[tuple[str, Any]]:
-        """The text itself, a file with one input, a table or a CoNLL file with many, or all of a folder."""
-        return named_inputs(argument, self.text_names, TAGGED_READERS)
 
     def read(self, raw: Any) -> tuple[str, ...]:
         """The text of a raw input. Raises `InputError`, for a file with many sentences too."""

@@ -1,6 +1,6 @@
 """What every task of an encoder shares: texts to tokens, windows to rows, rows to batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from edgewright.runtime.contracts import MODEL, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.graphs import Graphs
+from edgewright.runtime.inputs import Named
 from edgewright.runtime.running.parts import in_small_parts
 from edgewright.runtime.tasks.base import A, Task
 from edgewright.runtime.tasks.description import Description, tokenizer_config
 from edgewright.runtime.text.encoding import EncoderTokenizer, Tokens, shown
-from edgewright.runtime.text.reading import named_inputs, raw_json, read_parts, single_files
+from edgewright.runtime.text.reading import file_texts, files_with_texts, raw_json, read_parts, typed_text
 from edgewright.runtime.text.settings import EncoderTextSettings, encoder_settings
+from edgewright.runtime.text.text_rows import ROW_READERS, RowReader
 
 _BOM = "\ufeff"
 _ROLE = "tokenizer"
@@ -33,9 +35,13 @@ class EncoderTask(Task[A]):
     kind = "text model"
     """What messages call it."""
 
+    noun = "text"
     reads_text = True
     ragged = True
     counts_tokens = True
+    row_readers: Mapping[str, RowReader] = ROW_READERS
+    """Endings of the names of files with many inputs, to what reads them."""
+
     text_names: tuple[str, ...] = ("text",)
     """What the texts of one input are called."""
 
@@ -48,6 +54,7 @@ class EncoderTask(Task[A]):
     def __init__(self, processor: Mapping[str, Any], assets: Mapping[str, bytes] | None) -> None:
         self.settings: EncoderTextSettings = encoder_settings(processor)
         self.check_settings()
+        self.suffixes = files_with_texts(len(self.text_names) > 1, self.row_readers)
         content = (assets or {}).get(_ROLE)
         if content is None:
             raise BundleError(
@@ -112,13 +119,13 @@ class EncoderTask(Task[A]):
         }
         return f"Reads up to {self.settings.max_tokens} tokens; {longer[self.settings.policy]}."
 
-    def files(self, directory: Path) -> list[Path]:
-        """The files below `directory` that hold one input each, sorted."""
-        return single_files(directory, len(self.text_names) > 1)
+    def inputs_of(self, path: Path) -> Iterable[Named]:
+        """The input of a file, or of each row of a table."""
+        return file_texts(path, self.row_readers)
 
-    def inputs(self, argument: str) -> list[tuple[str, Any]]:
-        """The text itself, a file with one input or with one on each line, or all of a folder."""
-        return named_inputs(argument, self.text_names)
+    def typed(self, word: str) -> Any:
+        """The text itself; of a pair its JSON."""
+        return typed_text(word, len(self.text_names) > 1)
 
     def raw_file(self, raw: Any) -> tuple[bytes, str]:
         """The text as UTF-8, several as JSON."""

@@ -66,16 +66,6 @@ def load_tokenizer(content: bytes) -> Any:
     return tokenizer
 
 
-def text_files(directory: Path) -> list[Path]:
-    """Every .txt file below `directory`, sorted. Raises `InputError` when there is none."""
-    found = sorted(
-        path for path in directory.rglob("*") if path.suffix.lower() in TEXT_SUFFIXES and path.is_file()
-    )
-    if not found:
-        raise InputError(f"no text in {directory}: give a folder with .txt files")
-    return found
-
-
 def load_text(raw: Any) -> str:
     """One raw text: a `str` is the text itself, a `Path` the UTF-8 file that holds it, bytes are UTF-8.
 

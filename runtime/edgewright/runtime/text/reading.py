@@ -1,16 +1,16 @@
 """What a raw text may be where an encoder reads it: the text, a pair, a question, words; files and their lines."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.inputs import is_directory
+from edgewright.runtime.inputs import Unreadable
 from edgewright.runtime.text.decoding import load_text
 from edgewright.runtime.text.raw import Question, TextPair, Words
-from edgewright.runtime.text.text_rows import ROW_READERS, RowReader, Unreadable, json_input
+from edgewright.runtime.text.text_rows import ROW_READERS, RowReader, json_input
 
 _BOM = "\ufeff"
 
@@ -82,44 +82,20 @@ def raw_json(parts: Mapping[str, str | Sequence[str]]) -> bytes:
     return json.dumps(parts, ensure_ascii=False, sort_keys=True).encode("utf-8")
 
 
-def single_files(directory: Path, pair: bool) -> list[Path]:
-    """Every file below `directory` that holds one input, sorted: .txt, or .json for pairs. Raises `InputError`."""
-    suffix = ".json" if pair else ".txt"
-    found = sorted(path for path in directory.rglob("*") if path.suffix.lower() == suffix and path.is_file())
-    if not found:
-        raise InputError(f"no text in {directory}: give a folder with {suffix} files")
-    return found
+def files_with_texts(pair: bool, readers: Mapping[str, RowReader] = ROW_READERS) -> frozenset[str]:
+    """Endings of the files that hold texts: .json and, unless they come in pairs, .txt hold one, the others many."""
+    return frozenset({*readers, ".json", *(() if pair else (".txt",))})
 
 
-def named_inputs(
-    argument: str, names: Sequence[str], readers: Mapping[str, RowReader] = ROW_READERS
-) -> list[tuple[str, Any]]:
-    """What one word on the command line stands for: the text itself, a file with one text (.txt, .json), a file with
-    many (a table with one in each row), or all of a folder. Pairs may be written as JSON.
-
-    `readers` maps the ending of a file with many inputs to what reads it.
-    """
-    pair = len(names) > 1
-    if is_directory(argument):
-        wanted = {*readers, ".json", *(() if pair else (".txt",))}
-        found: list[tuple[str, Any]] = []
-        for path in sorted(Path(argument).rglob("*")):
-            if path.suffix.lower() in wanted and path.is_file():
-                found += _of_file(path, readers)
-        nothing = Unreadable(f"no text in {argument}: give a folder with {', '.join(sorted(wanted))} files")
-        return found or [(argument, nothing)]
-    path = Path(argument)
-    one_word = not any(character.isspace() for character in argument)
-    if (one_word and path.suffix.lower() in {*readers, ".txt", ".json"}) or _is_file(path):
-        return _of_file(path, readers)
-    if pair and argument.lstrip().startswith("{"):
-        return [(argument, json_input(argument, "the input"))]
-    return [(argument, argument)]
-
-
-def _of_file(path: Path, readers: Mapping[str, RowReader]) -> list[tuple[str, Any]]:
+def file_texts(path: Path, readers: Mapping[str, RowReader] = ROW_READERS) -> Iterable[tuple[str, Any]]:
+    """The raw inputs of a file: one, or where it is a table one of each row."""
     reader = readers.get(path.suffix.lower())
     return [(str(path), path)] if reader is None else list(reader(path))
+
+
+def typed_text(word: str, pair: bool) -> Any:
+    """A text as it was typed; pairs are written as JSON."""
+    return json_input(word, "the input") if pair and word.lstrip().startswith("{") else word
 
 
 def _read_json(path: Path) -> Any:
@@ -139,10 +115,3 @@ def _text(raw: Any, name: str) -> str:
     if isinstance(raw, (Path, bytes, bytearray)):
         return load_text(raw)
     raise InputError(f"{name} is {type(raw).__name__}: give a str, or the Path of a file")
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a text that is no name of a file
-        return False

@@ -6,10 +6,11 @@ from typing import Any
 
 from edgewright.runtime.bundle.files import regular_file
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.inputs import Unreadable
 from edgewright.runtime.tables.delimited import read_header
 from edgewright.runtime.text.conll import CONLL_SUFFIXES, conll_sentences
 from edgewright.runtime.text.raw import Words
-from edgewright.runtime.text.text_rows import ROW_READERS, RowReader, Unreadable, table_rows
+from edgewright.runtime.text.text_rows import ROW_READERS, RowReader, table_rows
 
 _WORDS = ("tokens", "words")
 

@@ -1,7 +1,6 @@
 """The rows of a table as raw inputs of a text model; a row that cannot be read takes none of the others with it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from edgewright.runtime.bundle.files import regular_file
 from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.inputs import Unreadable
 from edgewright.runtime.tables.cells import cell_text
 from edgewright.runtime.tables.delimited import delimited_rows
 from edgewright.runtime.tables.json_lines import json_lines
@@ -18,13 +18,6 @@ from edgewright.runtime.tables.reading import TABLE_SUFFIXES
 
 RowReader = Callable[[Path], Iterator[tuple[str, Any]]]
 """A file with many inputs to these, each with its name, one after another: some thousands at most are in memory."""
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A row of a file that is no raw input; answering it raises `InputError` with `reason`."""
-
-    reason: str
 
 
 def table_rows(path: Path) -> Iterator[tuple[str, Any]]:

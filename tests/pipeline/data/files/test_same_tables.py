@@ -23,7 +23,7 @@ from edgewright.runtime.series.reading import read_series
 from edgewright.runtime.series.settings import SeriesSettings, WideTable
 from edgewright.runtime.tables.reading import TABLE_SUFFIXES
 from edgewright.runtime.text.raw import Question, TextPair, Words
-from edgewright.runtime.text.reading import named_inputs, read_parts, read_words
+from edgewright.runtime.text.reading import file_texts, read_parts, read_words
 from tests.pipeline.data.small_tables import gestures, open_table, sensors, write_npz, write_parquet
 from tests.pipeline.data.small_tables import recipe as recurrent_recipe
 from tests.runtime.encoder_bundle import case
@@ -98,7 +98,7 @@ def test_every_ending_is_tried() -> None:
 def test_texts(tmp_path: Path, form: str) -> None:
     path = FORMS[form](tmp_path / form, {"label": ["a", "b"] * 5, "text": TEXTS})
     assert raws_of(open_texts(learner("text-classification", path))) == TEXTS
-    found = named_inputs(str(path), ("text",))
+    found = list(file_texts(path))
     assert [read_parts(raw, ("text",)) for _, raw in found] == [(text,) for text in TEXTS]
     numbers = [int(name.removeprefix(f"{path}:")) for name, _ in found]
     if path.suffix in (".parquet", ".pq", ".jsonl", ".ndjson"):
@@ -116,7 +116,7 @@ def test_pairs(tmp_path: Path, form: str) -> None:
     pairs = list(zip(TEXTS, TEXTS[::-1], strict=True))
     assert raws == [TextPair(*pair) for pair in pairs]
     names = ("text", "text_pair")
-    assert [read_parts(raw, names, ("one", "two")) for _, raw in named_inputs(str(path), names)] == pairs
+    assert [read_parts(raw, names, ("one", "two")) for _, raw in file_texts(path)] == pairs
 
 
 @pytest.mark.usefixtures("size")
@@ -129,7 +129,7 @@ def test_questions(tmp_path: Path, form: str) -> None:
     wanted = list(zip(columns["question"], contexts, strict=True))
     assert raws == [Question(*one) for one in wanted]
     names = ("question", "context")
-    assert [read_parts(raw, names) for _, raw in named_inputs(str(path), names)] == wanted
+    assert [read_parts(raw, names) for _, raw in file_texts(path)] == wanted
 
 
 @pytest.mark.usefixtures("size")
@@ -162,7 +162,7 @@ def test_files_of_sentences(tmp_path: Path, suffix: str) -> None:
         "\t", "\t" if suffix == ".tsv" else " "
     ))  # fmt: skip
     raws = raws_of(open_tagged_texts(learner("token-classification", path)))
-    found = case("entities").device_task().inputs(str(path))
+    found = list(case("entities").device_task().inputs(str(path)))
     assert [raw for _, raw in found] == raws == [Words(("Ada", "lives")), Words(("in", "Berlin"))]
     assert [name for name, _ in found] == [f"{path}:3", f"{path}:8"]
 

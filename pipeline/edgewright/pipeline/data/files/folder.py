@@ -1,6 +1,5 @@
 """A folder of files: one folder for each class, or train/val/test folders of such folders."""
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from edgewright.pipeline.data.samples import Dataset, Sample, SampleKind, Skippe
 from edgewright.pipeline.progress import Count
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.hints import did_you_mean
+from edgewright.runtime.inputs import is_junk, visible_files
 
 SPLIT_FOLDERS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -20,16 +20,18 @@ SPLIT_FOLDERS: Mapping[str, tuple[str, ...]] = {
 }
 """How the folder of each split may be called, in any case."""
 
-_JUNK = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
-
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a folder: the classes, and (split, path below the folder, index of the class) of each file."""
+    """The files of a folder: the classes, and (split, path below the folder, index of the class) of each file.
+
+    `loose` are files that lie beside the folders of the classes.
+    """
 
     classes: tuple[str, ...]
     splits: tuple[str, ...]
     files: tuple[tuple[str, str, int], ...]
+    loose: tuple[Skipped, ...]
 
 
 def list_files(
@@ -46,15 +48,21 @@ def list_files(
         classes_of = {split: [entry.name for entry in _folders(folder)] for split, folder in layout.items()}
         classes = _choose(root, classes_of, wanted)
         files = tuple(
-            (split, path, target)
+            (split, path.relative_to(root).as_posix(), target)
             for split, folder in layout.items()
             for target, name in enumerate(classes)
-            for path in _files(root, folder / name)
+            for path in visible_files(folder / name)
+        )
+        loose = tuple(
+            Skipped(path.relative_to(root).as_posix(), "lies in no folder of a class: move it into one")
+            for folder in dict.fromkeys((root, *layout.values()))
+            for path in sorted(folder.iterdir())
+            if path.suffix.lower() in suffixes and not is_junk(path.name) and path.is_file()
         )
     except OSError as error:
         place = error.filename or root
         raise DataError(f"cannot read {place} ({error.strerror or error}): check its permissions") from None
-    return Listing(classes, tuple(layout), files)
+    return Listing(classes, tuple(layout), files, loose)
 
 
 def open_folder(
@@ -72,7 +80,7 @@ def open_folder(
     names = listing.files
     checked = check_files(root, [path for _, path, _ in names if _is_text(path)], progress, kind)
     given: dict[str, list[Sample]] = {split: [] for split in listing.splits}
-    skipped = []
+    skipped = list(listing.loose)
     for split, path, target in names:
         found = checked.get(path)
         if found is None:
@@ -87,7 +95,7 @@ def open_folder(
         {split: tuple(samples) for split, samples in given.items()},
         tuple(skipped),
         str(root),
-        len(names),
+        len(names) + len(listing.loose),
         kind.noun,
     )
 
@@ -108,13 +116,9 @@ def _check_root(root: Path, noun: SampleKind) -> None:
 
 def _folders(folder: Path) -> list[Path]:
     return sorted(
-        (entry for entry in folder.iterdir() if entry.is_dir() and not _is_junk(entry.name)),
+        (entry for entry in folder.iterdir() if entry.is_dir() and not is_junk(entry.name)),
         key=lambda entry: entry.name,
     )
-
-
-def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _JUNK
 
 
 def _is_text(name: str) -> bool:
@@ -194,23 +198,3 @@ def _choose(
                 "give every split the same class folders, or list the classes in data.classes"
             )
     return classes
-
-
-def _files(root: Path, folder: Path) -> list[str]:
-    """Every visible file below `folder`, as sorted paths below `root`; links are followed, once."""
-    found: list[str] = []
-    visited: set[str] = set()
-
-    def fail(error: OSError) -> None:
-        raise error  # by itself, os.walk passes over a folder it cannot read
-
-    for directory, folders, files in os.walk(folder, onerror=fail, followlinks=True):
-        here = os.path.realpath(directory)
-        if here in visited:
-            folders.clear()
-            continue
-        visited.add(here)
-        folders[:] = sorted(name for name in folders if not _is_junk(name))
-        relative = Path(directory).relative_to(root)
-        found += [(relative / name).as_posix() for name in files if not _is_junk(name)]
-    return sorted(found)

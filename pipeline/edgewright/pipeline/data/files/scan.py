@@ -7,7 +7,7 @@ Results are kept in the user's cache folder by size and modification time, so th
 import contextlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from edgewright.runtime.bundle.structure import StructureError, from_plain, pars
 from edgewright.runtime.errors import InputError, MachineError
 from edgewright.runtime.graphs.cache import cache_directory
 from edgewright.runtime.images.decoding import IMAGE_SUFFIXES, load_image
+from edgewright.runtime.inputs import suffix_reason
 
 _Item = TypeVar("_Item")
 
@@ -126,7 +127,7 @@ def _check_or_recall(path: Path, known: CheckedFile | None, kind: FileKind) -> C
 
 def _check(path: Path, kind: FileKind) -> tuple[str, str | None]:
     """Digest and reason of one file."""
-    reason = suffix_reason(path, kind.noun, kind.suffixes)
+    reason = suffix_reason(path, kind.noun.one, kind.suffixes)
     if reason is not None:
         return "", reason
     try:
@@ -137,14 +138,6 @@ def _check(path: Path, kind: FileKind) -> tuple[str, str | None]:
         return "", error_reason(path, error)
     except OSError as error:
         return "", f"cannot be read ({error.strerror or error})"
-
-
-def suffix_reason(path: Path, noun: SampleKind, suffixes: Collection[str]) -> str | None:
-    """Why a file cannot be used whose name ends in none of `suffixes`; None where it does."""
-    if path.suffix.lower() in suffixes:
-        return None
-    article = "an" if noun.one[0] in "aeiou" else "a"
-    return f"does not end like {article} {noun.one} ({', '.join(sorted(suffixes))}): rename, convert or remove it"
 
 
 def error_reason(path: Path, error: InputError) -> str:

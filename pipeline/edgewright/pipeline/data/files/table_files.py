@@ -1,5 +1,6 @@
 """Which files a source of tables consists of: one file, a file for each split, or one for each series."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,15 @@ from edgewright.pipeline.data.files.folder import list_files, split_of
 from edgewright.pipeline.data.samples import SampleKind
 from edgewright.runtime.errors import DataError
 from edgewright.runtime.hints import did_you_mean
+from edgewright.runtime.inputs import is_junk
 from edgewright.runtime.tables.reading import TABLE_SUFFIXES
 
 SERIES_SUFFIXES: Mapping[str, str] = TABLE_SUFFIXES
 """Suffix of a file that holds series, to its format."""
+
+_NAMED = 5
+
+_log = logging.getLogger("edgewright")
 
 _NOUN = SampleKind("table", "tables", "series")
 
@@ -49,14 +55,18 @@ def find_tables(
         raise DataError(
             f"there is no data {source}{did_you_mean(source.name, beside)}: write the path of a table"
         )
-    here = sorted(path for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
-    tables = [path for path in here if path.suffix.lower() in suffixes]
+    here = sorted(path for path in source.iterdir() if not is_junk(path.name))
+    tables = [path for path in here if path.suffix.lower() in suffixes and path.is_file()]
     if not tables and class_folders:
         return _in_classes(source, form, suffixes, wanted)
     if not tables:
         raise DataError(
             f"{source} holds no table: give a file that ends in {', '.join(suffixes)}, or a folder of them"
         )
+    others = [path.name for path in here if path not in tables]
+    if others:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        _log.info("%s: %s%s: no tables of this folder, not read", source, ", ".join(others[:_NAMED]), more)
     splits = {path: split_of(path.stem) for path in tables}
     if not any(splits.values()):
         return tuple(TableFile("train", path, _form(path, form, suffixes), path.stem) for path in tables)

@@ -11,7 +11,7 @@ import numpy as np
 from edgewright.pipeline.data.classes import check_listed, sort_classes
 from edgewright.pipeline.data.content import content_of_raw, content_of_text, content_with
 from edgewright.pipeline.data.files.folder import list_files
-from edgewright.pipeline.data.files.scan import error_reason, reported, suffix_reason
+from edgewright.pipeline.data.files.scan import error_reason, reported
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
 from edgewright.pipeline.data.samples import Dataset, Sample, SampleKind, Skipped
@@ -21,6 +21,7 @@ from edgewright.pipeline.progress import Count
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.hints import did_you_mean
+from edgewright.runtime.inputs import suffix_reason
 from edgewright.runtime.text.decoding import TEXT_SUFFIXES, load_text
 from edgewright.runtime.text.raw import TextPair
 
@@ -73,7 +74,7 @@ def _from_folder(
         if name not in index:
             raise DataError(foreign_label(str(source / name), name, tuple(index)))
     given: dict[str, list[Sample]] = {split: [] for split in listing.splits}
-    skipped = []
+    skipped = list(listing.loose)
     for split, name, target in reported(listing.files, progress):
         text, reason = _read(source / name)
         if reason is not None:
@@ -82,13 +83,13 @@ def _from_folder(
             label = index[listing.classes[target]]
             given[split].append(Sample(name, text, label, content_of_text(text)))
     samples = {split: tuple(found) for split, found in given.items()}
-    count = len(listing.files)
+    count = len(listing.files) + len(listing.loose)
     return Dataset(tuple(index), samples, tuple(skipped), str(source), count, TEXTS, fixed=kept is not None)
 
 
 def _read(path: Path) -> tuple[str, str | None]:
     """The text of a file, and why it cannot be used."""
-    reason = suffix_reason(path, TEXTS, TEXT_SUFFIXES)
+    reason = suffix_reason(path, TEXTS.one, TEXT_SUFFIXES)
     if reason is not None:
         return "", reason
     try:
