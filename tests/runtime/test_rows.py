@@ -12,10 +12,11 @@ from pyarrow import parquet
 
 from edgewright.pipeline.data.files import tables as trained
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.inputs import Unreadable
 from edgewright.runtime.text.raw import Words
 from edgewright.runtime.text.reading import read_parts, read_words
 from edgewright.runtime.text.tagged_rows import TAGGED_READERS
-from edgewright.runtime.text.text_rows import ROW_READERS, Unreadable, table_rows
+from edgewright.runtime.text.text_rows import ROW_READERS, table_rows
 from tests.messages import refused
 from tests.runtime.encoder_bundle import case
 

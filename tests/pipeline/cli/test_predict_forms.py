@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from edgewright.runtime import Answer, Engine, InputError, MultiLabel
 from edgewright.runtime.bundle.files import canonical_json
 from tests.command import environment
 from tests.runtime.encoder_bundle import case, make_encoder_bundle
+from tests.runtime.loops import loop_bundle
 from tests.runtime.recurrent_bundle import case as recurrent_case
 from tests.runtime.recurrent_bundle import make_recurrent_bundle
 from tests.runtime.small_bundle import colour_image, make_bundle
@@ -153,7 +155,7 @@ def test_series_are_rows_too(task: str, tmp_path: Path) -> None:
     (row,) = rows(predict(bundle, file, "--format", "csv").stdout)
     engine = Engine(bundle)
     ((_, raw),) = engine.task.inputs(str(file))
-    answer: Answer = engine(raw)
+    answer: Answer = engine([raw])[0]
     cells = answer.cells()
     assert {name: row[name] for name in cells} == {name: str(value) for name, value in cells.items()}
     streamed = rows(predict(bundle, file, "--stream", "--format", "csv").stdout)
@@ -179,6 +181,24 @@ def test_standard_input_line_by_line(texts: Path) -> None:
     (row,) = rows(table.stdout)
     assert (row["input"], row["n"], row["label"]) == ("-:2", "3", engine("bad").label)
     assert "choose one of" in str(predict(texts, "-", "--stdin-format", "xlsx", stdin=b"x").exception)
+
+
+def test_a_run_without_end_is_stopped(pictures: tuple[Path, Path], tmp_path: Path) -> None:
+    bundle, folder = pictures
+    endless = loop_bundle(shutil.copytree(bundle, tmp_path / "bundle"), None)
+    for words in (("--json",), ("--format", "csv"), ()):
+        result = predict(endless, folder / "red.png", "--timeout", 0.2, *words)
+        assert (
+            result.exit_code == 1
+            and result.stdout == ""
+            and "ran for more than 0.2 s" in str(result.exception)
+        )
+    (tmp_path / "a.txt").touch()
+    listed = predict(endless, tmp_path / "a.txt", folder / "red.png", "--timeout", 0.2, "--json")
+    assert listed.exit_code == 1
+    for seconds in ("0", "-1", "x"):
+        assert predict(bundle, folder / "red.png", "--timeout", seconds).exit_code == 2
+    assert predict(bundle, folder / "red.png", "--timeout", 60).exit_code == 0
 
 
 def test_a_hundred_thousand_texts_in_flat_memory(texts: Path, tmp_path: Path) -> None:

@@ -151,4 +151,6 @@ def test_a_table_that_is_not_there_is_no_text(tmp_path: Path) -> None:
     for name in ("none.csv", "none.tsv", "none.parquet", "none.pq", "none.jsonl", "none.ndjson"):
         result = predict(bundle, name)
         assert result.exit_code == 1 and result.stdout == ""
-        assert result.stderr.startswith(f"edgewright: {name!r} looks like the path of a file, and there is none: ")
+        assert result.stderr.startswith(
+            f"edgewright: {name!r} looks like the path of a file, and there is none: "
+        )

@@ -97,6 +97,12 @@ def _flag(option: "Option") -> click.Option:
     metavar="ENDING",
     help="What - holds, such as csv or jsonl; without it texts are read line by line, series as csv.",
 )
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Stop when one run of the model takes longer; answers before it stand.",
+)
 @json_option
 def command(
     bundle: Path,
@@ -109,6 +115,7 @@ def command(
     out: Path | None,
     form: str | None,
     stdin_format: str,
+    timeout: float | None,
     as_json: bool,
     asked: dict[str, Any],
 ) -> None:
@@ -124,7 +131,7 @@ def command(
     if as_json and form not in (None, "json"):
         raise click.UsageError(f"--json and --format {form} are two forms: choose one")
     request = Request(inputs, top, "json" if as_json else form or "", asked, out, stdin_format)
-    with Engine(bundle, variant=variant, provider=provider, threads=threads) as engine:
+    with Engine(bundle, variant=variant, provider=provider, threads=threads, timeout=timeout) as engine:
         failed = stream_inputs(engine, request) if stream else predict_inputs(engine, request)
     if failed:
         click.get_current_context().exit(1)

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import click
 
@@ -15,7 +16,7 @@ from edgewright.pipeline.cli.answer_forms import Answered, Form, open_form
 from edgewright.pipeline.cli.output import message
 from edgewright.runtime import Engine
 from edgewright.runtime.bundle.files import write_bytes
-from edgewright.runtime.errors import InputError
+from edgewright.runtime.errors import InputError, MachineError
 from edgewright.runtime.inputs import Unreadable
 from edgewright.runtime.tasks.answers import Answer
 
@@ -53,12 +54,13 @@ def predict_inputs(engine: Engine, request: Request) -> int:
             columns.append(raw if isinstance(raw, Mapping) else {})
             yield name, raw
 
-    for name, answer in engine.each(remembered(), **request.options):
-        if isinstance(answer, InputError):
-            output.failure(name, str(answer), columns.popleft())
-        else:
-            output.answer(name, answer, columns.popleft())
-    return output.close()
+    with output:
+        for name, answer in engine.each(remembered(), **request.options):
+            if isinstance(answer, InputError):
+                output.failure(name, str(answer), columns.popleft())
+            else:
+                output.answer(name, answer, columns.popleft())
+    return output.failed
 
 
 def stream_inputs(engine: Engine, request: Request) -> int:
@@ -67,7 +69,7 @@ def stream_inputs(engine: Engine, request: Request) -> int:
     A piece is a step of a series, or a tenth of a second of sound. An input that fails midway keeps the answers so far.
     """
     output = _Output(open_form(request.form, engine, request.top), request.folder)
-    with engine.stream(**request.options) as stream:
+    with engine.stream(**request.options) as stream, output:
         for name, raw in _named(engine, request):
             stream.reset()
             answered = False
@@ -83,7 +85,7 @@ def stream_inputs(engine: Engine, request: Request) -> int:
                     raise InputError(f"{name} is too short for an answer: give a longer one")
             except InputError as error:
                 output.failure(name, str(error))
-    return output.close()
+    return output.failed
 
 
 def _named(engine: Engine, request: Request) -> Iterator[tuple[str, Any]]:
@@ -99,7 +101,7 @@ class _Output:
         self._form, self._folder = form, folder
         self._last: dict[str, int] = {}
         """The last number that a name got which was taken."""
-        self._failed = self._done = 0
+        self.failed = self._done = 0
         self._counts = sys.stderr.isatty() and not sys.stdout.isatty()
         self._told = time.monotonic()
 
@@ -113,7 +115,7 @@ class _Output:
 
     def failure(self, name: str, error: str, columns: Mapping[str, Any] | None = None) -> None:
         """What is wrong with the input `name`."""
-        self._failed += 1
+        self.failed += 1
         message(f"edgewright: {_placed(name, error)}")
         self._form.write(Answered(name, None, error, columns or {}))
         self._count()
@@ -125,12 +127,17 @@ class _Output:
             self._told = time.monotonic()
             click.echo(f"\r{self._done} answered", nl=False, err=True)
 
-    def close(self) -> int:
-        """Write the end; returns how many inputs failed."""
-        click.echo(self._form.end(), nl=False)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write the end, also where a run of the model failed once something is written, so that it is whole."""
+        if error is None or (self._done and isinstance(error, MachineError)):
+            click.echo(self._form.end(), nl=False)
         if self._counts and self._done:
-            click.echo(f"\r{self._done} inputs, {self._failed} without an answer", err=True)
-        return self._failed
+            click.echo(f"\r{self._done} inputs, {self.failed} without an answer", err=True)
 
     def _write(self, name: str, answer: Answer, step: int | None) -> list[str]:
         """Write the files of an answer beside what is there already; returns their paths."""
