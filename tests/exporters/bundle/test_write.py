@@ -94,6 +94,29 @@ def test_the_best_int8_has_the_name_that_others_look_for(bundle: Path, verdict: 
     assert graphs[best] == "onnx/model_quantized.onnx" and graphs["fp32"] == "onnx/model.onnx"
 
 
+def test_the_manifest_lists_the_operators_of_each_variant(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    for variant in opened.manifest.variants:
+        model = onnx.load(opened.path(variant.graphs["model"]))
+        used = {node.domain for node in model.graph.node}
+        assert set(variant.domains) == used <= {"", "com.microsoft"}
+        assert {entry.domain for entry in model.opset_import} == used | {""}, "and imports no others"
+        assert not model.functions
+
+
+def test_operators_that_no_bundle_may_use(
+    trained: Trained, candidate: Candidate, verdict: Verdict, tmp_path: Path
+) -> None:
+    model = onnx.load(trained.graph.path)
+    model.graph.node.append(onnx.helper.make_node("Odd", [], ["odd"], domain="elsewhere"))
+    model.opset_import.append(onnx.helper.make_opsetid("elsewhere", 1))
+    odd = save_model(model, tmp_path / "odd.onnx", "torch.export")
+    changed = dataclasses.replace(candidate, graphs={**candidate.graphs, "fp32": {"model": odd}})
+    with refused(ExportError):
+        write_bundle(tmp_path / "bundle", changed, verdict, trained.evaluation)
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_what_failed_is_not_inside(
     trained: Trained, candidate: Candidate, verdict: Verdict, tmp_path: Path
 ) -> None:

@@ -134,6 +134,44 @@ def test_any_value_anywhere_in_a_manifest(data: st.DataObject) -> None:
         assert manifest_from_json(manifest_to_json(manifest)) == manifest
 
 
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(1 << 70), 1 << 70)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_any_number_in_the_place_of_another(data: st.DataObject) -> None:
+    """A manifest that is let through means something, whatever the numbers in it were."""
+    document = json.loads(EXAMPLE)
+    document["decision"] = {"threshold": 0.5, "temperature": 1.0, "reject_below": 0.1}
+    document["variants"][0]["tolerance"]["decisions"] = 1.0
+    numbers = [
+        place
+        for place in paths_of(document)
+        if isinstance(at(document, place), (int, float)) and place[0] != "golden"
+    ]
+    for place in data.draw(st.lists(st.sampled_from(numbers), min_size=1, max_size=3)):
+        at(document, place[:-1])[place[-1]] = data.draw(NUMBERS)
+    try:
+        manifest = manifest_from_json(sealed_json(document))
+    except BundleError as error:
+        assert "\n" not in str(error)
+        return
+    (variant,) = manifest.variants
+    assert 0 <= variant.tolerance.relative <= 1000 and 0 <= variant.tolerance.decisions <= 1
+    assert manifest.decision is not None
+    assert 0 <= (manifest.decision.threshold or 0) <= 1 and (manifest.decision.temperature or 1) > 0
+    assert 0 <= manifest.seed < 1 << 64 and all(entry.size >= 0 for entry in manifest.files)
+    for spec in (*manifest.graphs["model"].inputs, *manifest.graphs["model"].outputs):
+        assert all(axis == "batch" or 1 <= int(axis) <= 1 << 28 for axis in spec.shape)
+
+
+def at(document: Any, place: tuple[Any, ...]) -> Any:
+    """The value at a place of a document."""
+    for key in place:
+        document = document[key]
+    return document
+
+
 EXAMPLE = """{
   "task": "image-classification", "model": "m", "processor": {}, "labels": ["a"],
   "graphs": {"model": {

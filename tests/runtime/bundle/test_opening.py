@@ -260,6 +260,8 @@ def test_an_oversized_manifest_is_not_read(bundle: Path) -> None:
         (b'{"task": 1, "task": 2}', "a key occurs twice"),
         (b'{"seed": NaN}', "NaN is not JSON"),
         (b'{"seed": -Infinity}', "Infinity is not JSON"),
+        (b'{"variants": [{"tolerance": {"relative": 1e999}}]}', "1e999 is beyond every number"),
+        (b'{"seed": -1.5e400}', "-1.5e400 is beyond every number"),
         (b"\xff\xfe\xfa", "UTF-8|broken JSON"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"verdict": ' + b'{"a":' * 5000 + b"1" + b"}" * 5001, "nested too deeply"),
@@ -319,6 +321,14 @@ def with_capacity(axis: str, size: int) -> Callable[[dict[str, Any]], None]:
         document["graphs"]["model"].update(capacity={axis: size})
 
     return change
+
+
+def with_tolerance(**changed: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda document: document["variants"][0]["tolerance"].update(changed)
+
+
+def with_axes(*shape: int | str) -> Callable[[dict[str, Any]], None]:
+    return lambda document: document["graphs"]["model"]["inputs"][0].update(shape=list(shape))
 
 
 @pytest.mark.parametrize(
@@ -383,6 +393,34 @@ def with_capacity(axis: str, size: int) -> Callable[[dict[str, Any]], None]:
         (lambda d: d["files"].append(d["files"][0] | {"path": "extra.bin"}), "extra.bin is missing"),
         (lambda d: d["files"].append(d["files"][0] | {"path": "onnx"}), "onnx is missing"),
         (lambda d: d.pop("golden"), "golden: missing"),
+        (lambda d: d.pop("schema_version"), "schema_version: expected int, found NoneType"),
+        (with_tolerance(relative=-1), "tolerance.relative is -1.0, it has to be from 0 to 1000"),
+        (with_tolerance(relative=1e300), r"tolerance.relative is 1e\+300"),
+        (with_tolerance(decisions=2.0), "tolerance.decisions is 2.0, it has to be from 0 to 1"),
+        (with_tolerance(decisions=-0.5), "tolerance.decisions is -0.5"),
+        (put("labels", ["red", "green", "red"]), "labels: 'red' occurs twice"),
+        (put("labels", ["red", "", "blue"]), "labels: one is empty"),
+        (lambda d: d["variants"][1].update(name="auto"), "none can be called 'auto'"),
+        (lambda d: d["variants"][1].update(name=""), "none can be called ''"),
+        (lambda d: d["variants"][0].update(domains=["", "my.own"]), "lists the operators of 'my.own'"),
+        (put("seed", -1), "seed is -1, it has to be from 0"),
+        (put("seed", 1 << 64), "seed is 18446744073709551616, it has to be from 0"),
+        (put("task", ""), "task: empty"),
+        (with_axes("batch", 3, 0, 16), "graphs: model: the axes of 'image' are"),
+        (with_axes("batch", -3, 16, 16), "graphs: model: the axes of 'image' are"),
+        (with_axes("batch", 3, 1 << 20, 1 << 20), "graphs: model: the axes of 'image' are"),
+        (with_axes("", 3, 16, 16), "graphs: model: a tensor or an axis has no name"),
+        (
+            lambda d: d["graphs"]["model"].update(outputs=d["graphs"]["model"]["outputs"] * 2),
+            "two tensors have the same name",
+        ),
+        (with_state(shape=["batch", 1 << 40]), "the axes of the state 'kept' are"),
+        (with_capacity("past", 1 << 40), "the capacity .* is out of bounds"),
+        (put("decision", {"threshold": 2.0}), "decision.threshold is 2.0"),
+        (put("decision", {"reject_below": -0.1}), "decision.reject_below is -0.1"),
+        (put("decision", {"temperature": 0.0}), "decision.temperature is 0.0, it has to be above 0"),
+        (put("contract", {"bits": 0}), "contract.bits is 0"),
+        (put("contract", {"window": [5.0, 5.0]}), "contract.window .* does not begin below its end"),
     ],
 )
 def test_a_manifest_with_one_wrong_value(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -22,7 +23,7 @@ from edgewright.runtime.graphs.cache import cache_directory, cache_slot
 from edgewright.runtime.graphs.cpu import Cpu
 from edgewright.runtime.graphs.session import open_graphs, open_session
 from tests.messages import refused
-from tests.runtime.small_bundle import reference_logits, write_graph
+from tests.runtime.small_bundle import colour_weights, reference_logits, write_graph
 
 IMAGES = np.random.default_rng(0).normal(size=(3, 3, 16, 16)).astype(np.float32)
 
@@ -430,9 +431,27 @@ def test_a_digest_that_cannot_be_written(
     assert not list(own_cache.iterdir()), "nothing half written stays"
 
 
-def test_weights_beside_the_graph_are_not_cached(graph: Path) -> None:
+@pytest.mark.parametrize("place", ["w.bin", "model.onnx.data", "deep/weights"])
+def test_weights_beside_the_graph_are_not_cached(tmp_path: Path, own_cache: Path, place: str) -> None:
+    found = []
+    for factor in (1.0, 2.0):
+        folder = tmp_path / str(factor)
+        path = folder / "model.onnx"
+        write_graph(path, colour_weights() * np.float32(factor))
+        (folder / place).parent.mkdir(exist_ok=True)
+        onnx.save(onnx.load(path), path, save_as_external_data=True, location=place, size_threshold=0)
+        assert cache_slot(path, "d" * 64, "1", "cpu") is None
+        found.append(answers(path))
+    same = (tmp_path / "1.0" / "model.onnx").read_bytes() == (tmp_path / "2.0" / "model.onnx").read_bytes()
+    assert same, "two graphs that differ in their weights alone, which lie elsewhere"
+    np.testing.assert_allclose(found[0], reference_logits(IMAGES), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found[1], 2 * found[0], rtol=1e-5, atol=1e-6)
+    assert not cached(own_cache)
+
+
+def test_a_name_beside_the_graph_says_nothing(graph: Path) -> None:
     graph.with_name("model.onnx.data").write_bytes(b"x")
-    assert cache_slot(graph, "d" * 64, "1", "cpu") is None
+    assert cache_slot(graph, "d" * 64, "1", "cpu") is not None
 
 
 def test_large_graphs_are_not_cached(graph: Path) -> None:

@@ -24,6 +24,7 @@ from edgewright.runtime.bundle.files import (
 )
 from edgewright.runtime.bundle.manifest import (
     MANIFEST_NAME,
+    OPERATOR_DOMAINS,
     FileEntry,
     Golden,
     GoldenSample,
@@ -31,6 +32,7 @@ from edgewright.runtime.bundle.manifest import (
     Variant,
     manifest_to_json,
 )
+from edgewright.runtime.bundle.onnx_file import read_onnx_file
 from edgewright.runtime.contracts import STEP, GraphSpec, Tensors
 from edgewright.runtime.errors import ExportError, MachineError
 from edgewright.runtime.tasks.base import Task
@@ -178,7 +180,8 @@ def write_candidate(
             paths = {role: f"onnx/{role_file(file, role)}" for role in graphs}
             for role, graph in graphs.items():
                 copy_graph(graph, folder / paths[role])
-            variants.append(Variant(name, paths, golden.tolerances[name]))
+            domains = _domains(name, [folder / path for path in paths.values()])
+            variants.append(Variant(name, paths, golden.tolerances[name], domains=domains))
         manifest = Manifest(
             task=candidate.task,
             model=candidate.model,
@@ -212,6 +215,15 @@ def write_candidate(
 
     replace_directory(target, fill)
     return target
+
+
+def _domains(name: str, graphs: list[Path]) -> tuple[str, ...]:
+    """The domains of all operators of a variant."""
+    found = sorted({domain for graph in graphs for domain in read_onnx_file(graph).domains})
+    foreign = [domain for domain in found if domain not in OPERATOR_DOMAINS]
+    if foreign:
+        raise ExportError(f"{name} uses operators of {foreign[0]!r}, which no bundle may: leave {name} out")
+    return tuple(found)
 
 
 def _file_name(name: str, ranking: tuple[str, ...]) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from edgewright.exporters.graph.axes import Axes, resized, torch_dimensions
+from edgewright.exporters.graph.operators import only_what_is_used
 from edgewright.exporters.graph.quiet import quiet
 from edgewright.exporters.graph.recurrent import onnx_weights
 from edgewright.exporters.graph.transformers import convert_encoder, run_encoder_at_other_sizes
@@ -129,6 +130,7 @@ def save_model(model: onnx.ModelProto, path: Path, route: str, note: str = "", d
 
     Weights beyond `ONE_FILE_LIMIT` go to a file beside it, `path`'s name with ".data" added (or `data_name`).
     """
+    model = only_what_is_used(model)
     _strip(model)
     model.metadata_props.add(key=_ROUTE, value=route)
     model.metadata_props.add(key=_NOTE, value=note)

@@ -1,5 +1,6 @@
 """The manifest: the only contract between the workstation that made a bundle and the device that runs it."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,10 +16,23 @@ MANIFEST_NAME = "edgewright.json"
 SCHEMA_VERSION = 2
 MAX_MANIFEST_BYTES = 16 << 20
 
+OPERATOR_DOMAINS = ("", "ai.onnx.ml", "com.microsoft")
+"""The domains of operators that a bundle may use; "" is the standard one, which is also called "ai.onnx"."""
+
 _VERSION, _DIGEST = "schema_version", "digest"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _STATE_DTYPES = frozenset({"float16", "float32", "float64", "int8", "uint8", "int32", "int64", "bool"})
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
+
+_LARGEST_TOLERANCE = 1000.0
+_LARGEST_AXIS = 1 << 31
+_LARGEST_TENSOR = 1 << 28
+"""Elements of the fixed axes of a tensor: a gigabyte in float32."""
+
+
+def _check_range(name: str, value: float, most: float) -> None:
+    if not 0.0 <= value <= most:
+        raise ValueError(f"{name} is {value}, it has to be from 0 to {most:g}")
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,10 @@ class Tolerance:
     relative: float
     decisions: float = 1.0
 
+    def __post_init__(self) -> None:
+        _check_range("tolerance.relative", self.relative, _LARGEST_TOLERANCE)
+        _check_range("tolerance.decisions", self.decisions, 1.0)
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -59,8 +77,10 @@ class Proof:
 class Variant:
     """One precision of the model that passed its verdict.
 
-    `graphs` maps each role of the manifest's `graphs` to the file of that graph. `proven` says where it was seen to
-    hold, `domains` which domains of operators its graphs use; both are reserved, nothing writes them yet.
+    `graphs` maps each role of the manifest's `graphs` to the file of that graph, whose name ends in .onnx. `domains`
+    lists the domains of the operators that they use: of "" (the standard one), "ai.onnx.ml" and "com.microsoft"; where
+    there is no list, in bundles of before it was written, each of them may be used. `proven` says where it was seen to
+    hold (reserved: nothing writes it yet).
     """
 
     name: str
@@ -108,6 +128,12 @@ class InputContract:
     alpha: str | None = None
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.bits is not None and not 1 <= self.bits <= 64:
+            raise ValueError(f"contract.bits is {self.bits}, it has to be from 1 to 64")
+        if self.window is not None and not -math.inf < self.window[0] < self.window[1] < math.inf:
+            raise ValueError(f"contract.window {self.window} does not begin below its end")
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -118,6 +144,12 @@ class Decision:
     threshold: float | None = None
     temperature: float | None = None
     reject_below: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "reject_below"):
+            _check_range(f"decision.{name}", getattr(self, name) or 0.0, 1.0)
+        if self.temperature is not None and not 0.0 < self.temperature < math.inf:
+            raise ValueError(f"decision.temperature is {self.temperature}, it has to be above 0")
 
 
 @dataclass(frozen=True)
@@ -218,7 +250,7 @@ def manifest_from_json(text: str | bytes) -> Manifest:
         _check_version(document.pop(_VERSION, None))
         _check_whole(text, document)
         manifest = from_plain(Manifest, document)
-    except StructureError as error:
+    except ValueError as error:  # a `StructureError`, or what a part of it says of its values
         raise BundleError(f"{MANIFEST_NAME}: {error}: get a fresh copy of the bundle") from None
     _check(manifest)
     return manifest
@@ -269,6 +301,9 @@ def _check(manifest: Manifest) -> None:
     names = [variant.name for variant in manifest.variants]
     if not names:
         raise fail("variants: empty")
+    wrong = _wrong_names(manifest)
+    if wrong:
+        raise fail(wrong)
     if len(set(names)) != len(names):
         raise fail("two variants have the same name")
     if manifest.default_variant not in names:
@@ -297,9 +332,45 @@ def _check(manifest: Manifest) -> None:
                 spec.name != output for spec in manifest.graphs[other].outputs
             ):
                 raise fail(f"graphs: {role} takes {source!r}, which no graph gives")
-        wrong = _wrong_states(role, graph)
+        wrong = _wrong_sizes(graph) or _wrong_states(role, graph)
         if wrong:
             raise fail(f"graphs: {role}: {wrong}")
+
+
+def _wrong_names(manifest: Manifest) -> str:
+    """What is wrong with the names, paths and numbers of a manifest beside its graphs; empty where nothing is."""
+    for variant in manifest.variants:
+        if variant.name in ("", "auto"):
+            return f"variants: none can be called {variant.name!r}"
+        odd = [domain for domain in variant.domains if domain not in (*OPERATOR_DOMAINS, "ai.onnx")]
+        if odd:
+            return f"variants: {variant.name} lists the operators of {odd[0]!r}, which no bundle may use"
+        odd = [path for path in variant.graphs.values() if not path.endswith(".onnx")]
+        if odd:
+            return f"variants: {odd[0]} is no .onnx file"
+    labels = manifest.labels
+    if "" in labels or len(set(labels)) != len(labels):
+        twice = next((label for label in labels if labels.count(label) > 1), "")
+        return f"labels: {twice!r} occurs twice" if twice else "labels: one is empty"
+    if not 0 <= manifest.seed < 1 << 64:
+        return f"seed is {manifest.seed}, it has to be from 0 to 2^64 - 1"
+    return "task: empty" if not manifest.task else ""
+
+
+def _wrong_sizes(graph: GraphSpec) -> str:
+    """What is wrong with the names and axes of what a graph takes and gives; empty where nothing is."""
+    for spec in (*graph.inputs, *graph.outputs):
+        fixed = [axis for axis in spec.shape if isinstance(axis, int)]
+        if not spec.name or "" in spec.shape:
+            return "a tensor or an axis has no name"
+        if min(fixed, default=1) < 1 or math.prod(fixed) > _LARGEST_TENSOR:
+            return f"the axes of {spec.name!r} are {spec.shape}"
+    for specs in (graph.inputs, graph.outputs):
+        if len({spec.name for spec in specs}) != len(specs):
+            return "two tensors have the same name"
+    if max(graph.capacity.values(), default=1) > _LARGEST_AXIS:
+        return f"the capacity {dict(graph.capacity)} is out of bounds"
+    return ""
 
 
 def _wrong_states(role: str, graph: GraphSpec) -> str:
@@ -307,8 +378,14 @@ def _wrong_states(role: str, graph: GraphSpec) -> str:
     for state in graph.states:
         named = sorted(axis for axis in state.shape if isinstance(axis, str))
         sizes = [axis for axis in state.shape if not isinstance(axis, str)]
-        if named != sorted(("batch", *([state.grows] if state.grows else []))) or min(sizes, default=1) < 1:
+        if (
+            named != sorted(("batch", *([state.grows] if state.grows else [])))
+            or min(sizes, default=1) < 1
+            or math.prod(sizes) > _LARGEST_TENSOR
+        ):
             return f"the axes of the state {state.input!r} are {state.shape}"
+        if not math.isfinite(state.initial):
+            return f"the state {state.input!r} begins at {state.initial}"
         if state.dtype not in _STATE_DTYPES or (role == STEP and state.dtype != "float32"):
             return f"the state {state.input!r} is of the type {state.dtype!r}"
     growing = {state.grows for state in graph.states if state.grows}

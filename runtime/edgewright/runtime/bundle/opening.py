@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgewright.runtime.bundle.files import sha256_of_file
+from edgewright.runtime.bundle.graph_files import check_graph_files
 from edgewright.runtime.bundle.manifest import (
     MANIFEST_NAME,
     MAX_MANIFEST_BYTES,
@@ -59,7 +60,8 @@ def open_bundle(path: str | Path) -> Bundle:
     """Check the bundle at `path`, a folder, and open it.
 
     Links, odd files, missing, extra, resized and altered files are refused, sizes before digests, and digests
-    before anything but the manifest is parsed. Raises `BundleError` naming the first file that is wrong.
+    before anything but the manifest is parsed; then graphs that ask for more than they may. Raises `BundleError` naming
+    the first file that is wrong.
     """
     root = Path(path)
     try:
@@ -70,6 +72,7 @@ def open_bundle(path: str | Path) -> Bundle:
         manifest = manifest_from_json(_read_manifest(root))
         _check_tree(root, manifest.files)
         _check_digests(root, manifest.files)
+        check_graph_files(root, manifest)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BundleError(

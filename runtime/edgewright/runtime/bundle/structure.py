@@ -16,8 +16,8 @@ class StructureError(ValueError):
 
 
 def parse_json(text: str | bytes) -> Any:
-    """JSON to plain values. Raises `StructureError` on syntax errors, duplicate keys, NaN, infinity and deep
-    nesting.
+    """JSON to plain values. Raises `StructureError` on syntax errors, duplicate keys, NaN, infinity, numbers beyond
+    float64 and deep nesting.
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -29,8 +29,16 @@ def parse_json(text: str | bytes) -> Any:
     def refuse(constant: str) -> Any:
         raise StructureError(f"{constant} is not JSON")
 
+    def finite(number: str) -> float:
+        value = float(number)
+        if math.isinf(value):
+            raise StructureError(f"{number[:20]} is beyond every number")
+        return value
+
     try:
-        return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+        return json.loads(text, object_pairs_hook=unique, parse_constant=refuse, parse_float=finite)
+    except StructureError:
+        raise
     except RecursionError:
         raise StructureError("nested too deeply") from None
     except UnicodeDecodeError:

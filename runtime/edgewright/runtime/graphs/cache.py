@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgewright.runtime.bundle.files import sha256_of_bytes, sha256_of_file, write_text
+from edgewright.runtime.bundle.onnx_file import read_onnx_file
+from edgewright.runtime.errors import BundleError
 from edgewright.runtime.graphs.cpu import read_cpu
 
 _LARGEST_GRAPH = 1 << 30
@@ -103,7 +105,8 @@ def _prune(directory: Path) -> None:
 def cache_slot(
     model: Path, digest: str | None, ort_version: str, provider: str, unsigned: bool = False
 ) -> CacheSlot | None:
-    """The place for the optimised form of `model`, or None where it cannot or should not be kept.
+    """The place for the optimised form of `model`, which depends on its bytes alone, or None where it cannot or should
+    not be kept.
 
     `digest` is the SHA-256 of the model where the caller knows it already. `unsigned` says that the session rewrites
     int8 weights to unsigned ones.
@@ -112,12 +115,12 @@ def cache_slot(
     try:
         if directory is None or model.stat().st_size > _LARGEST_GRAPH:
             return None
-        # Weights beside the graph would be written into it.
-        if model.with_name(model.name + ".data").exists():
+        # Weights in files of their own would be written into it, and are no part of the key.
+        if read_onnx_file(model).weights:
             return None
         weights = "unsigned weights" if unsigned else "weights as they are"
         key = "\n".join((digest or sha256_of_file(model), ort_version, provider, weights, *_machine()))
-    except OSError:
+    except (OSError, BundleError):  # ONNX Runtime says in a moment what is wrong
         return None
     return CacheSlot(directory / f"{sha256_of_bytes(key.encode())}.onnx")
 

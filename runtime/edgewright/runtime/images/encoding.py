@@ -54,8 +54,8 @@ class ImageSettings:
             raise ValueError(
                 f"interpolation {self.interpolation!r} is not one of {', '.join(INTERPOLATIONS)}"
             )
-        if not all(math.isfinite(value) for value in (*self.mean, *self.std)) or 0 in self.std:
-            raise ValueError(f"mean {self.mean} and std {self.std} must be finite, and std not zero")
+        if not all(math.isfinite(value) for value in (*self.mean, *self.std)) or min(self.std) <= 0:
+            raise ValueError(f"mean {self.mean} and std {self.std} must be finite, and std above 0")
         if self.max_pixels < 1:
             raise ValueError(f"max_pixels {self.max_pixels} must be positive")
 
