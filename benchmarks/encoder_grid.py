@@ -23,6 +23,7 @@ from edgewright.pipeline.models.text_encoders.checkpoint import open_checkpoint
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.tasks import load_task
+from edgewright.runtime.tasks.sentence_embedding import EMBEDDING
 from edgewright.runtime.text.encoding import EncoderTokenizer
 from edgewright.runtime.text.raw import Question
 from edgewright.runtime.text.settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
@@ -199,10 +200,8 @@ class Agreement:
 def agreement(subject: Subject, wanted: Sequence[Tensors], found: Sequence[Tensors]) -> Agreement:
     """Compare a graph's outputs of all judged texts with torch's, both merged by the task."""
     cosine = None
-    if "embedding" in wanted[0]:
-        both = (
-            [_unit(one["embedding"].astype(np.float64)) for one in outputs] for outputs in (wanted, found)
-        )
+    if EMBEDDING in wanted[0]:
+        both = ([_unit(one[EMBEDDING].astype(np.float64)) for one in outputs] for outputs in (wanted, found))
         cosine = float(min((ours * theirs).sum(axis=-1).min() for ours, theirs in zip(*both, strict=True)))
     reference, scores = _scores(subject, wanted), _scores(subject, found)
     if "logits" in wanted[0]:  # an untrained head prefers one label, whatever the text
@@ -224,11 +223,11 @@ def _scores(subject: Subject, outputs: Sequence[Tensors]) -> list[NDArray[np.flo
     names = list(outputs[0])
     values = {name: [one[name].astype(np.float64) for one in outputs] for name in names}
     if subject.task == _EMBEDDING:
-        vectors = np.stack(values["embedding"])
+        vectors = np.stack(values[EMBEDDING])
         vectors = _unit(vectors - vectors.mean(axis=0))
         return [np.delete(row, place) for place, row in enumerate(vectors @ vectors.T)]
-    if "embedding" in values:  # of a text and of the labels
-        return [vectors[1:] @ vectors[0] for vectors in map(_unit, values["embedding"])]
+    if EMBEDDING in values:  # of a text and of the labels
+        return [vectors[1:] @ vectors[0] for vectors in map(_unit, values[EMBEDDING])]
     if subject.task == _ZERO_SHOT:
         return [scores[:, _INFERENCE.index("entailment")] for scores in values["logits"]]
     if subject.task == "text-classification":

@@ -28,7 +28,9 @@ def handwritten(session: onnxruntime.InferenceSession, labels: tuple[str, ...], 
     normalised = (pixels - np.array([0.485, 0.456, 0.406], np.float32)) / np.array(
         [0.229, 0.224, 0.225], np.float32
     )
-    logits = session.run(None, {"image": np.ascontiguousarray(normalised.transpose(2, 0, 1))[None]})[0][0]
+    logits = session.run(None, {"pixel_values": np.ascontiguousarray(normalised.transpose(2, 0, 1))[None]})[
+        0
+    ][0]
     probabilities = np.exp(logits - logits.max())
     probabilities /= probabilities.sum()
     return labels[int(probabilities.argmax())]
@@ -59,7 +61,7 @@ def overhead(subject: Subject, folder: Path) -> list[Claim]:
 def against_torch(name: str, subject: Subject) -> list[Claim]:
     """fp32 and int8-static against torch eager, and OpenVINO on the same int8 file beside them."""
     module = subject.built.module.eval()
-    images = torch.from_numpy(subject.feeds["image"])
+    images = torch.from_numpy(subject.feeds["pixel_values"])
 
     def eager() -> None:
         with torch.inference_mode():
@@ -93,7 +95,7 @@ def beside_openvino(name: str, subject: Subject) -> Claim:
     engine = Engine(subject.bundle, "int8-static", "cpu", threads=1)
     found = alternate(
         lambda: engine.infer(subject.feeds),
-        lambda: request.infer({"image": subject.feeds["image"]}),
+        lambda: request.infer({"pixel_values": subject.feeds["pixel_values"]}),
         ROUNDS // 2,
     )
     return Claim(

@@ -43,7 +43,7 @@ def naive_loop(built: BuiltModel, task: Task[Any], splits: dict[str, list[tuple[
         before = time.perf_counter()
         for start in range(0, len(samples), BATCH):
             batch = samples[start : start + BATCH]
-            images = torch.from_numpy(task.collate([task.encode(path) for path, _ in batch])["image"])
+            images = torch.from_numpy(task.collate([task.encode(path) for path, _ in batch])["pixel_values"])
             with torch.no_grad():
                 features = backbone(images)
             logits = head(features)

@@ -59,7 +59,7 @@ def measure(name: str) -> dict[str, Any]:
     randomise(built, seed=0)
     task = ImageClassification(labels).device_task(built.settings, labels)
     crops = photo_crops(max(BATCHES))
-    images = task.collate([task.encode(crop) for crop in crops])["image"]
+    images = task.collate([task.encode(crop) for crop in crops])["pixel_values"]
     row: dict[str, Any] = {
         "model": name,
         "input": built.settings.crop[0],
@@ -84,7 +84,7 @@ def measure(name: str) -> dict[str, Any]:
             scale = float(built.module(torch.from_numpy(images)).abs().max())
             for batch in BATCHES:
                 wanted = built.module(torch.from_numpy(images[:batch])).numpy()
-                found = session.run({"image": images[:batch]})["logits"]
+                found = session.run({"pixel_values": images[:batch]})["logits"]
                 difference = float(np.abs(found - wanted).max())
                 row[f"error_{batch}"] = difference / scale
                 best = np.sort(wanted, axis=1)

@@ -62,7 +62,9 @@ def make_subject(name: str, folder: Path, classes: int = 1000) -> Subject:
     task = ImageClassification(labels).device_task(built.settings, labels)
     encoded = [task.collate([task.encode(crop)]) for crop in photo_crops(16)]
     path = folder / name / "model.onnx"
-    fp32 = export_graph(built.module, (torch.from_numpy(np.repeat(encoded[0]["image"], 2, axis=0)),), path)
+    fp32 = export_graph(
+        built.module, (torch.from_numpy(np.repeat(encoded[0]["pixel_values"], 2, axis=0)),), path
+    )
     int8 = make_variant(fp32, "int8-static", encoded, path.with_name("int8.onnx"), method="minmax")
     candidate = Candidate(
         task="image-classification",

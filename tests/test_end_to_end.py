@@ -92,7 +92,7 @@ def test_it_predicts_what_torch_predicts(shipped: Shipped) -> None:
     ).evaluation
     feeds = device.collate([device.encode(sample.raw) for sample in samples])
     with torch.no_grad():
-        logits = model.built.module(torch.from_numpy(feeds["image"])).numpy()
+        logits = model.built.module(torch.from_numpy(feeds["pixel_values"])).numpy()
     with Engine(shipped.bundle, "fp32", "cpu", threads=1, cache=False) as engine:
         answers = engine([sample.raw for sample in samples])
         outputs = engine.infer(feeds)["logits"]

@@ -135,7 +135,7 @@ def test_a_family_keeps_its_answers(name: str, tmp_path: Path) -> None:
 
     device = device_of(built)
     feeds = device.collate([device.encode(raw) for raw in raws])
-    assert np.array_equal(feeds["image"], images)
+    assert np.array_equal(feeds["pixel_values"], images)
 
     graph = export_graph(built.module, (torch.from_numpy(images[:2]),), tmp_path / "model.onnx")
     assert graph.route == "torch.export"
@@ -148,7 +148,7 @@ def test_a_family_keeps_its_answers(name: str, tmp_path: Path) -> None:
     for batch in BATCHES:
         with torch.inference_mode():
             wanted = built.module(torch.from_numpy(images[:batch])).numpy()
-        found = session.run({"image": images[:batch]})["logits"]
+        found = session.run({"pixel_values": images[:batch]})["logits"]
         assert found.shape == wanted.shape == (batch, len(LABELS))
         difference = float(np.abs(found - wanted).max())
         assert difference <= LIMIT * float(np.abs(wanted).max())

@@ -41,8 +41,8 @@ def trained(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Train
         list(images[1200:1500]),
         targets[1200:1500].tolist(),
     )
-    encoded = [reference.task.encode(image)["image"] for image in images[1000:1064]]
-    calibration = [{"image": np.stack(encoded[start : start + 8])} for start in range(0, 64, 8)]
+    encoded = [reference.task.encode(image)["pixel_values"] for image in images[1000:1064]]
+    calibration = [{"pixel_values": np.stack(encoded[start : start + 8])} for start in range(0, 64, 8)]
     folder = tmp_path_factory.mktemp("trained")
     graph = export_graph(module, (torch.zeros(2, 3, 32, 32),), folder / "model.onnx")
     variants = {name: make_variant(graph, name, calibration, folder / f"{name}.onnx") for name in VARIANTS}

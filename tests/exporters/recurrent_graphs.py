@@ -84,17 +84,17 @@ def step_graph(path: Path, kind: str, hidden: int, **attributes: object) -> Grap
 
 
 def text_graph(path: Path, words: int = 300, width: int = 32, hidden: int = 16, classes: int = 4) -> Graph:
-    """tokens [batch, time] and lengths through an embedding and an LSTM to logits."""
+    """input_ids [batch, time] and lengths through an embedding and an LSTM to logits."""
     generator = np.random.default_rng(0)
     inputs = [
-        helper.make_tensor_value_info("tokens", onnx.TensorProto.INT64, ["batch", "time"]),
+        helper.make_tensor_value_info("input_ids", onnx.TensorProto.INT64, ["batch", "time"]),
         helper.make_tensor_value_info("lengths", onnx.TensorProto.INT32, ["batch"]),
     ]
     weights = dict(zip("WRB", cell_weights("LSTM", hidden, 1, width), strict=True))
     weights["table"] = generator.standard_normal((words, width)).astype(np.float32)
     weights["head"] = generator.standard_normal((hidden, classes)).astype(np.float32)
     nodes = [
-        helper.make_node("Gather", ["table", "tokens"], ["rows"], name="embedding"),
+        helper.make_node("Gather", ["table", "input_ids"], ["rows"], name="embedding"),
         helper.make_node("Transpose", ["rows"], ["values"], name="turn", perm=[1, 0, 2]),
         helper.make_node(
             "LSTM", ["values", "W", "R", "B", "lengths"], ["", "last"], name="cell", hidden_size=hidden

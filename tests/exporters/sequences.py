@@ -93,9 +93,9 @@ def kind_of(task: str) -> Kind:
         return Kind(device, dimensions, "prediction", DISTANCE, extra=("anchor", "known"))
     if task == "audio-classification":
         device = load_task(task, to_plain(AUDIO), LABELS)
-        return Kind(device, Dimensions(AUDIO.mels, 3), "logits", ACCURACY)
+        return Kind(device, Dimensions(AUDIO.mels, 3), "logits", ACCURACY, values="input_features")
     device = load_task(task, to_plain(TEXT), LABELS, {"tokenizer": tokenizer_json()})
-    return Kind(device, Dimensions(10, 3, tokens=True), "logits", ACCURACY, values="tokens")
+    return Kind(device, Dimensions(10, 3, tokens=True), "logits", ACCURACY, values="input_ids")
 
 
 def raws_of(task: str, count: int) -> list[Any]:
@@ -154,7 +154,7 @@ def make(
     specs: dict[str, GraphSpec] = {}
     parts: dict[str, Part] = {}
     if not network.bidirectional and not kind.dimensions.tokens:
-        part = step_part(module, kind.output)
+        part = step_part(module, kind.output, kind.values)
         assert part.spec is not None and part.example is not None
         specs[STEP] = part.spec
         parts[STEP] = part

@@ -68,7 +68,7 @@ def golden_outputs(golden: GoldenAnswers) -> list[Tensors]:
 
 def reference_of(module: nn.Module, settings: ImageSettings = SETTINGS) -> Reference:
     task = ImageClassification(to_plain(settings), LABELS)
-    return Reference(torch_graphs(module, ("image",), ("logits",)), task, ACCURACY)
+    return Reference(torch_graphs(module, ("pixel_values",), ("logits",)), task, ACCURACY)
 
 
 def candidate_of(reference: Reference, graphs: dict[str, Graph], **more: Any) -> Candidate:
@@ -99,7 +99,7 @@ def train(images: NDArray[np.uint8], targets: NDArray[np.int64], epochs: int = 2
 
     module: ResNet = resnet18(weights=None, num_classes=10)
     encode = reference_of(module).task.encode
-    pixels = torch.from_numpy(np.stack([encode(image)["image"] for image in images]))
+    pixels = torch.from_numpy(np.stack([encode(image)["pixel_values"] for image in images]))
     wanted = torch.from_numpy(targets)
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
     module.train()

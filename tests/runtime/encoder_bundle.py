@@ -90,7 +90,7 @@ class Table:
         if self.kind == "span":
             shape = ("batch", "time")
             return tuple(TensorSpec(name, "float32", shape) for name in ("start_logits", "end_logits"))
-        name = "embedding" if self.kind == "unit" else "logits"
+        name = "sentence_embedding" if self.kind == "unit" else "logits"
         return (TensorSpec(name, "float32", ("batch", self.width)),)
 
     def run(self, feeds: Tensors) -> Tensors:

@@ -20,7 +20,7 @@ class Net:
 
     `outputs` is the number of classes or of targets. With `horizon` the head gives `horizon` x `outputs` numbers, to
     which the anchor and the known columns (`known` of them, through weights of their own) are added. With `vocabulary`
-    the inputs are tokens.
+    the inputs are tokens. `source` is what its first input is called where it is none.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Net:
         known: int = 0,
         vocabulary: int = 0,
         seed: int = 0,
+        source: str = "values",
     ) -> None:
         random = np.random.default_rng(seed)
         self.features, self.hidden, self.outputs = features, hidden, outputs
@@ -53,15 +54,16 @@ class Net:
             self.weights["K"] = weights(known, outputs)
         if vocabulary:
             self.weights["E"] = weights(vocabulary, features) * np.float32(4)
+        self.source = "input_ids" if vocabulary else source
         self.output = "prediction" if per_step or horizon else "logits"
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """The inputs of the whole graph."""
         first = (
-            TensorSpec("tokens", "int64", ("batch", "time"))
+            TensorSpec(self.source, "int64", ("batch", "time"))
             if self.vocabulary
-            else TensorSpec("values", "float32", ("batch", "time", self.features))
+            else TensorSpec(self.source, "float32", ("batch", "time", self.features))
         )
         return (first, TensorSpec("lengths", "int32", ("batch",)), *self._ahead)
 
@@ -91,7 +93,7 @@ class Net:
             ("batch", self.horizon, self.outputs) if self.horizon else ("batch", self.outputs)
         )
         return GraphSpec(
-            inputs=(TensorSpec("values", "float32", (1, "batch", self.features)), *self._ahead),
+            inputs=(TensorSpec(self.source, "float32", (1, "batch", self.features)), *self._ahead),
             outputs=(TensorSpec(self.output, "float32", shape),),
             states=tuple(
                 StateSpec(f"state_{place}", f"next_state_{place}", (1, "batch", self.hidden))
@@ -102,9 +104,9 @@ class Net:
     def write(self, path: Path) -> None:
         """Write the whole graph."""
         nodes = []
-        source = "values"
+        source = "vectors" if self.vocabulary else self.source
         if self.vocabulary:
-            nodes.append(helper.make_node("Gather", ["E", "tokens"], ["values"]))
+            nodes.append(helper.make_node("Gather", ["E", self.source], [source]))
         nodes += [
             helper.make_node("Transpose", [source], ["steps"], perm=[1, 0, 2]),
             helper.make_node(
@@ -118,7 +120,7 @@ class Net:
                 helper.make_node("Transpose", ["outs"], ["rows"], perm=[1, 0, 2]),
                 helper.make_node("MatMul", ["rows", "V"], ["product"]),
                 helper.make_node("Add", ["product", "b"], ["unmasked"]),
-                helper.make_node("Shape", ["values"], ["time"], start=1, end=2),
+                helper.make_node("Shape", [source], ["time"], start=1, end=2),
                 helper.make_node("Squeeze", ["time", "zero"], ["count"]),
                 helper.make_node("Range", ["first", "count", "next"], ["places"]),
                 helper.make_node("Cast", ["lengths"], ["long"], to=INT64),
@@ -143,7 +145,7 @@ class Net:
         nodes = [
             helper.make_node(
                 "LSTM",
-                ["values", "W", "R", "B", "", *states],
+                [self.source, "W", "R", "B", "", *states],
                 ["", "next_state_0", "next_state_1"],
                 hidden_size=self.hidden,
             ),
@@ -202,7 +204,8 @@ class Net:
         [outputs].
         """
         weights = {name: value.astype(np.float64) for name, value in self.weights.items()}
-        values = weights["E"][sample["tokens"]] if self.vocabulary else sample["values"].astype(np.float64)
+        given = sample[self.source]
+        values = weights["E"][given] if self.vocabulary else given.astype(np.float64)
         bias = weights["B"][0, : 4 * self.hidden] + weights["B"][0, 4 * self.hidden :]
         state, cell = np.zeros(self.hidden), np.zeros(self.hidden)
         outs = []

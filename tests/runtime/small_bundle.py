@@ -55,7 +55,7 @@ def write_graph(path: Path, weights: NDArray[np.float32] | None = None, classes:
     """Write image [batch, 3, 16, 16] -> Conv -> Relu -> mean -> logits [batch, classes]."""
     kernel = colour_weights() if weights is None else weights
     nodes = [
-        helper.make_node("Conv", ["image", "weights"], ["blurred"], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["pixel_values", "weights"], ["blurred"], pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["blurred"], ["kept"]),
         helper.make_node("GlobalAveragePool", ["kept"], ["mean"]),
         helper.make_node("Flatten", ["mean"], ["logits"]),
@@ -63,7 +63,7 @@ def write_graph(path: Path, weights: NDArray[np.float32] | None = None, classes:
     graph = helper.make_graph(
         nodes,
         "colours",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 16, 16])],
+        [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["batch", 3, 16, 16])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", classes])],
         [numpy_helper.from_array(kernel, "weights")],
     )
@@ -101,7 +101,7 @@ def make_bundle(root: Path, change: Callable[[Manifest], Manifest] = lambda mani
         colour_image(index, seed=index).save(root / file)
         samples.append(GoldenSample(f"{label}/photo.png", file))
     encoded = task.collate([task.encode(root / sample.file) for sample in samples])
-    rows = [{"logits": row} for row in reference_logits(encoded["image"])]
+    rows = [{"logits": row} for row in reference_logits(encoded["pixel_values"])]
     (root / "golden.safetensors").write_bytes(golden_file(rows))
     manifest = Manifest(
         task="image-classification",
@@ -109,7 +109,7 @@ def make_bundle(root: Path, change: Callable[[Manifest], Manifest] = lambda mani
         processor=task.processor,
         graphs={
             "model": GraphSpec(
-                (TensorSpec("image", "float32", ("batch", 3, 16, 16)),),
+                (TensorSpec("pixel_values", "float32", ("batch", 3, 16, 16)),),
                 (TensorSpec("logits", "float32", ("batch", 3)),),
             )
         },

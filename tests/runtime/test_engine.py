@@ -110,7 +110,7 @@ def test_a_batch_size_of_none(bundle: Path) -> None:
 
 def test_infer(engine: Engine) -> None:
     expected = reference_logits(IMAGES)
-    for feeds in (IMAGES, {"image": IMAGES}, np.asfortranarray(IMAGES), IMAGES[::-1][::-1]):
+    for feeds in (IMAGES, {"pixel_values": IMAGES}, np.asfortranarray(IMAGES), IMAGES[::-1][::-1]):
         found = engine.infer(feeds)
         assert list(found) == ["logits"]
         np.testing.assert_allclose(found["logits"], expected, rtol=1e-5, atol=1e-6)
@@ -139,11 +139,11 @@ def planted(value: float, place: tuple[int, ...]) -> np.ndarray[Any, Any]:
         (IMAGES[:, :1], "is shaped 3x1x16x16"),
         (IMAGES[:, :, :15], "is shaped 3x3x15x16"),
         (IMAGES[:0], "is empty \\(0x3x16x16\\): give at least one sample"),
-        ({}, "'image' is missing"),
+        ({}, "'pixel_values' is missing"),
         ({"picture": IMAGES}, "no input 'picture': it takes image"),
-        ({"image": IMAGES, "more": IMAGES}, "no input 'more'"),
-        ({"image": IMAGES.tolist()}, "is list: give a numpy array"),
-        ({"image": None}, "is NoneType: give a numpy array"),
+        ({"pixel_values": IMAGES, "more": IMAGES}, "no input 'more'"),
+        ({"pixel_values": IMAGES.tolist()}, "is list: give a numpy array"),
+        ({"pixel_values": None}, "is NoneType: give a numpy array"),
         (IMAGES.tolist(), "cannot run list"),
         (None, "cannot run NoneType"),
     ],

@@ -22,6 +22,9 @@ class Part:
         route: how it is exported, one of `edgewright.exporters.graph.export.ROUTES`, or "auto".
         limits: the largest size of an axis that the module takes, by the axis's name.
         spec: what its graph takes and gives where it has states or constants; None where the graph says it all.
+        exported: what is exported in place of `module`, with the same weights under the same names, where the graph is
+            to give other tools more than is read here: first what is called `extra`, then the outputs.
+        extra: names of these outputs.
     """
 
     module: nn.Module
@@ -32,6 +35,8 @@ class Part:
     route: str = "auto"
     limits: Mapping[str, int] = field(default_factory=dict)
     spec: GraphSpec | None = None
+    exported: nn.Module | None = None
+    extra: tuple[str, ...] = ()
 
 
 def stateful_part(module: nn.Module, spec: GraphSpec, example: Callable[[], tuple[Tensor, ...]]) -> Part:

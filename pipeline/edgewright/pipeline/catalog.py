@@ -191,7 +191,7 @@ TASKS: dict[str, TaskSpec] = {
                 settings="edgewright.runtime.text.decoding:TextSettings",
                 fits="edgewright.pipeline.fitted.vocabulary:fit_vocabulary",
                 dimensions=f"{_DIMENSIONS}:of_tokens",
-                input="tokens",
+                input="input_ids",
                 network={},
                 epochs=10,
                 shorter="text.max_tokens: shorter",
@@ -217,6 +217,7 @@ TASKS: dict[str, TaskSpec] = {
                 settings="edgewright.runtime.sound.mel:AudioSettings",
                 fits="edgewright.pipeline.fitted.sound:fit_bands",
                 dimensions=f"{_DIMENSIONS}:of_bands",
+                input="input_features",
                 shorter="audio.hop_ms: longer, for fewer steps",
             )
         },

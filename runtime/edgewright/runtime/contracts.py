@@ -121,12 +121,13 @@ class StateSpec:
 class GraphSpec:
     """What the graph of one role takes and gives beside its states.
 
-    Roles: "model" answers a whole sample. "step" answers one step of a stream: its input `values` is
+    Roles: "model" answers a whole sample. "step" answers one step of a stream: its first input is
     [1, "batch", features], its outputs are called as those of "model". A family may have others, as "encoder" and
     "decoder".
 
     `constants` maps an input to the output of another graph that gave it once, as "encoder.keys". `capacity` is how
-    long an axis that grows may become, by its name.
+    long an axis that grows may become, by its name. `extra` are outputs that are there for other tools: nothing here
+    asks for them.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -134,3 +135,4 @@ class GraphSpec:
     states: tuple[StateSpec, ...] = ()
     constants: Mapping[str, str] = field(default_factory=dict)
     capacity: Mapping[str, int] = field(default_factory=dict)
+    extra: tuple[TensorSpec, ...] = ()

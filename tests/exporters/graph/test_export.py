@@ -43,9 +43,9 @@ def run(path: Path, **feeds: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("batch", [1, 3, 7])
 def test_torch_and_the_graph_agree_at_every_batch(trained: Trained, batch: int) -> None:
     images = np.stack(
-        [trained.reference.task.encode(raw)["image"] for raw in trained.evaluation.raws[:batch]]
+        [trained.reference.task.encode(raw)["pixel_values"] for raw in trained.evaluation.raws[:batch]]
     )
-    wanted = trained.reference.graphs.run("model", {"image": images})["logits"]
+    wanted = trained.reference.graphs.run("model", {"pixel_values": images})["logits"]
     found = run(trained.graph.path, image=images)
     assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
     assert (found.argmax(1) == wanted.argmax(1)).all()
@@ -55,7 +55,7 @@ def test_the_graph_is_one_file_with_named_axes(trained: Trained) -> None:
     graph = trained.graph
     assert graph.route == "torch.export" and graph.files == (graph.path,)
     assert (graph.inputs[0].name, graph.inputs[0].dtype, graph.inputs[0].shape) == (
-        "image",
+        "pixel_values",
         "float32",
         ("batch", 3, 32, 32),
     )
@@ -65,7 +65,7 @@ def test_the_graph_is_one_file_with_named_axes(trained: Trained) -> None:
 
 
 def test_twice_is_the_same_file_and_tells_nothing_of_the_machine(trained: Trained, tmp_path: Path) -> None:
-    again = export_graph(trained.module, {"image": torch.zeros(2, 3, 32, 32)}, tmp_path / "again.onnx")
+    again = export_graph(trained.module, {"pixel_values": torch.zeros(2, 3, 32, 32)}, tmp_path / "again.onnx")
     assert again.path.read_bytes() == trained.graph.path.read_bytes()
     model = onnx.load(again.path)
     weights = {tensor.name for tensor in model.graph.initializer}

@@ -86,7 +86,7 @@ def test_of_embeddings_the_nearest_other_sample_is_what_is_decided() -> None:
     task = case("vectors").device_task()
     angles = np.array([0.0, 0.1, 1.0, 1.25, 3.0, 3.2 - 1e-6, 2.8])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    outputs: list[Tensors] = [{"embedding": vector} for vector in vectors]
+    outputs: list[Tensors] = [{"sentence_embedding": vector} for vector in vectors]
     nearest = decide(task, outputs, WHOLE[:7])
     assert nearest == [1, 0, 3, 2, 5, 4, 4]
     assert unclear(task, outputs) == [False, False, False, False, True, False, False]

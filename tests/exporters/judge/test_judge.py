@@ -59,8 +59,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Small, Graph]:
 def test_every_number_of_a_row(trained: Trained, candidate: Candidate, verdict: Verdict) -> None:
     assert [row.name for row in verdict.rows] == ["fp32", "fp16", "int8-dynamic", "int8-static"]
     fp32 = verdict.row("fp32")
-    encoded = np.stack([trained.reference.task.encode(raw)["image"] for raw in trained.evaluation.raws])
-    outputs = trained.reference.graphs.run("model", {"image": encoded})
+    encoded = np.stack(
+        [trained.reference.task.encode(raw)["pixel_values"] for raw in trained.evaluation.raws]
+    )
+    outputs = trained.reference.graphs.run("model", {"pixel_values": encoded})
     assert fp32.metric_torch == np.mean(outputs["logits"].argmax(axis=1) == trained.evaluation.truths)
     assert number(fp32.metric_torch) > 0.85
     assert (fp32.status, fp32.agreement, fp32.drop) == (PASS, 1.0, 0.0)

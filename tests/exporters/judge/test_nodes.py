@@ -19,8 +19,10 @@ class Doubled(nn.Module):
 
 
 def test_a_module_of_which_the_graph_marks_nothing(tmp_path: Path) -> None:
-    example, axes = [torch.ones(1, 4)], {"image": {0: "batch"}}
+    example, axes = [torch.ones(1, 4)], {"pixel_values": {0: "batch"}}
     linear = nn.Sequential(nn.Linear(4, 4)).eval()
-    graph = export_graph(linear, example, tmp_path / "model.onnx", ("image",), ("logits",), axes)
-    feeds = {"image": np.ones((1, 4), np.float32)}
-    assert first_apart_from_torch(Part(Doubled(), ("image",), ("logits",)), graph.path, feeds, 1e-4) == ""
+    graph = export_graph(linear, example, tmp_path / "model.onnx", ("pixel_values",), ("logits",), axes)
+    feeds = {"pixel_values": np.ones((1, 4), np.float32)}
+    assert (
+        first_apart_from_torch(Part(Doubled(), ("pixel_values",), ("logits",)), graph.path, feeds, 1e-4) == ""
+    )

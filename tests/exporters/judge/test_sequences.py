@@ -249,7 +249,7 @@ def test_text_brings_its_tokenizer_and_does_not_stream(tmp_path: Path) -> None:
     assert manifest.assets == {"tokenizer": "tokenizer.json"} and manifest.streaming is None
     assert verdict.row("fp32").step_p50_us is None and "stream.push" not in (bundle / "README.md").read_text()
     text = found.samples.raws[3]
-    ours = found.reference.task.encode(text)["tokens"].tolist()
+    ours = found.reference.task.encode(text)["input_ids"].tolist()
     assert AutoTokenizer.from_pretrained(bundle)(text)["input_ids"] == ours
 
 

@@ -147,11 +147,11 @@ def test_windows_of_pictures_are_divided_too(tmp_path: Path) -> None:
             block.norm1.weight[3] = 40.0
     graph = export_graph(module, (torch.zeros(2, *size),), tmp_path / "model.onnx")
     random = np.random.default_rng(0)
-    samples = [{"image": random.standard_normal((1, *size)).astype(np.float32)} for _ in range(4)]
+    samples = [{"pixel_values": random.standard_normal((1, *size)).astype(np.float32)} for _ in range(4)]
     made = make_variant(graph, "int8-dynamic", samples, tmp_path / "int8.onnx")
     plain = make_variant(graph, "int8-dynamic", [], tmp_path / "plain.onnx")
     assert "activations divided" in made.note and not made.note.startswith("outliers of 0")
-    feeds = {"image": random.standard_normal((3, *size)).astype(np.float32)}
+    feeds = {"pixel_values": random.standard_normal((3, *size)).astype(np.float32)}
     wanted = run(graph.path, feeds)
     assert decibels(wanted, run(made.path, feeds)) > decibels(wanted, run(plain.path, feeds))
     assert load_graph(made.path).inputs == graph.inputs

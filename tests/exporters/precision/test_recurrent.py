@@ -245,7 +245,7 @@ def test_embedding_tables_shrink_too(precision: str, size: float, apart: float, 
     assert made.size < size * graph.size and "table" not in float_weights(made)
     random = np.random.default_rng(3)
     feeds: dict[str, NDArray[Any]] = {
-        "tokens": random.integers(0, 300, (200, 11)),
+        "input_ids": random.integers(0, 300, (200, 11)),
         "lengths": random.integers(1, 12, 200).astype(np.int32),
     }
     wanted, found = run(graph, feeds)["logits"], run(made, feeds)["logits"]

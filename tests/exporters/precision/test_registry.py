@@ -84,7 +84,7 @@ class Plain(nn.Module):
 @pytest.mark.parametrize("precision", [name for name in PRECISIONS if name not in ("fp32", "fp16")])
 def test_what_stays_fp32_is_not_called_anything_else(precision: str, tmp_path: Path) -> None:
     graph = export_graph(Plain(), (torch.zeros(2, 3, 8, 8),), tmp_path / "model.onnx")
-    feeds = [{"image": np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)}]
+    feeds = [{"pixel_values": np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)}]
     with pytest.raises(ExportError, match=f"leave {precision} out"):
         make_variant(graph, precision, feeds, tmp_path / "variant.onnx")
     assert not (tmp_path / "variant.onnx").exists()
@@ -96,7 +96,7 @@ def test_int4_shrinks_matrix_products(tmp_path: Path) -> None:
     graph = export_graph(module, (torch.zeros(2, 3, 8, 8),), tmp_path / "model.onnx")
     variant = make_variant(graph, "int4", [], tmp_path / "q4.onnx")
     assert "MatMulNBits" in operators(variant) and variant.size < 0.25 * graph.size
-    feeds = {"image": np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)}
+    feeds = {"pixel_values": np.random.default_rng(0).standard_normal((4, 3, 8, 8)).astype(np.float32)}
     measured = distance([run(graph, feeds)], [run(variant, feeds)]).sqnr_db
     assert measured is not None and measured > 10
 
@@ -112,11 +112,11 @@ def levels(graph: Graph) -> set[int]:
 def test_int4_takes_the_integer_level_where_it_costs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    axes = {"image": {0: "batch", 1: "time"}}
+    axes = {"pixel_values": {0: "batch", 1: "time"}}
     graph = export_graph(
         Words(), (torch.arange(10).reshape(2, 5),), tmp_path / "model.onnx", dynamic_axes=axes
     )
-    feeds = [{"image": np.arange(row, row + 40).reshape(1, 40)} for row in range(0, 360, 60)]
+    feeds = [{"pixel_values": np.arange(row, row + 40).reshape(1, 40)} for row in range(0, 360, 60)]
     plain = make_variant(graph, "int4", [], tmp_path / "plain.onnx")
     assert levels(plain) == {0} and "accuracy level" not in plain.note
     integer = make_variant(graph, "int4", feeds, tmp_path / "integer.onnx")
@@ -127,7 +127,7 @@ def test_int4_takes_the_integer_level_where_it_costs_nothing(
     monkeypatch.setattr(making, "_INTEGER_COST", -20.0)
     exact = make_variant(graph, "int4", feeds, tmp_path / "exact.onnx")
     assert levels(exact) == {0} and "accuracy level unset (on" in exact.note
-    feed = {"image": feeds[0]["image"]}
+    feed = {"pixel_values": feeds[0]["pixel_values"]}
     assert np.array_equal(run(exact, feed)["logits"], run(plain, feed)["logits"])
 
 
@@ -143,15 +143,15 @@ def test_weights_beside_the_graph_give_the_same_variant(
     monkeypatch.setattr(onnx_graph, "ONE_FILE_LIMIT", 20_000)
     beside = save_model(onnx.load(inside.path), tmp_path / "large.onnx", "torch.export")
     assert len(beside.files) == 2
-    feeds = {"image": np.random.default_rng(0).standard_normal((4, 3, 16, 16)).astype(np.float32)}
+    feeds = {"pixel_values": np.random.default_rng(0).standard_normal((4, 3, 16, 16)).astype(np.float32)}
     one = make_variant(inside, precision, [feeds], tmp_path / "one.onnx")
     two = make_variant(beside, precision, [feeds], tmp_path / "two.onnx")
     assert [file.name for file in two.files] == ["two.onnx", "two.onnx.data"]
     assert np.abs(run(one, feeds)["logits"] - run(two, feeds)["logits"]).max() < 1e-6
     assert one.note == two.note
     assert first_apart_from_graph(
-        beside.path, two.path, {"image": feeds["image"][:1]}
-    ) == first_apart_from_graph(inside.path, one.path, {"image": feeds["image"][:1]})
+        beside.path, two.path, {"pixel_values": feeds["pixel_values"][:1]}
+    ) == first_apart_from_graph(inside.path, one.path, {"pixel_values": feeds["pixel_values"][:1]})
 
 
 class Words(nn.Module):
@@ -171,14 +171,14 @@ class Words(nn.Module):
 
 
 def test_a_table_of_words_has_a_scale_for_each_row(tmp_path: Path) -> None:
-    axes = {"image": {0: "batch", 1: "time"}}
+    axes = {"pixel_values": {0: "batch", 1: "time"}}
     tokens = torch.arange(10).reshape(2, 5)
     graph = export_graph(Words(), (tokens,), tmp_path / "model.onnx", dynamic_axes=axes)
     made = make_variant(graph, "int8-dynamic", [], tmp_path / "fine.onnx")
     coarse = make_variant(graph, "int8-dynamic", [], tmp_path / "coarse.onnx", per_channel=False)
     assert made.note == "embedding tables with a scale for each row" and coarse.note == ""
     assert made.size < 0.3 * graph.size and coarse.size < 0.3 * graph.size
-    feeds = {"image": np.arange(100).reshape(10, 10)}  # the small rows
+    feeds = {"pixel_values": np.arange(100).reshape(10, 10)}  # the small rows
     wanted = run(graph, feeds)
     fine, rough = (
         distance([wanted], [run(made, feeds)]).sqnr_db,
@@ -206,7 +206,7 @@ def test_attention_in_fp16_does_not_crash_onnxruntime(tmp_path: Path) -> None:
     torch.manual_seed(0)
     graph = export_graph(Attention(), (torch.zeros(2, 3, 32, 32),), tmp_path / "model.onnx")
     variant = make_variant(graph, "fp16", [], tmp_path / "half.onnx")
-    feeds = {"image": np.random.default_rng(0).standard_normal((3, 3, 32, 32)).astype(np.float32)}
+    feeds = {"pixel_values": np.random.default_rng(0).standard_normal((3, 3, 32, 32)).astype(np.float32)}
     measured = distance([run(graph, feeds)], [run(variant, feeds)]).sqnr_db
     assert measured is not None and measured > 50
 
@@ -214,7 +214,7 @@ def test_attention_in_fp16_does_not_crash_onnxruntime(tmp_path: Path) -> None:
 def test_calibration_needs_samples_that_are_finite(trained: Trained, tmp_path: Path) -> None:
     with refused(ExportError):
         make_variant(trained.graph, "int8-static", [], tmp_path / "model.onnx")
-    bad = [{"image": np.full((1, 3, 32, 32), np.nan, np.float32)}]
+    bad = [{"pixel_values": np.full((1, 3, 32, 32), np.nan, np.float32)}]
     with refused(ExportError):
         make_variant(trained.graph, "int8-static", bad, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -233,10 +233,10 @@ def test_percentile_cuts_the_tail_and_minmax_does_not(tmp_path: Path) -> None:
     values = np.random.default_rng(0).standard_normal((400, 1, 10, 10)).astype(np.float32)
     values[7, 0, 3, 3] = 1000.0
     ranges = measure_ranges(
-        graph.path, [{"image": values[:200]}, {"image": values[200:]}], ["Gemm", "MatMul"]
+        graph.path, [{"pixel_values": values[:200]}, {"pixel_values": values[200:]}], ["Gemm", "MatMul"]
     )
-    assert ranges["minmax"]["image"] == (float(values.min()), 1000.0)
-    low, high = ranges["percentile"]["image"]
+    assert ranges["minmax"]["pixel_values"] == (float(values.min()), 1000.0)
+    low, high = ranges["percentile"]["pixel_values"]
     assert high < 10 and low >= float(values.min())
 
 

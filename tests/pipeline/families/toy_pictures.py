@@ -74,7 +74,7 @@ class DeviceTask(Task[Mask]):
     ) -> None:
         self.settings = Shades(**processor)
         size = ("batch", 1, "height", "width")
-        image, scores = TensorSpec("image", "float32", size), TensorSpec("scores", "float32", size)
+        image, scores = TensorSpec("pixel_values", "float32", size), TensorSpec("scores", "float32", size)
         self.signatures = {MODEL: GraphSpec((image,), (scores,))}
 
     def describe(self, model: ModelFacts) -> Description:
@@ -94,14 +94,17 @@ class DeviceTask(Task[Mask]):
 
     def encode(self, raw: Any) -> Tensors:
         grey = np.asarray(load_image(raw, 1 << 20).convert("L"), np.float32) / 255
-        return {"image": grey[np.newaxis] - np.float32(self.settings.middle), "size": np.array(grey.shape)}
+        return {
+            "pixel_values": grey[np.newaxis] - np.float32(self.settings.middle),
+            "size": np.array(grey.shape),
+        }
 
     def collate(self, samples: Sequence[Tensors]) -> Tensors:
         """In training pictures of several sizes share a batch, padded."""
-        images = [sample["image"] for sample in samples]
+        images = [sample["pixel_values"] for sample in samples]
         height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
         pads = [((0, 0), (0, height - one.shape[1]), (0, width - one.shape[2])) for one in images]
-        return {"image": np.stack([np.pad(one, pad) for one, pad in zip(images, pads, strict=True)])}
+        return {"pixel_values": np.stack([np.pad(one, pad) for one, pad in zip(images, pads, strict=True)])}
 
     def decode(self, outputs: Tensors, sample: Tensors) -> Mask:
         return Mask(finite(outputs, "scores", (1, *sample["size"].tolist()))[0] > 0)
@@ -237,5 +240,5 @@ class Family(ToyFamily):
             build=build,
             feature_shape=(4,),
             output_names=("scores",),
-            dynamic_axes={"image": {0: "batch", 2: "height", 3: "width"}},
+            dynamic_axes={"pixel_values": {0: "batch", 2: "height", 3: "width"}},
         )

@@ -43,7 +43,7 @@ END = 0
 
 WIDTH, LONGEST = 8, 6
 READS = GraphSpec(
-    (TensorSpec("image", "float32", ("batch", 3, SIDE, SIDE)),),
+    (TensorSpec("pixel_values", "float32", ("batch", 3, SIDE, SIDE)),),
     (TensorSpec("keys", "float32", ("batch", 2, WIDTH)),),
 )
 WRITES = GraphSpec(
@@ -313,7 +313,7 @@ class Family(ToyFamily):
             build=build,
             feature_shape=(32,),
             others={
-                "encoder": lambda: Part(module.encoder, ("image",), ("keys",)),
+                "encoder": lambda: Part(module.encoder, ("pixel_values",), ("keys",)),
                 "decoder": lambda: stateful_part(module.decoder, WRITES, example),
             },
             whole=False,

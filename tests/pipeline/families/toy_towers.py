@@ -44,7 +44,7 @@ class DeviceTask(Pictures):
     ) -> None:
         super().__init__(processor, labels)
         vector = (TensorSpec("vector", "float32", ("batch", WIDTH)),)
-        image = TensorSpec("image", "float32", ("batch", 3, SIDE, SIDE))
+        image = TensorSpec("pixel_values", "float32", ("batch", 3, SIDE, SIDE))
         letters = TensorSpec("letters", "int64", ("batch", LETTERS))
         self.signatures = {"picture": GraphSpec((image,), vector), "name": GraphSpec((letters,), vector)}
 
@@ -122,7 +122,7 @@ class Family(ToyFamily):
             build=build,
             feature_shape=(WIDTH,),
             others={
-                "picture": lambda: Part(module.picture, ("image",), ("vector",)),
+                "picture": lambda: Part(module.picture, ("pixel_values",), ("vector",)),
                 "name": lambda: Part(module.name, ("letters",), ("vector",), example=letters),
             },
             whole=False,

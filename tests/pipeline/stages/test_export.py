@@ -135,7 +135,7 @@ def test_int8_static_sees_the_calibration_split_and_nothing_else(
 
     def look(graph: Graph, precision: str, calibration: Any, *_: Any) -> Graph:
         assert precision == "int8-static"
-        seen.extend(batch["image"] for batch in calibration)
+        seen.extend(batch["pixel_values"] for batch in calibration)
         raise Enough
 
     run = Path(shutil.copytree(trained, tmp_path / "run"))
@@ -144,7 +144,7 @@ def test_int8_static_sees_the_calibration_split_and_nothing_else(
         export_run(run, tmp_path / "bundle", provider="cpu")
     splits = restore_splits(read_run_json(run, DATA), run_recipe(run))
     loaded = shipping._load(run, None)
-    wanted = [loaded.device_task.encode(sample.raw)["image"] for sample in splits.calibration]
+    wanted = [loaded.device_task.encode(sample.raw)["pixel_values"] for sample in splits.calibration]
     assert len(seen) == len(wanted) > 10
     assert all(np.array_equal(ours[0], theirs) for ours, theirs in zip(seen, wanted, strict=True))
 

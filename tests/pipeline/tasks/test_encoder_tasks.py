@@ -319,7 +319,7 @@ def test_one_text_alone_leaves_finite_gradients() -> None:
 def test_neighbours_of_one_label_count() -> None:
     task = training("vectors")
     vectors = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.1, 0.9], [0.2, 0.8]], np.float32)
-    answers = answers_of(case("vectors").device_task(), {"embedding": vectors})
+    answers = answers_of(case("vectors").device_task(), {"sentence_embedding": vectors})
     figures = figures_of(task.figures, zip(answers, [0, 0, 1, 1, 0], strict=True))
     assert figures["neighbour-accuracy"] == pytest.approx(4 / 5)
     assert figures_of(task.figures, [(answers[0], 0)]) == {"neighbour-accuracy": 0.0}

@@ -77,7 +77,7 @@ def test_the_device_half_is_the_runtimes_own() -> None:
     image = picture()
     assert device.labels == CLASSES
     expected = encode_image(load_image(image, SETTINGS.max_pixels), SETTINGS)
-    assert np.array_equal(device.encode(image)["image"], expected)
+    assert np.array_equal(device.encode(image)["pixel_values"], expected)
 
 
 @pytest.mark.parametrize("name", STRENGTHS)

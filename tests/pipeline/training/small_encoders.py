@@ -73,13 +73,13 @@ KINDS = {
         2,
     ),
     "vectors": Kind(
-        "sentence-embedding", dataclasses.replace(_STRIDE, normalise=True), _LABELS, ("embedding",)
+        "sentence-embedding", dataclasses.replace(_STRIDE, normalise=True), _LABELS, ("sentence_embedding",)
     ),
     "nearest label": Kind(
         "zero-shot-classification",
         dataclasses.replace(_STRIDE, normalise=True, zero_shot=ZeroShotSettings("embedding")),
         _LABELS,
-        ("embedding",),
+        ("sentence_embedding",),
     ),
     "nli": Kind(
         "zero-shot-classification",

@@ -50,7 +50,7 @@ def test_a_trained_model_comes_back(tiny: Recipe, tmp_path: Path) -> None:
     device = loaded.task.device_task(loaded.built.settings, loaded.classes)
     outputs = device.collate([device.encode(sample.raw) for sample in splits.evaluation])
     with torch.inference_mode():
-        logits = loaded.built.module(torch.from_numpy(outputs["image"])).numpy()
+        logits = loaded.built.module(torch.from_numpy(outputs["pixel_values"])).numpy()
     targets = torch.tensor([sample.target for sample in splits.evaluation]).numpy()
     before, answers = trained.metrics["evaluation"], answers_of(device, {"logits": logits})
     again = figures_of(loaded.task.figures, zip(answers, targets, strict=True))

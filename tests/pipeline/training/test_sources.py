@@ -38,7 +38,7 @@ class Echo(Graphs):
         super().__init__({}, BatchLimits())
 
     def run(self, role: str, inputs: Tensors) -> Tensors:
-        return {"scores": inputs["image"]}
+        return {"scores": inputs["pixel_values"]}
 
 
 @pytest.mark.parametrize("keep", [False, True])
@@ -47,12 +47,13 @@ def test_what_an_answer_needs_beside_the_outputs_is_there_again_and_again(keep: 
     samples = toy_pictures.bright_squares("squares", recipe({})).evaluation
     source = SampleSource(samples, task, device, keep=keep)
     wanted = [
-        device.decode({"scores": one["image"]}, one) for one in map(device.encode, (s.raw for s in samples))
+        device.decode({"scores": one["pixel_values"]}, one)
+        for one in map(device.encode, (s.raw for s in samples))
     ]
     rows = dataclasses.replace(task)
     object.__setattr__(rows, "reads_rows", True)
     of_rows = SampleSource(samples, rows, device, keep=keep)
-    outputs = [device.encode(sample.raw)["image"] for sample in samples]
+    outputs = [device.encode(sample.raw)["pixel_values"] for sample in samples]
     for _ in range(2):
         for index in range(len(samples)):
             source.encode(index), of_rows.encode(index)  # as a training does, between two evaluations

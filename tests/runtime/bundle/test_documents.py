@@ -175,7 +175,7 @@ def at(document: Any, place: tuple[Any, ...]) -> Any:
 EXAMPLE = """{
   "task": "image-classification", "model": "m", "processor": {}, "labels": ["a"],
   "graphs": {"model": {
-    "inputs": [{"name": "image", "dtype": "float32", "shape": ["batch", 3, 8, 8]}],
+    "inputs": [{"name": "pixel_values", "dtype": "float32", "shape": ["batch", 3, 8, 8]}],
     "outputs": [{"name": "logits", "dtype": "float32", "shape": ["batch", 1]}]
   }},
   "variants": [{"name": "fp32", "graphs": {"model": "m.onnx"}, "tolerance": {"relative": 1e-4}}],

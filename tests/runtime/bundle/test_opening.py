@@ -355,7 +355,7 @@ def with_axes(*shape: int | str) -> Callable[[dict[str, Any]], None]:
             "variants: fp32 has other graphs than model, step",
         ),
         (
-            lambda d: d["graphs"]["model"].update(constants={"image": "encoder.keys"}),
+            lambda d: d["graphs"]["model"].update(constants={"pixel_values": "encoder.keys"}),
             "graphs: model takes 'encoder.keys', which no graph gives",
         ),
         (

@@ -14,7 +14,7 @@ from tests.messages import refused
 
 SPECS: Mapping[str, GraphSpec] = {
     "reader": GraphSpec(
-        (TensorSpec("image", "float32", ("batch", 2)),), (TensorSpec("keys", "float32", ("batch", 2)),)
+        (TensorSpec("pixel_values", "float32", ("batch", 2)),), (TensorSpec("keys", "float32", ("batch", 2)),)
     ),
     "writer": GraphSpec(
         (

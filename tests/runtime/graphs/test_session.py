@@ -37,7 +37,7 @@ def graph(tmp_path: Path) -> Path:
 
 def answers(path: Path, **options: Any) -> np.ndarray[Any, Any]:
     session = open_session(path, provider="cpu", threads=1, **options)
-    result: np.ndarray[Any, Any] = session.run({"image": IMAGES})["logits"]
+    result: np.ndarray[Any, Any] = session.run({"pixel_values": IMAGES})["logits"]
     return result
 
 
@@ -48,7 +48,7 @@ def cached(cache: Path, suffix: str = ".onnx") -> list[Path]:
 def test_a_session_says_what_it_is(graph: Path) -> None:
     session = open_session(graph, provider="cpu")
     assert session.provider == "cpu"
-    assert session.inputs == (TensorSpec("image", "float32", ("batch", 3, 16, 16)),)
+    assert session.inputs == (TensorSpec("pixel_values", "float32", ("batch", 3, 16, 16)),)
     assert session.outputs == (TensorSpec("logits", "float32", ("batch", 3)),)
 
 
@@ -215,9 +215,9 @@ def test_feeds_that_the_graph_does_not_take(graph: Path) -> None:
     for feeds in (
         {},
         {"picture": IMAGES},
-        {"image": IMAGES.astype(np.float64)},
-        {"image": IMAGES[0]},
-        {"image": IMAGES[:, :2]},
+        {"pixel_values": IMAGES.astype(np.float64)},
+        {"pixel_values": IMAGES[0]},
+        {"pixel_values": IMAGES[:, :2]},
     ):
         with refused(InputError) as caught:
             session.run(feeds)
@@ -407,7 +407,7 @@ def test_a_disk_that_is_full(graph: Path, own_cache: Path) -> None:
         "from edgewright.runtime.graphs.session import open_session\n"
         "session = open_session(sys.argv[1], provider='cpu', threads=1)\n"
         "image = np.full((1, 3, 16, 16), 0.5, np.float32)\n"
-        "sys.stdout.write(session.run({'image': image})['logits'].tobytes().hex())\n"
+        "sys.stdout.write(session.run({'pixel_values': image})['logits'].tobytes().hex())\n"
     )
     outputs = []
     for _ in range(2):
@@ -466,7 +466,7 @@ def test_many_threads_and_processes_share_the_cache(graph: Path, own_cache: Path
         "from edgewright.runtime.graphs.session import open_session\n"
         "session = open_session(sys.argv[1], provider='cpu', threads=1)\n"
         "image = np.full((1, 3, 16, 16), 0.5, np.float32)\n"
-        "print(session.run({'image': image})['logits'].tobytes().hex())\n"
+        "print(session.run({'pixel_values': image})['logits'].tobytes().hex())\n"
     )
     processes = [
         subprocess.Popen(
@@ -491,12 +491,12 @@ def test_many_threads_and_processes_share_the_cache(graph: Path, own_cache: Path
 
 def test_one_session_many_threads(graph: Path) -> None:
     session = open_session(graph, provider="cpu")
-    expected = session.run({"image": IMAGES})["logits"]
+    expected = session.run({"pixel_values": IMAGES})["logits"]
     wrong: list[int] = []
 
     def work(number: int) -> None:
         for _ in range(100):
-            if not np.array_equal(session.run({"image": IMAGES})["logits"], expected):
+            if not np.array_equal(session.run({"pixel_values": IMAGES})["logits"], expected):
                 wrong.append(number)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]

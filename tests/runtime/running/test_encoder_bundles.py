@@ -70,7 +70,7 @@ def test_batches_hold_few_tokens_and_give_every_row_its_own(batch_size: int, lim
     found = run_all(task, samples, run, batch_size, limit)
     for row, sample in zip(found, samples, strict=True):
         (alone,) = run_all(task, [sample], example.net.run)
-        assert np.allclose(row["embedding"], alone["embedding"], atol=1e-6)
+        assert np.allclose(row["sentence_embedding"], alone["sentence_embedding"], atol=1e-6)
     rows = sum(len(sample["windows"]) for sample in samples)
     assert sum(count for count, _ in shapes) == rows
     assert all(count <= batch_size for count, _ in shapes)

@@ -52,12 +52,12 @@ def test_rows_of_another_shape_have_batches_of_their_own() -> None:
     task = ImageClassification(to_plain(SETTINGS), LABELS)
     sizes = [(4, 5), (5, 4), (4, 5), (4, 5), (5, 4)]
     rows: list[Tensors] = [
-        {"image": np.full((3, *size), place, np.float32)} for place, size in enumerate(sizes)
+        {"pixel_values": np.full((3, *size), place, np.float32)} for place, size in enumerate(sizes)
     ]
     assert list(batches(task, rows, BatchLimits(2))) == [[0, 2], [3], [1, 4]]
 
     def run(feeds: Tensors) -> Tensors:
-        return {"logits": feeds["image"].mean(axis=(1, 2, 3))[:, np.newaxis] + np.arange(3)}
+        return {"logits": feeds["pixel_values"].mean(axis=(1, 2, 3))[:, np.newaxis] + np.arange(3)}
 
     found: Any = task.run(rows, FunctionGraphs(run))
     assert [outputs["logits"][0] for outputs in found] == [0, 1, 2, 3, 4], "each gets its own back"

@@ -69,19 +69,19 @@ def test_pieces_of_any_size_give_the_same_frames(cuts: list[int], hop: int) -> N
     """To the last bit, for frames that overlap, touch, or leave samples out."""
     task = AudioClassification(to_plain(dataclasses.replace(AUDIO, hop=hop)), LABELS)
     samples = sound(3000)
-    whole = task.encode(samples)["values"]
+    whole = task.encode(samples)["input_features"]
     front = task.stream_front()
     found = []
     for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), 3000], strict=True):
         steps = front.push(samples[start:stop])
-        found += [steps.feeds["values"]] if steps.count else []
+        found += [steps.feeds["input_features"]] if steps.count else []
     assert np.concatenate(found).tobytes() == whole.tobytes()
 
 
 def test_the_state_between_any_two_pieces() -> None:
     task = AudioClassification(to_plain(dataclasses.replace(AUDIO, hop=300)), LABELS)
     samples = sound(2000)
-    whole = task.encode(samples)["values"]
+    whole = task.encode(samples)["input_features"]
     found = []
     front = task.stream_front()
     for start in range(0, 2000, 70):
@@ -89,7 +89,7 @@ def test_the_state_between_any_two_pieces() -> None:
         front = task.stream_front()
         front.restore(kept)
         steps = front.push(samples[start : start + 70])
-        found += [steps.feeds["values"]] if steps.count else []
+        found += [steps.feeds["input_features"]] if steps.count else []
     assert np.concatenate(found).tobytes() == whole.tobytes()
     assert {name: (array.shape, array.dtype) for name, array in front.state().items()} == {
         name: (array.shape, array.dtype) for name, array in task.stream_front().state().items()
@@ -266,8 +266,8 @@ def test_bad_pieces_change_nothing() -> None:
         with pytest.raises(InputError):
             front.push(piece)
     steps = front.push(samples[500:])
-    whole = task.encode(samples)["values"]
-    np.testing.assert_array_equal(steps.feeds["values"], whole[-steps.count :])
+    whole = task.encode(samples)["input_features"]
+    np.testing.assert_array_equal(steps.feeds["input_features"], whole[-steps.count :])
 
 
 def test_golden_files_are_the_sounds(tmp_path: Path) -> None:

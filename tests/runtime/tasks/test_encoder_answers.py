@@ -226,13 +226,15 @@ def test_a_question_longer_than_the_model() -> None:
 
 def test_vectors() -> None:
     task = case("vectors").device_task()
-    answers = answers_of(task, {"embedding": np.array([[3, 4, 0, 0, 0, 0], [4, 3, 0, 0, 0, 0]], np.float32)})
+    answers = answers_of(
+        task, {"sentence_embedding": np.array([[3, 4, 0, 0, 0, 0], [4, 3, 0, 0, 0, 0]], np.float32)}
+    )
     assert answers[0].cosine(answers[1]) == pytest.approx(24 / 25)
     assert answers[0] == Embedding(np.array([3, 4, 0, 0, 0, 0], np.float32)) and answers[0] != answers[1]
     assert np.array_equal(np.asarray(answers[0]), [3, 4, 0, 0, 0, 0])
     assert answers[0].line() == "6 numbers: 3.0000 4.0000 0.0000 0.0000 ..."
     assert answers[0].to_json() == {"embedding": [3.0, 4.0, 0.0, 0.0, 0.0, 0.0]}
-    assert decisions_of(task, {"embedding": np.ones((2, 6))}) == [[], []]
+    assert decisions_of(task, {"sentence_embedding": np.ones((2, 6))}) == [[], []]
     assert task.vector(answers[0]) is answers[0].vector
     with refused(InputError):
         answers[0].cosine(Embedding(np.ones(3, np.float32)))
@@ -290,7 +292,7 @@ def test_a_long_text_has_windows_for_each_label() -> None:
 def test_the_nearest_label() -> None:
     task = case("nearest label").device_task()
     vectors = np.array([[1, 0], [0, 1], [1, 1], [3, 0.1]], np.float32)
-    answer = task.decode({"embedding": vectors}, {"lost": np.array(0)})
+    answer = task.decode({"sentence_embedding": vectors}, {"lost": np.array(0)})
     cosines = np.array([0, 1 / np.sqrt(2), 3 / np.hypot(3, 0.1)])
     assert answer.label == "Paris"
     assert answer.probabilities == pytest.approx(np.exp(20 * cosines) / np.exp(20 * cosines).sum(), rel=1e-5)
@@ -309,6 +311,6 @@ def test_other_labels_leave_the_task_as_it_is() -> None:
     assert task.labels == ("music", "sport", "Paris") and other.labels == ("good", "bad")
     graphs = FunctionGraphs(case("nearest label").net.run)
     sample = task.encode("good film")
-    found = [next(iter(one.run([sample], graphs)))["embedding"] for one in (task, other, task)]
+    found = [next(iter(one.run([sample], graphs)))["sentence_embedding"] for one in (task, other, task)]
     assert [len(vectors) for vectors in found] == [4, 3, 4]
     assert np.array_equal(found[0], found[2]) and np.array_equal(found[0][0], found[1][0])

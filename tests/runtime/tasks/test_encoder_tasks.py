@@ -129,7 +129,7 @@ def test_the_mean_of_unit_vectors_has_length_one() -> None:
     example = case("vectors")
     task = example.device_task()
     (found,) = run_all(task, [task.encode("good bad film the a " * 8)], example.net.run)
-    merged = found["embedding"]
+    merged = found["sentence_embedding"]
     assert merged.shape == (6,) and np.linalg.norm(merged) == pytest.approx(1)
 
 

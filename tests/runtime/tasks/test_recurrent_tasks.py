@@ -147,7 +147,7 @@ def test_padding_that_counts_is_noticed(tmp_path: Path) -> None:
         ("forecasting", {"horizon": 5}, "must have an input 'anchor' of batch x 4 x 2"),
         ("forecasting", {"known": 0}, "must have an input 'known' of batch x 4 x 1"),
         ("audio-classification", {"features": 13}, "must have an input 'values' of batch x time x 12"),
-        ("text-classification", {"vocabulary": 0}, "must have an input 'tokens' of batch x time int64"),
+        ("text-classification", {"vocabulary": 0}, "must have an input 'input_ids' of batch x time int64"),
     ],
 )
 def test_graphs_that_do_not_serve_the_task(

@@ -52,15 +52,15 @@ def test_the_two_halves_of_encode_make_the_whole(task: ImageClassification) -> N
     raw = np.asarray(colour_image(0))
     whole = task.encode(raw)
     halves = task.encode_loaded(task.load(raw))
-    assert list(whole) == ["image"] and np.array_equal(whole["image"], halves["image"])
+    assert list(whole) == ["pixel_values"] and np.array_equal(whole["pixel_values"], halves["pixel_values"])
 
 
 def test_collate(task: ImageClassification) -> None:
     samples = [task.encode(colour_image(index)) for index in range(3)]
-    assert task.collate(samples)["image"].shape == (3, 3, 16, 16)
-    one = task.collate(samples[:1])["image"]
-    assert one.shape == (1, 3, 16, 16) and np.shares_memory(one, samples[0]["image"])
-    assert np.array_equal(task.collate(samples)["image"][2], samples[2]["image"])
+    assert task.collate(samples)["pixel_values"].shape == (3, 3, 16, 16)
+    one = task.collate(samples[:1])["pixel_values"]
+    assert one.shape == (1, 3, 16, 16) and np.shares_memory(one, samples[0]["pixel_values"])
+    assert np.array_equal(task.collate(samples)["pixel_values"][2], samples[2]["pixel_values"])
 
 
 def test_decode_sorts_and_sums_to_one(task: ImageClassification) -> None:
@@ -112,19 +112,19 @@ def test_logits_of_another_shape(task: ImageClassification, shape: tuple[int, ..
 
 def test_check(task: ImageClassification) -> None:
     image, out = (
-        TensorSpec("image", "float32", ("batch", 3, 16, 16)),
+        TensorSpec("pixel_values", "float32", ("batch", 3, 16, 16)),
         TensorSpec("logits", "float32", ("b", 3)),
     )
     task.check({"model": GraphSpec((image,), (out,))})
-    any_size = TensorSpec("image", "float32", ("batch", 3, "h", "w"))
+    any_size = TensorSpec("pixel_values", "float32", ("batch", 3, "h", "w"))
     task.check({"model": GraphSpec((any_size,), (out,))})
     for inputs, outputs in [
         ([image, TensorSpec("mask", "float32", ("batch",))], [out]),
         ([], [out]),
         ([image], []),
         ([TensorSpec("x", "float32", image.shape)], [out]),
-        ([TensorSpec("image", "float32", ("batch", 1, 16, 16))], [out]),
-        ([TensorSpec("image", "float32", (3, 16, 16))], [out]),
+        ([TensorSpec("pixel_values", "float32", ("batch", 1, 16, 16))], [out]),
+        ([TensorSpec("pixel_values", "float32", (3, 16, 16))], [out]),
         ([image], [TensorSpec("logits", "float32", ("b", 4))]),
         ([image], [TensorSpec("scores", "float32", ("b", 3))]),
     ]:

@@ -29,9 +29,9 @@ def test_every_form_of_a_text(tmp_path: Path) -> None:
         "a good film", "\ufeffa good film", b"a good film", tmp_path / "a.txt", tmp_path / "mark.txt", "a\tgood\nfilm",
     ):  # fmt: skip
         sample = task.encode(raw)
-        assert sample["tokens"].tolist() == [5, 1, 3] and sample["tokens"].dtype == "int64"
+        assert sample["input_ids"].tolist() == [5, 1, 3] and sample["input_ids"].dtype == "int64"
         assert sample["lengths"] == 3 and sample["lengths"].dtype == "int32"
-    assert task.encode("what is this")["tokens"].tolist() == [0, 0, 0]
+    assert task.encode("what is this")["input_ids"].tolist() == [0, 0, 0]
 
 
 def test_a_str_is_never_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,8 +46,8 @@ def test_a_str_is_never_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_limits() -> None:
-    assert task_of(2).encode("a good film")["tokens"].tolist() == [5, 1]
-    assert len(task_of(3, "refuse").encode("a good film")["tokens"]) == 3
+    assert task_of(2).encode("a good film")["input_ids"].tolist() == [5, 1]
+    assert len(task_of(3, "refuse").encode("a good film")["input_ids"]) == 3
     with refused(InputError):
         task_of(2, "refuse").encode("a good film")
 
@@ -59,7 +59,7 @@ def test_the_tokenizers_own_limits_do_not_count() -> None:
         "strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0,
         "pad_token": "[UNK]",
     }  # fmt: skip
-    assert len(task_of(tokenizer=json.dumps(document).encode()).encode("a good film")["tokens"]) == 3
+    assert len(task_of(tokenizer=json.dumps(document).encode()).encode("a good film")["input_ids"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_each_row_of_a_table_is_a_text_and_the_table_is_none(tmp_path: Path) -> 
     task, table, lines = task_of(), tmp_path / "a.csv", tmp_path / "b.jsonl"
     table.write_text("label,text\n1,a good film\n0,bad\n")
     lines.write_text('{"text": "good"}\n{"words": "bad"}\n"bad"\n')
-    wanted = [task.encode(text)["tokens"].tolist() for text in ("a good film", "bad", "good")]
+    wanted = [task.encode(text)["input_ids"].tolist() for text in ("a good film", "bad", "good")]
     found = list(task.inputs(str(tmp_path)))
     assert [name for name, _ in found] == [
         *(f"{table}:{line}" for line in (2, 3)),
         *(f"{lines}:{line}" for line in (1, 2, 3)),
     ]
-    assert [task.encode(raw)["tokens"].tolist() for _, raw in found[:3]] == wanted
+    assert [task.encode(raw)["input_ids"].tolist() for _, raw in found[:3]] == wanted
     assert [task.raw_file(raw) for _, raw in found[:2]] == [(b"a good film", ".txt"), (b"bad", ".txt")]
     with refused(InputError):
         task.encode(found[3][1])

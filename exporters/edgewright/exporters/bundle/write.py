@@ -113,10 +113,17 @@ class Candidate:
     def signatures(self) -> dict[str, GraphSpec]:
         """What the graph of each role takes and gives."""
         graphs = self.graphs["fp32"]
-        return {
-            role: self.specs.get(role) or GraphSpec(graph.inputs, graph.outputs)
-            for role, graph in graphs.items()
-        }
+        return {role: self.specs.get(role) or self._signature(role, graph) for role, graph in graphs.items()}
+
+    def _signature(self, role: str, graph: Graph) -> GraphSpec:
+        """What a graph says of itself: an output that the task knows nothing of is there for other tools."""
+        known = self.device_task.signatures.get(role)
+        read = {spec.name for spec in (graph.outputs if known is None else known.outputs)}
+        return GraphSpec(
+            graph.inputs,
+            tuple(spec for spec in graph.outputs if spec.name in read),
+            extra=tuple(spec for spec in graph.outputs if spec.name not in read),
+        )
 
     def size(self, name: str) -> int:
         """Bytes of all graphs of the precision `name`."""

@@ -61,7 +61,7 @@ def export_graph(
     module: nn.Module,
     example: Mapping[str, torch.Tensor] | Sequence[torch.Tensor],
     path: Path,
-    input_names: Sequence[str] = ("image",),
+    input_names: Sequence[str] = ("pixel_values",),
     output_names: Sequence[str] = (LOGITS,),
     dynamic_axes: Axes | None = None,
     route: str = "auto",

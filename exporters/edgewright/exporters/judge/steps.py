@@ -12,7 +12,6 @@ from edgewright.exporters.judge.timing import Latency, measure_latency
 from edgewright.exporters.part import TorchGraphs
 from edgewright.runtime.contracts import STEP, GraphSpec, Tensors
 from edgewright.runtime.streams.runner import StepRunner, check_step_graph
-from edgewright.runtime.tasks.series import VALUES
 
 _MOST_STEPS = 20_000
 """Steps that are compared in all; the samples behind are left out."""
@@ -38,11 +37,11 @@ def step_through(runner: StepRunner, sample: Tensors) -> Iterator[Tensors]:
     The arrays are the runner's own and change with the next step.
     """
     runner.reset()
-    for name, buffer in runner.feeds.items():
-        if name != VALUES:  # time runs along it; all others belong to the whole sequence
-            buffer[...] = sample[name]
-    for value in sample[VALUES]:
-        runner.feeds[VALUES][...] = value
+    stepped, *others = runner.feeds  # time runs along the first; all others belong to the whole sequence
+    for name in others:
+        runner.feeds[name][...] = sample[name]
+    for value in sample[stepped]:
+        runner.feeds[stepped][...] = value
         runner.step()
         yield {name: output[0] for name, output in runner.outputs.items()}
 
@@ -59,7 +58,7 @@ def stream_apart(
     found: list[Tensors] = []
     steps = 0
     for sample, outputs in zip(samples, whole, strict=True):
-        steps += len(sample[VALUES])
+        steps += len(sample[next(iter(runner.feeds))])
         if wanted and steps > _MOST_STEPS:
             break
         answers = [
@@ -114,8 +113,8 @@ def _many(call: Callable[[], object]) -> Callable[[], None]:
 
 def _first_step(streaming: GraphSpec, sample: Tensors) -> Tensors:
     feeds: Tensors = {}
-    for spec in streaming.inputs:
-        value = sample[VALUES][0] if spec.name == VALUES else sample[spec.name]
+    for place, spec in enumerate(streaming.inputs):
+        value = sample[spec.name] if place else sample[spec.name][0]
         feeds[spec.name] = np.broadcast_to(value, _one(spec.shape)).astype(spec.dtype)
     for state in streaming.states:
         feeds[state.input] = np.full(_one(state.shape), state.initial, np.float32)

@@ -54,6 +54,7 @@ class BuiltModel:
         example: makes tensors to export it with, one for each input; None where an encoded sample does.
         limits: the largest size of an axis that the module takes, by the axis's name.
         whole: whether the module itself becomes the graph "model"; else `others` are all that is exported.
+        exported, extra: what is exported in its place, and the outputs that only other tools read, see `Part`.
     """
 
     name: str
@@ -67,7 +68,7 @@ class BuiltModel:
     build: Mapping[str, Any]
     feature_shape: tuple[int, ...]
     twin_head: str | None = None
-    input_names: tuple[str, ...] = ("image",)
+    input_names: tuple[str, ...] = ("pixel_values",)
     output_names: tuple[str, ...] = ("logits",)
     dynamic_axes: Mapping[str, Mapping[int, str]] | None = None
     assets: Mapping[str, bytes] = field(default_factory=dict)
@@ -76,13 +77,24 @@ class BuiltModel:
     example: Callable[[], tuple[Tensor, ...]] | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
     whole: bool = True
+    exported: nn.Module | None = None
+    extra: tuple[str, ...] = ()
 
     def part(self, role: str) -> Part:
         """What becomes the graph of `role`, "model" or one of `others`."""
         if role != MODEL:
             return self.others[role]()
-        names = self.input_names, self.output_names
-        return Part(self.module, *names, self.dynamic_axes, self.example, self.route, self.limits)
+        return Part(
+            self.module,
+            self.input_names,
+            self.output_names,
+            self.dynamic_axes,
+            self.example,
+            self.route,
+            self.limits,
+            exported=self.exported,
+            extra=self.extra,
+        )
 
     def parts(self) -> dict[str, Part]:
         """All of them, by role; "model" comes first where there is one."""

@@ -44,7 +44,7 @@ from edgewright.runtime.tasks.base import Task
 _SAME_MODEL = 1e-2
 """How far torch may lie from itself on another machine, relative."""
 
-_FORMAT = 7
+_FORMAT = 8
 _MAKERS = ("onnx", "torch", "transformers", "edgewright")
 """The libraries whose version has a part in what a stage makes, beside onnxruntime, which has one of two names."""
 
@@ -308,8 +308,9 @@ def _graph(
         return load_graph(path)
     if name == "fp32":
         example = _example(loaded, part) if part.example is None else part.example()
-        names = (part.input_names, part.output_names)
-        graph = export_graph(part.module, example, path, *names, part.dynamic_axes, part.route, part.limits)
+        module, outputs = part.exported or part.module, (*part.extra, *part.output_names)
+        axes, route = part.dynamic_axes, part.route
+        graph = export_graph(module, example, path, part.input_names, outputs, axes, route, part.limits)
     else:
         assert fp32 is not None, "a recipe's variants begin with fp32"
         batches = _Batches(loaded, role, calibration, report)

@@ -103,14 +103,14 @@ def _open_graph(backbone: nn.Module, shape: tuple[int, ...], folder: Path) -> Ex
         backbone,
         (torch.zeros(2, *shape),),
         path,
-        input_names=("image",),
+        input_names=("pixel_values",),
         output_names=("features",),
-        dynamic_axes={"image": {0: "batch"}},
+        dynamic_axes={"pixel_values": {0: "batch"}},
     )
     session = open_session(path, provider="cpu", cache=False)
 
     def run(inputs: torch.Tensor) -> NDArray[np.float32]:
-        features: NDArray[np.float32] = session.run({"image": inputs.numpy()})["features"]
+        features: NDArray[np.float32] = session.run({"pixel_values": inputs.numpy()})["features"]
         return features
 
     return run

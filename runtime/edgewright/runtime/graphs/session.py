@@ -92,19 +92,20 @@ class Session:
             return run
         return lambda binding, _: run_within(seconds, lambda options: run(binding, options), self._path.name)
 
-    def run(self, feeds: Tensors) -> Tensors:
-        """Run the graph once. Raises `InputError` for feeds it does not take, `MachineError` when running
-        fails.
+    def run(self, feeds: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
+        """Run the graph once, for all of its outputs or those that are named. Raises `InputError` for feeds it does not
+        take, `MachineError` when running fails.
         """
+        names = self._names if outputs is None else outputs
         if len(feeds) < len(self.inputs):
             missing = ", ".join(spec.name for spec in self.inputs if spec.name not in feeds)
             raise InputError(f"{self._path.name} does not take this input: there is no {missing}")
         try:
             if self._timeout is None:
-                values = self._run(self._names, feeds, None)
+                values = self._run(names, feeds, None)
             else:
                 values = run_within(
-                    self._timeout, lambda options: self._run(self._names, feeds, options), self._path.name
+                    self._timeout, lambda options: self._run(names, feeds, options), self._path.name
                 )
         except MachineError:  # it was stopped
             raise
@@ -116,7 +117,7 @@ class Session:
                 f"onnxruntime failed while running {self._path.name} ({reason}): "
                 "try a smaller batch or another variant"
             ) from None
-        return dict(zip(self._names, values, strict=True))
+        return dict(zip(names, values, strict=True))
 
 
 def open_session(
@@ -269,11 +270,21 @@ class SessionGraphs(Graphs):
         super().__init__(specs, BatchLimits(batch_size, CPU_TOKENS if provider == "cpu" else None))
         self.provider = provider
         """What they run on: "cpu", "cuda"."""
-        self._runs = {role: session.run for role, session in sessions.items()}
+        self._runs = {role: _reads(session, specs[role]) for role, session in sessions.items()}
 
     def run(self, role: str, inputs: Tensors) -> Tensors:
         """See `Graphs`."""
         return self._runs[role](inputs)
+
+
+def _reads(session: Session, spec: GraphSpec) -> Callable[[Tensors], Tensors]:
+    """What runs a graph for the outputs that somebody here reads."""
+    if not spec.extra:
+        return session.run
+    extra = {one.name for one in spec.extra}
+    return functools.partial(
+        session.run, outputs=[one.name for one in session.outputs if one.name not in extra]
+    )
 
 
 def open_graphs(
@@ -304,7 +315,7 @@ def _check_graph(graph: str, session: Session, spec: GraphSpec) -> None:
     passed = [TensorSpec(state.output, state.dtype, state.shape) for state in spec.states]
     for kind, found, promised in (
         ("inputs", session.inputs, [*spec.inputs, *states]),
-        ("outputs", session.outputs, [*spec.outputs, *passed]),
+        ("outputs", session.outputs, [*spec.outputs, *passed, *spec.extra]),
     ):
         if not _same(found, promised):
             raise BundleError(

@@ -12,6 +12,9 @@ from edgewright.runtime.series.values import normalise
 from edgewright.runtime.sound.decoding import to_mono
 from edgewright.runtime.sound.mel import AudioSettings, frame_count, log_mel
 
+FRAMES = "input_features"
+"""What a graph calls log-mel frames: transformers' word for features of sound."""
+
 
 class AudioFront:
     """Samples to the step graph's input; see `StreamEncoder`. The frames are those of the whole sound, to the last bit.
@@ -54,7 +57,7 @@ class AudioFront:
         self._rest = samples[used:].copy()
         if not count:
             return Steps({}, 0)
-        return Steps({"values": normalise(frames.astype(np.float64), self._mean, self._std)}, count)
+        return Steps({FRAMES: normalise(frames.astype(np.float64), self._mean, self._std)}, count)
 
     def quick(self, step: BoundStep, slow: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """See `StreamEncoder`: a piece of sound is never one step."""

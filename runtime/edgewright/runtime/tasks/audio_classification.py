@@ -12,10 +12,10 @@ from edgewright.runtime.errors import InputError
 from edgewright.runtime.series.values import normalise
 from edgewright.runtime.sound.decoding import AUDIO_SUFFIXES, load_audio, write_wav
 from edgewright.runtime.sound.mel import AudioSettings, audio_settings, frame_count, log_mel
-from edgewright.runtime.sound.stream import AudioFront
+from edgewright.runtime.sound.stream import FRAMES, AudioFront
 from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
 from edgewright.runtime.tasks.labels import Classifier, label_names
-from edgewright.runtime.tasks.series import LENGTHS, VALUES
+from edgewright.runtime.tasks.series import LENGTHS
 
 _PIECE_SECONDS = 0.1
 """How a device would meet a sound: a tenth of a second at a time."""
@@ -36,9 +36,9 @@ class AudioClassification(Classifier):
         self.labels = label_names(labels, "audio classifier")
         self._mean, self._std = np.array(self.settings.mean), np.array(self.settings.std)
         mels = self.settings.mels
-        frames = TensorSpec(VALUES, "float32", ("batch", "time", mels))
+        frames = TensorSpec(FRAMES, "float32", ("batch", "time", mels))
         lengths = TensorSpec(LENGTHS, "int32", ("batch",))
-        frame = TensorSpec(VALUES, "float32", (1, "batch", mels))
+        frame = TensorSpec(FRAMES, "float32", (1, "batch", mels))
         self.signatures = {
             MODEL: GraphSpec((frames, lengths), self.outputs("batch")),
             STEP: GraphSpec((frame,), self.outputs("batch")),
@@ -66,7 +66,7 @@ class AudioClassification(Classifier):
         return write_wav(load_audio(raw, self.settings), self.settings.sample_rate), ".wav"
 
     def encode(self, raw: Any) -> Tensors:
-        """One raw sound to `values` float32 [frames, mels] and `lengths` int32, the number of frames.
+        """One raw sound to `input_features` float32 [frames, mels] and `lengths` int32, the number of frames.
 
         Raises `InputError`, also for a sound shorter than one frame.
         """
@@ -78,7 +78,7 @@ class AudioClassification(Classifier):
             )
         frames = log_mel(samples, self.settings).astype(np.float64)
         return {
-            VALUES: normalise(frames, self._mean, self._std),
+            FRAMES: normalise(frames, self._mean, self._std),
             LENGTHS: np.array(len(frames), np.int32),
         }
 

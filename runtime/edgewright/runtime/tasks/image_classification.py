@@ -20,7 +20,7 @@ from edgewright.runtime.images.encoding import (
 from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
 from edgewright.runtime.tasks.labels import Classifier, label_names
 
-INPUT = "image"
+INPUT = "pixel_values"
 
 _SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif"}
 

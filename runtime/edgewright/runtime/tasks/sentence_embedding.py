@@ -15,7 +15,7 @@ from edgewright.runtime.tasks.description import Description, ModelFacts
 from edgewright.runtime.tasks.labels import finite
 from edgewright.runtime.tasks.windowed import EncoderTask
 
-EMBEDDING = "embedding"
+EMBEDDING = "sentence_embedding"
 
 _FLOAT32 = np.dtype(np.float32)
 
@@ -73,7 +73,7 @@ class SentenceEmbedding(EncoderTask[Embedding]):
         self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
     ) -> None:
         super().__init__(processor, assets)
-        self.signatures = self.reads(embedding=("batch", "dimensions"))
+        self.signatures = self.reads(**{EMBEDDING: ("batch", "dimensions")})
 
     def describe(self, model: ModelFacts) -> Description:
         """How large the vector is."""

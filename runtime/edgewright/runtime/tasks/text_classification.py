@@ -37,7 +37,7 @@ from edgewright.runtime.text.decoding import (
 )
 from edgewright.runtime.text.reading import file_texts, files_with_texts, read_parts
 
-TOKENS = "tokens"
+INPUT_IDS = "input_ids"
 LENGTHS = "lengths"
 
 _ROLE = "tokenizer"
@@ -68,7 +68,7 @@ class TextClassification(Classifier):
             )
         self._content = content
         self._tokenizer = load_tokenizer(content)
-        tokens = TensorSpec(TOKENS, "int64", ("batch", "time"))
+        tokens = TensorSpec(INPUT_IDS, "int64", ("batch", "time"))
         lengths = TensorSpec(LENGTHS, "int32", ("batch",))
         self.signatures = {MODEL: GraphSpec((tokens, lengths), self.outputs("batch"))}
 
@@ -99,9 +99,9 @@ class TextClassification(Classifier):
         return _text(raw).encode("utf-8"), ".txt"
 
     def encode(self, raw: Any) -> Tensors:
-        """One raw text to `tokens` int64 [tokens] and `lengths` int32, their number. Raises `InputError`."""
+        """One raw text to `input_ids` int64 [tokens] and `lengths` int32, their number. Raises `InputError`."""
         tokens = encode_text(_text(raw), self._tokenizer, self.settings)
-        return {TOKENS: tokens, LENGTHS: np.array(len(tokens), np.int32)}
+        return {INPUT_IDS: tokens, LENGTHS: np.array(len(tokens), np.int32)}
 
 
 def text_classification(

@@ -51,9 +51,8 @@ class ZeroShotClassification(EncoderTask[Classification | MultiLabel]):
     ) -> None:
         super().__init__(processor, assets)
         nli = self._way.by == "nli"
-        self.signatures = (
-            self.reads(logits=("batch", "classes")) if nli else self.reads(embedding=("batch", "dimensions"))
-        )
+        outputs = {LOGITS: ("batch", "classes")} if nli else {EMBEDDING: ("batch", "dimensions")}
+        self.signatures = self.reads(**outputs)
         self._hypotheses: list[tuple[Tokens, str]] = []
         self._label_rows: list[Tensors] = []
         self._key = object()

@@ -155,11 +155,11 @@ def test_the_real_minilm_is_what_sentence_transformers_makes_of_it() -> None:
     def run(feeds: Any) -> Any:
         with torch.no_grad():
             given = [torch.from_numpy(feeds[name]) for name in model.input_names]
-            return {"embedding": model.module(*given).numpy()}
+            return {"sentence_embedding": model.module(*given).numpy()}
 
     ours = run_all(device, device.encode_all(TEXTS), run)
     theirs: Any = SentenceTransformer(str(found.folder), device="cpu").encode(list(TEXTS))
-    assert np.abs(np.stack([one["embedding"] for one in ours]) - theirs).max() < 1e-5
+    assert np.abs(np.stack([one["sentence_embedding"] for one in ours]) - theirs).max() < 1e-5
 
 
 def test_random_weights_and_heads_are_those_of_the_seed() -> None:
@@ -265,7 +265,7 @@ def test_a_model_of_inference_keeps_its_head() -> None:
     assert answers(model, *given)[0].shape == (3, 3) and model.output_names == ("logits",)
     by = ZeroShotSettings("embedding")
     near = built(folder, "zero-shot-classification", 7, settings=settings(folder, zero_shot=by))
-    assert near.output_names == ("embedding",) and near.head == ""
+    assert near.output_names == ("sentence_embedding",) and near.head == ""
 
 
 def test_arguments_that_do_not_fit_are_told() -> None:

@@ -150,7 +150,7 @@ def _build(record: _Record, settings: Any, licence: str) -> BuiltModel:
             **{name: {0: "batch"} for name in extra},
         },
         assets=assets,
-        others={STEP: lambda: step_part(module, known.output)} if streams else {},
+        others={STEP: lambda: step_part(module, known.output, known.input)} if streams else {},
     )
 
 

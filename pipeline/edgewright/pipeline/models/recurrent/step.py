@@ -52,8 +52,10 @@ def extra_specs(model: RecurrentModel) -> tuple[TensorSpec, ...]:
     return (anchor, known) if dimensions.known else (anchor,)
 
 
-def step_part(model: RecurrentModel, output: str) -> Part:
-    """The streaming form of `model`, whose answer is called `output`. Its layers must read forwards only."""
+def step_part(model: RecurrentModel, output: str, source: str = "values") -> Part:
+    """The streaming form of `model`, which reads `source` and whose answer is called `output`. Its layers must read
+    forwards only.
+    """
     network, dimensions = model.network, model.dimensions
     names = ("hidden", "cell") if network.cell == "lstm" else ("hidden",)
     count = network.layers * len(names)
@@ -65,7 +67,7 @@ def step_part(model: RecurrentModel, output: str) -> Part:
         states += readout_states(network, count)
     answered = (dimensions.horizon, dimensions.outputs) if dimensions.horizon else (dimensions.outputs,)
     spec = GraphSpec(
-        inputs=(TensorSpec("values", "float32", (1, "batch", dimensions.features)), *extra_specs(model)),
+        inputs=(TensorSpec(source, "float32", (1, "batch", dimensions.features)), *extra_specs(model)),
         outputs=(TensorSpec(output, "float32", ("batch", *answered)),),
         states=tuple(states),
     )

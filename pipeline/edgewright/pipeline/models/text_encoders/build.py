@@ -22,6 +22,8 @@ from edgewright.pipeline.models.text_encoders.load import (
 )
 from edgewright.pipeline.models.text_encoders.network import (
     ANSWERS,
+    TOKEN_STATES,
+    EmbeddingWithStates,
     EncoderNetwork,
     PublishedNetwork,
     Shape,
@@ -327,6 +329,8 @@ def _build(
         route="transformers",
         example=lambda: example_batch(settings.inputs, vocabulary, settings.pad_id, limit),
         limits={"batch": MOST_TEXTS, "time": limit},
+        exported=EmbeddingWithStates(shape, trunk).eval() if record.answer == "embedding" else None,
+        extra=(TOKEN_STATES,) if record.answer == "embedding" else (),
     )
 
 

@@ -14,9 +14,12 @@ ANSWERS = {
     "text": ("logits",),
     "tokens": ("logits",),
     "span": ("start_logits", "end_logits"),
-    "embedding": ("embedding",),
+    "embedding": ("sentence_embedding",),
 }
 """What a graph answers with to what it answers: the names of its outputs."""
+
+TOKEN_STATES = "last_hidden_state"
+"""What other tools pool themselves, where the answer is an embedding."""
 
 _PUBLISHED = {
     "text": "AutoModelForSequenceClassification",
@@ -69,11 +72,19 @@ class EncoderBackbone(nn.Module):
         Returns:
             float32 [batch, width]; where every token has an answer [batch, time, width], anything at padding.
         """
+        found = self.states(*inputs)
+        return found if self.shape.per_token else self.pooled(found, *inputs)
+
+    def states(self, *inputs: Tensor) -> Tensor:
+        """What the encoder gives for every token, float32 [batch, time, width]."""
         given = dict(zip(self.shape.inputs, inputs, strict=True))
         found: Tensor = self.encoder(**{name: given[name] for name in self._taken})[0]
-        if self.shape.per_token:
-            return found
-        return _pooled(found, given.get(_MASK), self.shape.pooling)
+        return found
+
+    def pooled(self, states: Tensor, *inputs: Tensor) -> Tensor:
+        """The states of the tokens of a text as one, float32 [batch, width]."""
+        given = dict(zip(self.shape.inputs, inputs, strict=True))
+        return _pooled(states, given.get(_MASK), self.shape.pooling)
 
 
 class EncoderHead(nn.Module):
@@ -107,7 +118,7 @@ class EncoderNetwork(EncoderBackbone):
         features = super().forward(*inputs)
         if self.head is not None:
             return _answer(self.shape, self.head(self.dropout(features)))
-        return nn.functional.normalize(features, dim=1) if self.shape.normalise else features
+        return _embedding(self.shape, features)
 
     def backbone(self) -> EncoderBackbone:
         """Everything but the head, with the same layers under the same names."""
@@ -118,6 +129,15 @@ class EncoderNetwork(EncoderBackbone):
         if self.head is None:
             return None
         return EncoderHead(self.shape, self.dropout, self.head).train(self.training)
+
+
+class EmbeddingWithStates(EncoderBackbone):
+    """An encoder whose answer is an embedding, giving what that is pooled from as well."""
+
+    def forward(self, *inputs: Tensor) -> Any:
+        """The states of the tokens, float32 [batch, time, width], and embeddings, float32 [batch, width]."""
+        states = self.states(*inputs)
+        return states, _embedding(self.shape, self.pooled(states, *inputs))
 
 
 class PublishedNetwork(nn.Module):
@@ -180,6 +200,10 @@ def _pooled(found: Tensor, mask: Tensor | None, pooling: str) -> Tensor:
     if pooling == "mean":
         return (found * seen).sum(dim=1) / seen.sum(dim=1).clamp(min=1e-9)
     return torch.where(seen > 0, found, torch.full_like(found, _LEAST)).amax(dim=1)
+
+
+def _embedding(shape: Shape, features: Tensor) -> Tensor:
+    return nn.functional.normalize(features, dim=1) if shape.normalise else features
 
 
 def _answer(shape: Shape, logits: Tensor) -> Tensor | tuple[Tensor, ...]:
