@@ -140,7 +140,7 @@ def planted(value: float, place: tuple[int, ...]) -> np.ndarray[Any, Any]:
         (IMAGES[:, :, :15], "is shaped 3x3x15x16"),
         (IMAGES[:0], "is empty \\(0x3x16x16\\): give at least one sample"),
         ({}, "'pixel_values' is missing"),
-        ({"picture": IMAGES}, "no input 'picture': it takes image"),
+        ({"picture": IMAGES}, "no input 'picture': it takes pixel_values"),
         ({"pixel_values": IMAGES, "more": IMAGES}, "no input 'more'"),
         ({"pixel_values": IMAGES.tolist()}, "is list: give a numpy array"),
         ({"pixel_values": None}, "is NoneType: give a numpy array"),

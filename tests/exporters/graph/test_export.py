@@ -46,7 +46,7 @@ def test_torch_and_the_graph_agree_at_every_batch(trained: Trained, batch: int) 
         [trained.reference.task.encode(raw)["pixel_values"] for raw in trained.evaluation.raws[:batch]]
     )
     wanted = trained.reference.graphs.run("model", {"pixel_values": images})["logits"]
-    found = run(trained.graph.path, image=images)
+    found = run(trained.graph.path, pixel_values=images)
     assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
     assert (found.argmax(1) == wanted.argmax(1)).all()
 
@@ -86,7 +86,7 @@ def test_training_flags_are_as_before_and_do_not_reach_the_graph(tmp_path: Path)
     assert [part.training for part in module] == [True, False, True, True, True] and module.training
     image = torch.randn(3, 3, 8, 8)
     wanted = module.eval()(image).detach().numpy()
-    assert np.allclose(run(graph.path, image=image.numpy()), wanted, atol=1e-5)
+    assert np.allclose(run(graph.path, pixel_values=image.numpy()), wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "route"), [(nn.LSTM, "torch.export"), (nn.RNN, "torchscript")])

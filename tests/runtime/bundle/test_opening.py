@@ -15,10 +15,11 @@ import pytest
 from edgewright.runtime.bundle.files import sha256_of_file
 from edgewright.runtime.bundle.manifest import MANIFEST_NAME, MAX_MANIFEST_BYTES, SCHEMA_VERSION, sealed_json
 from edgewright.runtime.bundle.opening import open_bundle
+from edgewright.runtime.contracts import TensorSpec
 from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import BundleError
 from tests.messages import refused
-from tests.runtime.small_bundle import make_bundle, write_manifest
+from tests.runtime.small_bundle import make_bundle, with_graph, write_manifest
 
 
 def refusal(bundle: Path) -> str:
@@ -470,6 +471,22 @@ def test_a_graph_that_differs_from_the_manifest(bundle: Path) -> None:
     write_manifest(bundle, manifest)
     with refused(BundleError):
         Engine(bundle)
+
+
+def test_what_is_there_for_other_tools_is_named_and_not_asked_for(bundle: Path) -> None:
+    manifest = open_bundle(bundle).manifest
+    path = bundle / "onnx" / "model.onnx"
+    model = onnx.load(path)
+    shape = ["batch", 3, 16, 16]
+    model.graph.output.insert(0, onnx.helper.make_tensor_value_info("kept", onnx.TensorProto.FLOAT, shape))
+    onnx.save(model, path)
+    write_manifest(bundle, manifest)
+    with refused(BundleError):
+        Engine(bundle)
+    write_manifest(bundle, with_graph(manifest, extra=(TensorSpec("kept", "float32", tuple(shape)),)))
+    with Engine(bundle) as engine:
+        assert engine.infer(np.zeros((2, 3, 16, 16), np.float32)).keys() == {"logits"}
+        assert engine(bundle / "golden" / "1.png").label == manifest.labels[1]
 
 
 def test_a_graph_that_is_no_graph(bundle: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from edgewright.runtime import Engine, selftest
 from edgewright.runtime.bundle.manifest import Manifest
-from edgewright.runtime.contracts import Tensors
+from edgewright.runtime.contracts import GraphSpec, Tensors
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.graphs.graphs import BatchLimits
 from edgewright.runtime.graphs.session import SessionGraphs
@@ -119,7 +119,9 @@ def test_only_a_processor_wants_small_batches(tmp_path: Path) -> None:
         provider = "cuda"
         run = None
 
-    assert SessionGraphs({"model": cast(Any, Elsewhere)}, {}).limits == BatchLimits(32, None)
+    assert SessionGraphs({"model": cast(Any, Elsewhere)}, {"model": GraphSpec((), ())}).limits == BatchLimits(
+        32, None
+    )
     with Engine(make_encoder_bundle(tmp_path / "bundle", case("vectors")), batch_size=7) as engine:
         limits = engine._open().limits
     assert limits.rows == 7 and 128 <= (limits.tokens or 0) <= 4096

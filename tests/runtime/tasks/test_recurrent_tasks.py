@@ -110,9 +110,8 @@ def test_a_step_graph_of_another_net_is_noticed(tmp_path: Path, task: str) -> No
     root = make_recurrent_bundle(tmp_path / "b", example)
     manifest = open_bundle(root).manifest
     net = example.net
-    Net(net.features, net.hidden, net.outputs, net.per_step, net.horizon, net.known, seed=5).write_step(
-        root / "onnx" / "step.onnx"
-    )
+    sizes = (net.features, net.hidden, net.outputs, net.per_step, net.horizon, net.known)
+    Net(*sizes, seed=5, source=net.source).write_step(root / "onnx" / "step.onnx")
     write_manifest(root, manifest)
     (row,) = selftest(root, provider="cpu")
     assert not row.passed and row.relative is not None and row.relative < 1e-5
@@ -146,7 +145,11 @@ def test_padding_that_counts_is_noticed(tmp_path: Path) -> None:
         ("sequence-regression", {"per_step": False}, "must have an output 'prediction'"),
         ("forecasting", {"horizon": 5}, "must have an input 'anchor' of batch x 4 x 2"),
         ("forecasting", {"known": 0}, "must have an input 'known' of batch x 4 x 1"),
-        ("audio-classification", {"features": 13}, "must have an input 'values' of batch x time x 12"),
+        (
+            "audio-classification",
+            {"features": 13},
+            "must have an input 'input_features' of batch x time x 12",
+        ),
         ("text-classification", {"vocabulary": 0}, "must have an input 'input_ids' of batch x time int64"),
     ],
 )
@@ -157,7 +160,7 @@ def test_graphs_that_do_not_serve_the_task(
     net = example.net
     parts = {
         name: getattr(net, name)
-        for name in ("features", "outputs", "per_step", "horizon", "known", "vocabulary")
+        for name in ("features", "outputs", "per_step", "horizon", "known", "vocabulary", "source")
     }
     other = Net(hidden=8, **{**parts, **broken})
     device = example.device_task()

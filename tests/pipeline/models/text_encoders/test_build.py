@@ -86,6 +86,21 @@ def test_a_padded_text_is_answered_as_alone(name: str) -> None:
     assert length < 30 and torch.allclose(answers(model, *given)[0][3], alone[0], atol=1e-5)
 
 
+def test_what_is_exported_of_an_embedding_also_gives_what_it_is_pooled_from() -> None:
+    model = built(checkpoint("bert"), "sentence-embedding")
+    part = model.part("model")
+    assert part.exported is not None and part.extra == ("last_hidden_state",)
+    given = model.example() if model.example else ()
+    with torch.no_grad():
+        next(model.module.parameters()).mul_(1.5)  # its weights are those of the model, also after a training
+        states, vectors = part.exported(*given)
+    assert torch.equal(vectors, answers(model, *given)[0]) and states.shape[:2] == given[0].shape
+    mask = given[1].unsqueeze(2).float()
+    assert torch.allclose((states * mask).sum(1) / mask.sum(1), vectors, atol=1e-6)
+    assert part.exported.state_dict().keys() == model.module.state_dict().keys()
+    assert built(checkpoint("bert", "text"), "text-classification", 3, head="keep").part("model").extra == ()
+
+
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
 def test_pooling_and_length(pooling: str) -> None:
     model = built(checkpoint("bert"), "sentence-embedding", pooling=pooling)
