@@ -29,12 +29,12 @@ def write_loop(path: Path, rounds: int | None, step: str = "Identity") -> None:
     graph = helper.make_graph(
         [
             helper.make_node(
-                "Loop", ["rounds" if rounds is not None else "", "true", "image"], ["end"], body=body
+                "Loop", ["rounds" if rounds is not None else "", "true", "pixel_values"], ["end"], body=body
             ),
             helper.make_node("ReduceMean", ["end", "axes"], ["logits"], keepdims=0),
         ],
         "loop",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 3, 16, 16])],
+        [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["batch", 3, 16, 16])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
         [
             numpy_helper.from_array(np.array(rounds or 0, np.int64), "rounds"),

@@ -407,9 +407,9 @@ def with_axes(*shape: int | str) -> Callable[[dict[str, Any]], None]:
         (put("seed", -1), "seed is -1, it has to be from 0"),
         (put("seed", 1 << 64), "seed is 18446744073709551616, it has to be from 0"),
         (put("task", ""), "task: empty"),
-        (with_axes("batch", 3, 0, 16), "graphs: model: the axes of 'image' are"),
-        (with_axes("batch", -3, 16, 16), "graphs: model: the axes of 'image' are"),
-        (with_axes("batch", 3, 1 << 20, 1 << 20), "graphs: model: the axes of 'image' are"),
+        (with_axes("batch", 3, 0, 16), "graphs: model: the axes of 'pixel_values' are"),
+        (with_axes("batch", -3, 16, 16), "graphs: model: the axes of 'pixel_values' are"),
+        (with_axes("batch", 3, 1 << 20, 1 << 20), "graphs: model: the axes of 'pixel_values' are"),
         (with_axes("", 3, 16, 16), "graphs: model: a tensor or an axis has no name"),
         (
             lambda d: d["graphs"]["model"].update(outputs=d["graphs"]["model"]["outputs"] * 2),

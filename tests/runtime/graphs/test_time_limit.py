@@ -44,7 +44,7 @@ def test_a_loop_that_ends_in_time_is_left_alone(tmp_path: Path, rounds: int) -> 
     for timeout in (None, 60.0):
         session = open_session(tmp_path / "loop.onnx", "cpu", 1, timeout=timeout)
         for _ in range(3):
-            found = session.run({"image": images})["logits"]
+            found = session.run({"pixel_values": images})["logits"]
             np.testing.assert_allclose(found, images.mean((2, 3)), rtol=1e-4, atol=1e-6)
 
 
@@ -57,7 +57,7 @@ def test_a_run_that_was_stopped_harms_no_other(tmp_path: Path) -> None:
 
     def run() -> None:
         try:
-            endless.run({"image": images})
+            endless.run({"pixel_values": images})
         except MachineError:
             stopped.append(time.monotonic() - started)
 
