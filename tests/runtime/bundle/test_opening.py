@@ -477,13 +477,13 @@ def test_what_is_there_for_other_tools_is_named_and_not_asked_for(bundle: Path) 
     manifest = open_bundle(bundle).manifest
     path = bundle / "onnx" / "model.onnx"
     model = onnx.load(path)
-    shape = ["batch", 3, 16, 16]
+    shape: tuple[int | str, ...] = ("batch", 3, 16, 16)
     model.graph.output.insert(0, onnx.helper.make_tensor_value_info("kept", onnx.TensorProto.FLOAT, shape))
     onnx.save(model, path)
     write_manifest(bundle, manifest)
     with refused(BundleError):
         Engine(bundle)
-    write_manifest(bundle, with_graph(manifest, extra=(TensorSpec("kept", "float32", tuple(shape)),)))
+    write_manifest(bundle, with_graph(manifest, extra=(TensorSpec("kept", "float32", shape),)))
     with Engine(bundle) as engine:
         assert engine.infer(np.zeros((2, 3, 16, 16), np.float32)).keys() == {"logits"}
         assert engine(bundle / "golden" / "1.png").label == manifest.labels[1]
