@@ -13,8 +13,8 @@ from edgewright.runtime.errors import MachineError, RecipeError
 RECIPE = "recipe.json"
 
 RUN_FILES = (
-    "recipe.json", "data.json", "weights.safetensors", "metrics.json", "curves.jsonl", "confusion.json",
-    "gradients.json", "trained.json", "checkpoints", "features", "export",
+    "recipe.json", "data.json", "weights.safetensors", "metrics.json", "curves.jsonl", "curves.svg",
+    "confusion.json", "gradients.json", "trained.json", "checkpoints", "features", "export",
 )  # fmt: skip
 """Everything that the stages write into a run directory."""
 

@@ -217,7 +217,7 @@ def test_ctrl_c_loses_nothing(tmp_path: Path) -> None:
     for stop in (2, 9, 14):
         count = 0
 
-        def interrupt(what: str, done: int, total: int, stop: int = stop) -> None:
+        def interrupt(what: str, done: int, total: int, note: str = "", stop: int = stop) -> None:
             nonlocal count
             count += 1
             if count == stop:

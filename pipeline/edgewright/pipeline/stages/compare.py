@@ -4,12 +4,13 @@ Everything that is finished lies in run directories and bundles, so the same cal
 What cannot be done in one cell of the grid is a row with its reason; the other cells are not touched by it.
 """
 
+import contextlib
 import functools
 import itertools
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from edgewright.pipeline.run_dir import lock_run
 from edgewright.pipeline.stages.compare_grid import Spread, folder_name, parse_choices, spread_of
 from edgewright.pipeline.stages.export import export_run
 from edgewright.pipeline.stages.fit import check_outside_data, fit_run, many_processes
+from edgewright.pipeline.training import loop
 from edgewright.pipeline.training.results import MARKER, load_trained
 from edgewright.runtime.bundle.files import write_json
 from edgewright.runtime.bundle.structure import StructureError, parse_json, to_plain
@@ -211,7 +213,7 @@ class _Cell:
     def _train(self, recipe: Recipe) -> tuple[float, float, tuple[str, ...]]:
         """The metric on the evaluation split, the seconds of the training, its notes."""
         run = self._run(recipe)
-        with _Stopwatch(run, self.restart, self.progress) as clock:
+        with _Stopwatch(run, self.restart, self.progress) as clock, _no_epochs():
             trained = fit_run(recipe, run, restart=self.restart, progress=clock.progress)
         figures = trained.metrics["evaluation"]
         return float(figures[recipe.training.metric]), clock.seconds, trained.notes
@@ -247,6 +249,18 @@ class _Cell:
         return None
 
 
+@contextlib.contextmanager
+def _no_epochs() -> Iterator[None]:
+    """A grid trains many: nobody reads a line for each of their epochs."""
+    logger = logging.getLogger(loop.__name__)
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 class _Stopwatch:
     """Adds up how long a training took, over interruptions; what is on disk is at most some seconds old."""
 
@@ -262,11 +276,11 @@ class _Stopwatch:
         """All the time that was worked, now and before; a training that was found finished adds nothing."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
 
-    def progress(self, what: str, done: int, total: int) -> None:
+    def progress(self, what: str, done: int, total: int, note: str = "") -> None:
         """Hears the training, and passes it on."""
         if time.monotonic() - self._written > self._EVERY:
             self._write()
-        self._progress(what, done, total)
+        self._progress(what, done, total, note)
 
     def __enter__(self) -> "_Stopwatch":
         return self

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.pipeline.catalog import BUILTIN_PREFIX
+from edgewright.pipeline.data.readers import reader_of
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.data.sources import open_data
 from edgewright.pipeline.families import build_for, family_of, fit_settings
@@ -47,7 +48,7 @@ def fit_run(
         family_of(recipe).look_up(
             recipe
         )  # looking at the data may take minutes, a mistyped name shows at once
-        splits = open_data(recipe, _scan_progress(progress) if leads else None)
+        splits = open_data(recipe, _scan_progress(recipe, progress) if leads else None)
         if leads and not restart:
             _check_same_data(splits, run_dir)
         if leads:
@@ -102,8 +103,9 @@ def _tell(splits: Splits) -> None:
         _log.info("note: %s", note)
 
 
-def _scan_progress(progress: Progress | None) -> Count | None:
-    return None if progress is None else lambda done, total: progress("checking images", done, total)
+def _scan_progress(recipe: Recipe, progress: Progress | None) -> Count | None:
+    what = f"checking {reader_of(recipe).noun.many}"
+    return None if progress is None else lambda done, total: progress(what, done, total)
 
 
 def _forget(run_dir: Path) -> None:

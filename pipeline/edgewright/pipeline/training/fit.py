@@ -59,8 +59,8 @@ def fit(
         built: as `build_for` gives it, the same for every call.
         splits: the data; validation may be empty where nothing needs it.
         recipe: transfer, training, seed.
-        run_dir: where weights.safetensors, metrics.json, curves.jsonl, of a classifier confusion.json and of a
-            recurrent model gradients.json end up, and checkpoints and cached features meanwhile.
+        run_dir: where weights.safetensors, metrics.json, curves.jsonl and their picture, of a classifier
+            confusion.json and of a recurrent model gradients.json end up, checkpoints and cached features meanwhile.
         progress: hears what is being done, in the process that leads.
 
     Raises:
@@ -103,7 +103,7 @@ def fit(
     if world.leads:
         options = task_options(splits, recipe, built)
         record = Record(recipe.task, dict(built.build), splits.classes, built.licence, options)
-        outcome = write_results(run_dir, fingerprint, built, record, outcome)
+        outcome = write_results(run_dir, fingerprint, built, record, outcome, task.metric().name)
         shutil.rmtree(run_dir / _CHECKPOINTS, ignore_errors=True)
     result: Trained = world.from_leader(outcome)
     return result

@@ -1,6 +1,9 @@
 """The loop: phases, epochs, steps, validation, early stopping; it can stop and go on at any step."""
 
+import logging
+import statistics
 import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgewright.pipeline.progress import Progress
+from edgewright.pipeline.progress import Progress, in_words
 from edgewright.pipeline.training.batching import epoch_batches, share
 from edgewright.pipeline.training.checkpoint import Best, Checkpoint, State, load_checkpoint, save_checkpoint
 from edgewright.pipeline.training.freeze import (
@@ -35,6 +38,11 @@ from edgewright.pipeline.training.sources import Inputs
 from edgewright.pipeline.training.stepping import Job, backward, evaluate
 from edgewright.runtime.errors import TrainingError
 
+_log = logging.getLogger(__name__)
+
+_RECENT = 5
+"""Epochs whose time says how long the next ones take: when a layer is unfrozen, all take longer."""
+
 _WORTH_SAVING = 1.0  # seconds of work; a checkpoint costs some 20 ms, more than a whole epoch of a small head
 
 
@@ -52,7 +60,8 @@ class _Run:
         self.best: dict[str, torch.Tensor] | None = None
         self._folder = folder
         self._fingerprint = fingerprint
-        self._saved_at = time.monotonic()
+        self._saved_at = self._epoch_began = time.monotonic()
+        self._epochs: deque[float] = deque(maxlen=_RECENT)
         everything = frozenset().union(*(phase.trainable for phase in phases))
         self._moving = moving_names(job.module, everything)
 
@@ -94,6 +103,24 @@ class _Run:
             load_optimizer_tensors(self.optimizer, moments)
         world.load_scaler_state(self.state.scaler)
         return True
+
+    def tell(self, phase: Phase, row: Mapping[str, Any]) -> None:
+        """A line for the epoch that is done: loss, the task's figure, the rate, and about how long the rest takes."""
+        now = time.monotonic()
+        self._epochs.append(now - self._epoch_began)
+        self._epoch_began = now
+        if not self.job.world.leads:
+            return
+        later = sum(other.epochs for other in self.phases[self.state.phase + 1 :])
+        rest = phase.epochs - self.state.epoch - 1 + later
+        metric = self.job.task.metric().name
+        figure = row.get(f"validation_{metric.replace('-', '_')}")
+        said = "" if figure is None else f", validation {metric} {figure:.4f}"
+        left = f", about {in_words(rest * statistics.median(self._epochs))} left" if rest else ""
+        _log.info(
+            f"{phase.name}, epoch {self.state.epoch + 1} of {phase.epochs}: loss {row['train_loss']:.4g}{said}, "
+            f"rate {row['rate']:.2g}{left}"
+        )
 
     def start_optimizer(self) -> None:
         """A fresh optimiser for the phase that the state stands in."""
@@ -173,6 +200,7 @@ def _run_epoch(run: _Run) -> None:
     }
     row |= {f"validation_{name.replace('-', '_')}": value for name, value in validation.items()}
     state.curves = (*state.curves, row)
+    run.tell(phase, row)
     last = state.phase == len(run.phases) - 1
     if last and job.training.early_stopping is not None:
         _note_best(run, validation)
@@ -211,7 +239,8 @@ def _train_epoch(run: _Run, phase: Phase) -> None:
         seed_torch(training.seed, "dropout", number, state.step, job.world.rank)
         _step(run, batch, inputs, f"{phase.name}, epoch {state.epoch + 1}, step {state.step + 1}")
         state.step += 1
-        run.progress(f"{phase.name}, epoch {state.epoch + 1} of {phase.epochs}", state.step, len(plan))
+        whole, note = phase.epochs * len(plan), f"epoch {state.epoch + 1} of {phase.epochs}"
+        run.progress(f"training: {phase.name}", state.epoch * len(plan) + state.step, whole, note)
         run.save(training.checkpoint_seconds)
 
 

@@ -14,6 +14,7 @@ from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.tasks.base import Objective
 from edgewright.pipeline.tasks.registry import make_training_task
 from edgewright.pipeline.training.checkpoint import write_tensors
+from edgewright.pipeline.training.curve_picture import curves_svg
 from edgewright.runtime.bundle.files import (
     canonical_json,
     sha256_of_bytes,
@@ -27,10 +28,11 @@ from edgewright.runtime.errors import ModelError, TrainingError
 WEIGHTS = "weights.safetensors"
 METRICS = "metrics.json"
 CURVES = "curves.jsonl"
+CURVES_PICTURE = "curves.svg"
 CONFUSION = "confusion.json"
 GRADIENTS = "gradients.json"
 MARKER = "trained.json"
-RESULTS = (WEIGHTS, METRICS, CURVES, CONFUSION, GRADIENTS, MARKER)
+RESULTS = (WEIGHTS, METRICS, CURVES, CURVES_PICTURE, CONFUSION, GRADIENTS, MARKER)
 """The files of a finished training; not every task has a confusion matrix, nor every model gradients over time."""
 
 _METADATA = "edgewright"
@@ -95,9 +97,11 @@ class _Marker:
 
 
 def write_results(
-    run_dir: Path, fingerprint: str, built: BuiltModel, record: Record, trained: Trained
+    run_dir: Path, fingerprint: str, built: BuiltModel, record: Record, trained: Trained, metric: str
 ) -> Trained:
     """Write weights, metrics, curves, and where there are any confusion matrices and gradients; the marker last.
+
+    `metric` is the name of the task's own figure, which the picture of the curves shows.
 
     Raises `MachineError`.
     """
@@ -107,6 +111,9 @@ def write_results(
     written = [METRICS, CURVES]
     write_json(run_dir / METRICS, to_plain(trained.metrics))
     write_text(run_dir / CURVES, "".join(json.dumps(row, sort_keys=True) + "\n" for row in trained.curves))
+    if trained.curves:
+        write_text(run_dir / CURVES_PICTURE, curves_svg(trained.curves, metric))
+        written.append(CURVES_PICTURE)
     if record.classes and any(rows is not None for rows in confusion.values()):
         write_json(run_dir / CONFUSION, {"classes": list(record.classes), "splits": confusion})
         written.append(CONFUSION)
