@@ -62,7 +62,7 @@ class Answer:
         return json.loads(self.out)
 
     def error(self) -> str:
-        """The one line of an error: exit status 1, nothing on stdout, no traceback. What the data is, and epochs, may precede."""
+        """The one line of an error: exit status 1, nothing on stdout, no traceback. Data and epochs may precede."""
         assert self.code == 1, (self.code, self.out, self.err)
         assert self.out == ""
         *told, line = self.err.splitlines()
