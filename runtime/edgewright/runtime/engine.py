@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.manifest import Manifest
 from edgewright.runtime.bundle.opening import Bundle, open_bundle
-from edgewright.runtime.contracts import MODEL, STEP, Tensors, TensorSpec
+from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.graphs.checks import check_feeds, tensors
 from edgewright.runtime.graphs.providers import PROVIDERS
@@ -101,7 +101,9 @@ class Engine(Generic[A]):
         )
         """The device half of the task: `encode`, `run`, `decode`."""
         self.task.check(manifest.graphs)
-        files = self._files()
+        # The graphs that answer whole inputs: that of single steps is opened when it is asked for.
+        files = {role: file for role, file in self._variant.graphs.items() if role != STEP}
+        self._takes = {role: _takes(manifest.graphs[role]) for role in files}
         self._graphs: SessionGraphs | None = open_graphs(
             {role: self.bundle.path(file) for role, file in files.items()},
             manifest.graphs,
@@ -116,10 +118,6 @@ class Engine(Generic[A]):
         self._known: dict[tuple[Any, ...], Task[Any]] = {(): self.task}
         self._step_model: StepModel | None = None
         self._opening = threading.Lock()
-
-    def _files(self) -> dict[str, str]:
-        """The graphs that answer whole inputs, by role: that of single steps is opened when it is asked for."""
-        return {role: file for role, file in self._variant.graphs.items() if role != STEP}
 
     @property
     def manifest(self) -> Manifest:
@@ -288,18 +286,16 @@ class Engine(Generic[A]):
         input and state. Returns the graph's outputs by name. Raises `InputError` for a wrong name, dtype, rank or size,
         an empty batch, and values that are not finite.
         """
-        if not isinstance(role, str) or role not in self._files():
-            raise InputError(f"the bundle has no graph {role!r}: choose from {', '.join(self._files())}")
-        graph = self.manifest.graphs[role]
-        states = (TensorSpec(state.input, state.dtype, state.shape) for state in graph.states)
-        inputs = (*graph.inputs, *states)
+        if not isinstance(role, str) or role not in self._takes:
+            raise InputError(f"the bundle has no graph {role!r}: choose from {', '.join(self._takes)}")
+        inputs, growing = self._takes[role]
         if isinstance(feeds, np.ndarray):
             if len(inputs) != 1:
                 raise InputError(f"the model has several inputs: give {{name: array}} for {tensors(inputs)}")
             feeds = {inputs[0].name: feeds}
         elif not isinstance(feeds, Mapping):
             raise InputError(f"cannot run {type(feeds).__name__}: give an array, or {{name: array}}")
-        check_feeds(feeds, inputs, {state.grows for state in graph.states if state.grows})
+        check_feeds(feeds, inputs, growing)
         return self._open().run(role, dict(feeds))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -377,6 +373,12 @@ class Engine(Generic[A]):
 
 def _opened_again(kind: type[Engine[Any]], root: Path, settings: Mapping[str, Any]) -> Engine[Any]:
     return kind(root, **settings)
+
+
+def _takes(graph: GraphSpec) -> tuple[tuple[TensorSpec, ...], frozenset[str]]:
+    """The inputs and states that a graph is fed, and the axes that grow."""
+    states = (TensorSpec(state.input, state.dtype, state.shape) for state in graph.states)
+    return (*graph.inputs, *states), frozenset(state.grows for state in graph.states if state.grows)
 
 
 def _key(options: Mapping[str, Any]) -> tuple[Any, ...]:
