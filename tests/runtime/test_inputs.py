@@ -4,6 +4,7 @@ import io
 import os
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,28 @@ def test_files_on_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert "standard input is empty" in reason(raw)
     with refused(InputError):
         list(TEXTS.inputs("-", "xlsx"))
+
+
+def test_pipes_are_read_as_standard_input_is(tmp_path: Path) -> None:
+    for task, content, wanted in (
+        (TEXTS, b"good\n\nbad", [":1", ":3"]),
+        (TABLES, b"heat,load,speed\n1,2,3\n", [""]),
+        (PICTURES, b"\x89PNG", [""]),
+    ):
+        pipe = tmp_path / f"pipe-{task.name}"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+        writer.start()
+        assert [name for name, _ in task.inputs(str(pipe))] == [f"{pipe}{line}" for line in wanted]
+        writer.join()
+
+
+def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    for task in (TEXTS, PICTURES):
+        for word in ("-", "@-"):
+            ((_, raw),) = task.inputs(word)
+            assert "standard input is closed" in reason(raw)
 
 
 def test_an_engine_answers_a_folder_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,8 @@
 Nothing is passed over in silence: what of a folder is no raw input comes as `Unreadable`, with the reason.
 """
 
+import contextlib
+import errno
 import glob
 import os
 import re
@@ -11,7 +13,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from edgewright.runtime.errors import InputError
 
@@ -124,8 +126,8 @@ def word_inputs(reader: InputReader, word: str, stdin_format: str = "") -> Itera
     text anything else is the text itself. `stdin_format` is the ending ("csv") of a file that standard input is read
     as; without it, texts are read line by line, others as one file.
     """
-    if word in _STANDARD_INPUT:
-        yield from _standard_input(reader, stdin_format.lower().removeprefix("."))
+    if word in _STANDARD_INPUT or _is_pipe(word):
+        yield from _piped(reader, word, stdin_format.lower().removeprefix("."))
         return
     found = list(_on_disk(word))
     if found:
@@ -159,6 +161,14 @@ def _on_disk(word: str) -> Iterator[Path]:
         return
 
 
+def _is_pipe(word: str) -> bool:
+    """Whether a word names a pipe, such as that of a shell's `<(command)`."""
+    try:
+        return Path(word).is_fifo()
+    except (OSError, ValueError):
+        return False
+
+
 def _one_word(word: str) -> bool:
     return not any(character.isspace() for character in word)
 
@@ -176,7 +186,8 @@ def _looks_like_a_path(word: str) -> bool:
 def _listed(reader: InputReader, source: str) -> Iterator[Named]:
     """The inputs of a list: a file, a folder or a pattern on each line."""
     try:
-        content = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        with _opened(source) as file:
+            content = file.read()
         lines = content.decode("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
@@ -192,10 +203,32 @@ def _listed(reader: InputReader, source: str) -> Iterator[Named]:
             yield word, Unreadable(f"{word} does not exist: check the path in the list {source!r}")
 
 
-def _standard_input(reader: InputReader, form: str) -> Iterator[Named]:
-    if not form and reader.reads_text:
-        yield from _lines(reader)
-        return
+@contextlib.contextmanager
+def _opened(source: str) -> Iterator[BinaryIO]:
+    """Standard input where it is meant, else a file. Raises `OSError`."""
+    if source not in _STANDARD_INPUT:
+        with Path(source).open("rb") as file:
+            yield file
+    elif sys.stdin is None:  # so Python says that it is closed
+        raise OSError(errno.EBADF, "standard input is closed")
+    else:
+        yield sys.stdin.buffer
+
+
+def _piped(reader: InputReader, word: str, form: str) -> Iterator[Named]:
+    """The raw inputs that come through standard input or a pipe."""
+    name = "-" if word in _STANDARD_INPUT else word
+    what = "standard input" if word in _STANDARD_INPUT else word
+    try:
+        with _opened(word) as file:
+            lines = not form and reader.reads_text
+            yield from _lines(reader, file, name, what) if lines else _spooled(reader, file, name, what, form)
+    except OSError as error:
+        yield name, Unreadable(f"{what} cannot be read ({error.strerror or error}): give a file")
+
+
+def _spooled(reader: InputReader, source: BinaryIO, called: str, what: str, form: str) -> Iterator[Named]:
+    """The raw inputs of what a pipe brings, read as one file."""
     suffix = f".{form}" if form else ""
     if form and suffix not in reader.suffixes:
         known = ", ".join(sorted(one.removeprefix(".") for one in reader.suffixes))
@@ -207,32 +240,32 @@ def _standard_input(reader: InputReader, form: str) -> Iterator[Named]:
     with tempfile.TemporaryDirectory(prefix="edgewright-") as folder:
         path = Path(folder) / f"input{suffix}"
         with path.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+            shutil.copyfileobj(source, file, 1 << 20)
         if not path.stat().st_size:
-            yield "-", Unreadable("standard input is empty: give a file's content")
+            yield called, Unreadable(f"{what} is empty: give a file's content")
             return
         for name, raw in reader.inputs_of(path):
             if isinstance(raw, Unreadable):
-                raw = Unreadable(raw.reason.replace(str(path), "standard input"))
+                raw = Unreadable(raw.reason.replace(str(path), what))
             elif raw == path:
                 raw = path.read_bytes()  # the file is gone when it is answered
-            yield name.replace(str(path), "-"), raw
+            yield name.replace(str(path), called), raw
 
 
-def _lines(reader: InputReader) -> Iterator[Named]:
-    """Every line of standard input that is not empty, as a text."""
+def _lines(reader: InputReader, source: BinaryIO, called: str, what: str) -> Iterator[Named]:
+    """Every line that is not empty, as a text."""
     number = 0
-    for number, line in enumerate(sys.stdin.buffer, 1):
-        name = f"-:{number}"
+    for number, line in enumerate(source, 1):
+        name = f"{called}:{number}"
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
         except UnicodeDecodeError as error:
             yield (
                 name,
-                Unreadable(f"standard input, line {number} is not UTF-8 text ({error.reason}): mend it"),
+                Unreadable(f"{what}, line {number} is not UTF-8 text ({error.reason}): mend it"),
             )
             continue
         if text:
             yield name, reader.typed(text)
     if not number:
-        yield "-", Unreadable("standard input is empty: write a text on each line")
+        yield called, Unreadable(f"{what} is empty: write a text on each line")
