@@ -123,6 +123,8 @@ def test_a_path_with_spaces_that_is_mistyped(tmp_path: Path) -> None:
     [
         "good",
         "amazon.com",
+        "https://example.com/a/b",
+        "この映画は良い/悪い",
         "U.S.",
         "3.5",
         "@you are right",

@@ -175,10 +175,12 @@ def _one_word(word: str) -> bool:
 
 def _looks_like_a_path(word: str) -> bool:
     """Whether a word that names nothing is rather a mistyped path than a text."""
-    if len(word) > _LONGEST_PATH or "\0" in word:
+    if len(word) > _LONGEST_PATH or "\0" in word or "://" in word:
         return False
-    if _one_word(word):
-        return "/" in word or os.sep in word or _ENDING.fullmatch(word) is not None
+    if _one_word(word) and (_ENDING.fullmatch(word) or word.startswith(("/", "./", "../", "~/"))):
+        return True
+    if _one_word(word) and word.isascii():  # many a script writes whole sentences without a space
+        return "/" in word or os.sep in word
     parent = Path(word).parent
     return parent not in (Path(), Path("/")) and is_directory(parent)
 
