@@ -22,7 +22,7 @@ ALLOWED = {
 }
 FLOORS = {
     "runtime": (
-        "contracts hints printable telemetry", "errors", "bundle inputs options", "graphs images tables",
+        "contracts hints printable telemetry", "errors", "arguments", "bundle inputs options", "graphs images tables",
         "running series text", "sound", "tasks", "streams", "engine", "self_test", "__init__",
     ),
     "exporters": (

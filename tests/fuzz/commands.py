@@ -100,7 +100,7 @@ def _attack_verify(bundles: Sequence[Path], trial: Trial) -> object:
 def _attack_words(bundles: Sequence[Path], trial: Trial) -> object:
     """Any command with words that mean nothing; none that trains or measures."""
     random = trial.random
-    name = random.choice(("predict", "verify", "models", "layers", "convert", "predict", "x", "", "export"))
+    name = random.choice(("predict", "verify", "models", "layers", "predict", "x", "", "export"))
     words = [name, *(random.choice(_WORDS) for _ in range(random.randrange(3)))]
     return _call(words, trial)
 
@@ -147,6 +147,6 @@ TARGETS = (
     Target("predict", 2500, _bundles, _attack_predict),
     Target("verify", 700, _bundles, _attack_verify),
     Target("words", 2500, _bundles, _attack_words),
-    Target("export", 150, _run, _attack_export, 120.0),
+    Target("export", 24, _run, _attack_export, 240.0),
     Target("recipe-commands", 500, _run, _attack_recipe_words, 60.0),
 )

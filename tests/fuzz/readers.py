@@ -1,5 +1,6 @@
 """Targets that read files of data: pictures, sounds, tables, texts."""
 
+import functools
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -37,9 +38,11 @@ def _pictures(folder: Path) -> Valid:
     forms: Sequence[tuple[str, str, dict[str, Any]]] = [
         ("RGB", "png", {}), ("RGBA", "png", {}), ("P", "png", {}), ("I;16", "png", {}), ("1", "png", {}),
         ("RGB", "jpg", {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"}),
-        ("L", "jpg", {"progressive": True}), ("CMYK", "jpg", {}), ("RGB", "webp", {"lossless": True}), ("RGB", "bmp", {}),
+        ("L", "jpg", {"progressive": True}), ("CMYK", "jpg", {}), ("RGB", "webp", {"lossless": True}),
+        ("RGB", "bmp", {}),
         ("RGB", "tiff", {"compression": "tiff_lzw"}), ("I;16", "tiff", {}), ("F", "tiff", {}), ("P", "gif", {}),
-        ("L", "bmp", {}), ("RGB", "webp", {"quality": 50}), ("RGB", "tiff", {"compression": "jpeg"}), ("RGB", "ppm", {}),
+        ("L", "bmp", {}), ("RGB", "webp", {"quality": 50}), ("RGB", "tiff", {"compression": "jpeg"}),
+        ("RGB", "ppm", {}),
     ]  # fmt: skip
     for number, (mode, suffix, options) in enumerate(forms):
         buffer = io.BytesIO()
@@ -171,7 +174,7 @@ def _attack_parquets(valid: Valid, trial: Trial) -> object:
 
 
 def _arrays(folder: Path) -> Valid:
-    found = {}
+    found: dict[str, bytes] = {}
     plain = {name: np.array(_COLUMNS[name]) for name in ("heat", "load", "series", "note")}
     made: Mapping[str, Mapping[str, Any]] = {
         "plain": plain,
@@ -181,7 +184,7 @@ def _arrays(folder: Path) -> Valid:
     for name, arrays in made.items():
         for save in (np.savez, np.savez_compressed):
             buffer = io.BytesIO()
-            save(buffer, **arrays)
+            save(buffer, **dict[str, Any](arrays))
             found[f"{name}{len(found)}.npz"] = buffer.getvalue()
     return found
 
@@ -203,7 +206,7 @@ def _attack_arrays(valid: Valid, trial: Trial) -> object:
             arrays[key] = np.zeros(shape, random.choice(_DTYPES))
         trial.tried = ", ".join(f"{key}: {array.dtype} {array.shape}" for key, array in arrays.items())
         buffer = io.BytesIO()
-        np.savez(buffer, **arrays)
+        np.savez(buffer, **dict[str, Any](arrays))
         name, content = "a.npz", buffer.getvalue()
     return _read_all(write(trial.folder / name, content), random)
 
@@ -233,7 +236,7 @@ def _attack_rows(valid: Valid, trial: Trial) -> object:
     task = _TASKS["entities"]
     answered = 0
     for _, raw in TAGGED_READERS[path.suffix](path):
-        answered += _answered(lambda raw=raw: task.encode(raw))
+        answered += _answered(functools.partial(task.encode, raw))
     return answered
 
 

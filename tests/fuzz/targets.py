@@ -16,7 +16,8 @@ def import_libraries() -> None:
     import importlib
 
     for name in (
-        "onnx", "onnxruntime", "pyarrow.parquet", "soundfile", "torch", "transformers", "safetensors.torch", "PIL.Image",
+        "onnx", "onnxruntime", "pyarrow.parquet", "soundfile", "torch", "transformers", "safetensors.torch",
+        "PIL.Image",
         "edgewright.pipeline.stages.export", "edgewright.pipeline.cli.main", "optimum.exporters.tasks",
     ):  # fmt: skip
         importlib.import_module(name)

@@ -162,7 +162,7 @@ def _heard(path: Path) -> Iterator[_Heard]:
     os.dup2(file, 2)
     try:
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+            warnings.simplefilter("always", append=True)  # behind what hides a warning from everybody
             yield _Heard(path, caught)
     finally:
         sys.stderr.flush()

@@ -22,7 +22,8 @@ _KEYS = (
     "text.max_tokens", "series", "sound.bands", "mode", "x", "", ".", "a..b", "data.x.y", "transfer.mode.x",
 )  # fmt: skip
 _VALUES = (
-    "none", "auto", "all", "[none]", "{a: b}", "[]", "{}", "~", "-1", "0", "1e400", ".nan", "[1, [2]]", "!!python/object:x {}",
+    "none", "auto", "all", "[none]", "{a: b}", "[]", "{}", "~", "-1", "0", "1e400", ".nan", "[1, [2]]",
+    "!!python/object:x {}",
     "&a [*a]", "'", '"', "|", "? a", "- a\n- b", "2024-01-01", "9" * 5000, "[" * 2000, "\x00", "fp32", "[fp32, fp32]",
 )  # fmt: skip
 
@@ -233,7 +234,8 @@ def _attack_photos(valid: dict[str, bytes], trial: Trial) -> object:
             continue
     document = {
         "task": "image-classification", "model": "resnet18", "weights": "none",
-        "data": {"source": str(trial.folder), "evaluation": random.choice((0.2, 0.5)), "classes": random.choice((None, ["a"], ["b", "a"], ["x"]))},
+        "data": {"source": str(trial.folder), "evaluation": random.choice((0.2, 0.5)),
+                 "classes": random.choice((None, ["a"], ["b", "a"], ["x"]))},
     }  # fmt: skip
     return open_data(recipe_from_plain(document))
 
@@ -242,7 +244,7 @@ TARGETS = (
     Target("recipes", 7000, _recipes, _attack_recipes),
     Target("overrides", 6000, _recipes, _attack_overrides),
     Target("checkpoints", 2500, _checkpoints, _attack_checkpoints, 60.0),
-    Target("runs", 2500, _runs, _attack_runs),
+    Target("runs", 1200, _runs, _attack_runs),
     Target("weights", 4000, _weights, _attack_weights),
     Target("photos", 800, _photos, _attack_photos),
 )

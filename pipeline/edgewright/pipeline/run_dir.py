@@ -87,7 +87,10 @@ def finished_stage(run_dir: Path, stage: str, key: str) -> dict[str, Any] | None
         return None
     if not isinstance(marker, dict) or marker.get("key") != key:
         return None
-    for name, digest in marker.get("files", {}).items():
+    files = marker.get("files", {})
+    if not isinstance(files, dict):
+        return None
+    for name, digest in files.items():
         file = run_dir / name
         if not file.is_file() or sha256_of_file(file) != digest:
             return None

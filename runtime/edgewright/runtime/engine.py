@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.arguments import check_whole
 from edgewright.runtime.bundle.manifest import Manifest
 from edgewright.runtime.bundle.opening import Bundle, open_bundle
 from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, Tensors, TensorSpec
@@ -85,8 +86,7 @@ class Engine(Generic[A]):
             ProviderError: The provider is unknown or does not start.
             MachineError: ONNX Runtime is not installed.
         """
-        if batch_size < 1:
-            raise InputError(f"batch_size is {batch_size}: give 1 or more")
+        batch_size = check_whole(batch_size, "batch_size")
         self._settings: dict[str, Any] = {
             "variant": variant, "provider": provider, "threads": threads, "cache": cache, "batch_size": batch_size,
             "allow_fallback": allow_fallback, "timeout": check_timeout(timeout),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgewright.runtime.arguments import kind_of
 from edgewright.runtime.bundle.manifest import Variant
 from edgewright.runtime.bundle.opening import Bundle, open_bundle
 from edgewright.runtime.contracts import Tensors
@@ -71,6 +72,8 @@ def selftest(
     golden = opened.manifest.golden
     if not golden.samples:
         raise BundleError(f"the bundle {opened.root} holds no golden samples: pack it again with some")
+    if variants is not None and not isinstance(variants, (list, tuple)):
+        raise InputError(f"variants is {kind_of(variants)}: give a list of names, or leave it out")
     chosen = [opened.manifest.variant(name) for name in variants or ()] or opened.manifest.variants
     expected = golden_outputs(opened)
     load_onnxruntime()  # without it no variant could say anything

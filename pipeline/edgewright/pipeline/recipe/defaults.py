@@ -18,11 +18,11 @@ def fill_defaults(document: Mapping[str, Any], builtin: bool) -> dict[str, Any]:
     text = _section(result, "text")
     if transfer is None or training is None:
         return result
-    mode = transfer.get("mode")
+    mode, weights = _word(transfer.get("mode")), _word(result["weights"])
     if spec is not None and mode is None and spec.modes[0] != "fine-tuning":
         mode = spec.modes[0]
         transfer = {"mode": mode, **transfer}
-    result["transfer"] = {**_transfer_defaults(mode, result["weights"]), **transfer}
+    result["transfer"] = {**_transfer_defaults(mode, weights), **transfer}
     defaults: dict[str, Any] = {}
     if mode == "feature-extraction" or builtin or not family.augments:
         defaults["augment"] = "none"
@@ -30,7 +30,7 @@ def fill_defaults(document: Mapping[str, Any], builtin: bool) -> dict[str, Any]:
         several = text is not None and text.get("multi_label") is True
         defaults["metric"] = family.metrics(spec, several)[0]
     if spec is not None and own is not None:
-        defaults |= family.training_defaults(own, result["weights"], mode or "fine-tuning", training)
+        defaults |= family.training_defaults(own, weights, mode or "fine-tuning", training)
         if text is not None and "text" in spec.sections:
             result["text"] = {**family.text_defaults(own), **text}
     result["training"] = {**defaults, **training}
@@ -53,6 +53,11 @@ def _transfer_defaults(mode: object, weights: object) -> dict[str, Any]:
     if weights == "none":
         return {"unfreeze": "all", "head_epochs": 0, "rate_divisor": 1.0}
     return {}
+
+
+def _word(value: object) -> str | None:
+    """A word of the recipe; what is none has no defaults, and is refused further on."""
+    return value if value is None or isinstance(value, str) else ""
 
 
 def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:

@@ -190,6 +190,7 @@ class Manifest:
         """The variant called `name`, or the one that ships for "auto". Raises `BundleError` with the names
         there are.
         """
+        name = name if isinstance(name, str) else f"<{type(name).__name__}>"
         wanted = self.default_variant if name == "auto" else name
         for variant in self.variants:
             if variant.name == wanted:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgewright.runtime.arguments import is_path, kind_of
 from edgewright.runtime.bundle.files import sha256_of_file
 from edgewright.runtime.bundle.graph_files import check_graph_files
 from edgewright.runtime.bundle.manifest import (
@@ -63,6 +64,10 @@ def open_bundle(path: str | Path) -> Bundle:
     before anything but the manifest is parsed; then graphs that ask for more than they may. Raises `BundleError` naming
     the first file that is wrong.
     """
+    if not is_path(path):
+        raise BundleError(
+            f"a bundle is named by the path of its folder, not by {kind_of(path)}: give a str or a Path"
+        )
     root = Path(path)
     try:
         if not root.exists():

@@ -113,7 +113,12 @@ def _reader(kind: Any) -> Callable[[Any, str], Any]:
 
 def _read_scalar(kind: type, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise StructureError(
+                f"{where or 'document'}: a number of {len(str(abs(value)))} digits"
+            ) from None
     if isinstance(value, bool) and kind is not bool:
         raise _wrong(where, kind.__name__, value)
     if not isinstance(value, kind):

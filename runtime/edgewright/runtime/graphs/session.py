@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from edgewright.runtime.arguments import check_whole, kind_of
 from edgewright.runtime.contracts import GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError, MachineError, ProviderError
 from edgewright.runtime.graphs.cache import CacheSlot, cache_slot
@@ -152,10 +153,12 @@ def open_session(
         BundleError: The file is missing or is not a graph that ONNX Runtime can run.
     """
     path = Path(model_path)
-    if provider not in ("auto", *PROVIDERS):
-        raise ProviderError(f"unknown provider {provider!r}: choose one of auto, {', '.join(PROVIDERS)}")
-    if threads is not None and threads < 1:
-        raise InputError(f"threads is {threads}: give 1 or more, or leave it out")
+    if not isinstance(provider, str) or provider not in ("auto", *PROVIDERS):
+        raise ProviderError(
+            f"unknown provider {kind_of(provider)}: choose one of auto, {', '.join(PROVIDERS)}"
+        )
+    if threads is not None:
+        threads = check_whole(threads, "threads", "give 1 or more, or leave it out")
     if not path.is_file():
         raise BundleError(f"{path} is missing: get a fresh copy of the bundle")
     limit = check_timeout(timeout)

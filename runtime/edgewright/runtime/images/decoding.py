@@ -2,6 +2,7 @@
 
 import io
 import stat
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgewright.runtime.errors import InputError
+
+# What Pillow remarks about odd files belongs on nobody's stderr: a picture is answered or refused.
+warnings.filterwarnings("ignore", module=r"PIL\b")
 
 MAX_PIXELS = 50_000_000
 """Images with more pixels than this are refused before they are decoded, unless the settings say otherwise.

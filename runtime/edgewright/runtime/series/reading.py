@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.arguments import check_text, kind_of
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.hints import near_names
 from edgewright.runtime.series.settings import Series, SeriesSettings
@@ -14,7 +15,7 @@ from edgewright.runtime.series.values import check_times
 from edgewright.runtime.series.wide import is_wide, special_columns, wide_series
 from edgewright.runtime.tables.cells import cell_text
 from edgewright.runtime.tables.delimited import write_csv
-from edgewright.runtime.tables.numbers import numbers, time_numbers
+from edgewright.runtime.tables.numbers import numbers, time_numbers, unmasked
 from edgewright.runtime.tables.reading import Table, read_table
 
 
@@ -66,8 +67,8 @@ def _matrix(raw: Any, features: int) -> NDArray[np.float64]:
             )
         parts = [numbers(row, f"row {index + 1}") for index, row in enumerate(rows)]
         return np.array(parts) if parts else np.zeros((0, features))
-    if raw.dtype.kind == "O":
-        return _matrix(raw.tolist(), features)
+    if raw.dtype.kind == "O" and raw.ndim:
+        return _matrix(np.asarray(raw).tolist(), features)
     if raw.dtype.kind not in "fiub":
         raise InputError(f"the array holds {raw.dtype}, not numbers: convert it to float64")
     if raw.ndim == 1 and features == 1:
@@ -75,15 +76,16 @@ def _matrix(raw: Any, features: int) -> NDArray[np.float64]:
     if raw.ndim != 2:
         shape = "x".join(map(str, raw.shape)) or "a scalar"
         raise InputError(f"the array is {shape}: give steps x {features} features")
-    converted: NDArray[np.float64] = raw.astype(np.float64, copy=False)
-    return converted
+    return unmasked(raw)
 
 
 def _ordered(series: Series, settings: SeriesSettings) -> Series:
+    check_text(series.name, "the name of a series", "a str")
     values, where = series.values, label_of(series)
     if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "fiub":
         raise InputError(f"{where}: its values must be an array of numbers, steps x columns")
-    values = values.astype(np.float64, copy=False)
+    _check_parts(series, where)
+    values = unmasked(values)
     if series.columns is None:
         if values.shape[1] != len(settings.features):
             raise InputError(
@@ -109,6 +111,19 @@ def _ordered(series: Series, settings: SeriesSettings) -> Series:
     if known is None and names:
         raise _unknown_future(where, horizon, names)
     return Series(values, settings.features, series.times, series.name, known)
+
+
+def _check_parts(series: Series, where: str) -> None:
+    """Raise `InputError` for parts of a series that are not of their type."""
+    columns = series.columns
+    if columns is not None and not (
+        isinstance(columns, tuple) and all(isinstance(name, str) for name in columns)
+    ):
+        raise InputError(f"{where}: its columns are {kind_of(columns)}: give a tuple of names")
+    for name, axes, part in (("times", 1, series.times), ("known", 2, series.known)):
+        numbers_alone = isinstance(part, np.ndarray) and part.dtype.kind in "fiub" and part.ndim == axes
+        if part is not None and not numbers_alone:
+            raise InputError(f"{where}: its {name} must be an array of numbers with {axes} axes, or None")
 
 
 def _unknown_future(where: str, horizon: int, names: Sequence[str]) -> InputError:
@@ -187,7 +202,7 @@ def _one(cells: Any) -> Any:
 
 
 def _one_name(cells: Any, column: str) -> str:
-    if isinstance(cells, str) or not hasattr(cells, "__len__"):
+    if isinstance(cells, str) or not hasattr(cells, "__len__") or not getattr(cells, "ndim", 1):
         return str(cells)
     names = dict.fromkeys(map(str, cells))
     if len(names) > 1:
@@ -200,6 +215,8 @@ def _from_parts(named: Mapping[str, Any], features: int) -> Series:
     if unknown:
         raise InputError(f"{sorted(unknown)[0]!r} beside 'values' means nothing: leave it out")
     columns, times, known = named.get("columns"), named.get("times"), named.get("known")
+    if columns is not None and (isinstance(columns, str) or not hasattr(columns, "__iter__")):
+        raise InputError(f"'columns' is {kind_of(columns)}: give a list of names")
     return Series(
         _matrix(np.asarray(named["values"]), features),
         None if columns is None else tuple(map(str, columns)),

@@ -14,6 +14,7 @@ from edgewright.runtime.graphs.providers import step_failed
 from edgewright.runtime.series.reading import as_series, label_of
 from edgewright.runtime.series.settings import Series, SeriesSettings
 from edgewright.runtime.series.values import Resampler, check_times, fill_forward, fill_missing, normalise
+from edgewright.runtime.tables.numbers import as_float
 
 _TOP_BYTES = slice(3 if sys.byteorder == "little" else 0, None, 4)
 """Of float32 values as bytes, those with the sign and the upper exponent: 0x7F or 0xFF for NaN, infinity, and what is
@@ -315,7 +316,7 @@ class SeriesEncoder:
 def _rows(piece: Any, features: int) -> Any:
     """One row as a block of one; everything else as it is."""
     if isinstance(piece, (int, float, np.integer, np.floating)):
-        piece = np.array([piece], np.float64)
+        piece = np.array([as_float(piece)])
     if isinstance(piece, np.ndarray) and piece.ndim == 1 and (features > 1 or len(piece) == 1):
         if len(piece) != features and piece.dtype.kind in "fiubO":
             raise InputError(

@@ -87,11 +87,18 @@ def to_mono(array: Any, settings: AudioSettings, name: str = "the sound") -> NDA
             raise InputError(f"{name} has {array.shape[1]} channels: mix them to one")
         if not array.shape[1] or array.shape[1] > 64:
             raise InputError(f"{name} has {array.shape[1]} channels: give samples x channels")
-        array = array[:, 0] if array.shape[1] == 1 else array.mean(axis=1, dtype=np.float64)
+        array = array[:, 0] if array.shape[1] == 1 else _mean(array)
     samples: NDArray[np.float32] = np.ascontiguousarray(array, dtype=np.float32)
     if not all_finite(samples):
         raise InputError(f"{name} holds NaN or infinity: clean it first")
     return samples
+
+
+def _mean(array: NDArray[Any]) -> NDArray[np.float64]:
+    """The mean of the channels; NaN where one is NaN or infinite, without a warning."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        mean: NDArray[np.float64] = array.mean(axis=1, dtype=np.float64)
+    return mean
 
 
 def _open_file(path: Path) -> BinaryIO:

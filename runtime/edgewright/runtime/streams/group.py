@@ -7,6 +7,7 @@ from typing import Any, NoReturn, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.arguments import check_text, check_whole, kind_of
 from edgewright.runtime.contracts import AnswerMaker, Steps, Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.streams.alone import Alone, refuse_copy
@@ -60,10 +61,14 @@ class StreamGroup:
         count: int,
         series: Sequence[str] | None = None,
     ) -> None:
-        if count < 1:
-            raise InputError(f"a group of {count} streams: give 1 or more")
-        if series is not None and len(series) != count:
-            raise InputError(f"{count} streams and {len(series)} names of series: give one for each")
+        count = check_whole(count, "the number of streams")
+        if series is not None:
+            if not isinstance(series, (list, tuple)):
+                raise InputError(f"series is {kind_of(series)}: give a list with the name of each")
+            if len(series) != count:
+                raise InputError(f"{count} streams and {len(series)} names of series: give one for each")
+            for name in series:
+                check_text(name, "the name of a series", "a str")
         self._model, self._task = model, task
         self._fronts = [task.stream_front(name) for name in series or [""] * count]
         self._runner = model.runner(count)
@@ -127,16 +132,20 @@ class StreamGroup:
     def _chosen(self, rows: Sequence[int] | NDArray[np.integer[Any]] | None) -> list[int]:
         if rows is None:
             return list(range(len(self)))
-        chosen = [self._row(row) for row in rows]
+        try:
+            chosen = [self._row(row) for row in rows]
+        except TypeError:
+            raise InputError(f"rows is {kind_of(rows)}: give the numbers of streams") from None
         if len(set(chosen)) != len(chosen):
             raise InputError("a stream is chosen twice: push to each once")
         return chosen
 
     def _row(self, row: int) -> int:
-        number = int(row)
-        if number != row or not 0 <= number < len(self):
-            raise InputError(f"there is no stream {row}: they are numbered 0 to {len(self) - 1}")
-        return number
+        whole = isinstance(row, (int, np.integer)) and not isinstance(row, bool)
+        if not whole or not 0 <= row < len(self):
+            called = row if whole else kind_of(row)
+            raise InputError(f"there is no stream {called}: they are numbered 0 to {len(self) - 1}")
+        return int(row)
 
     def _take(self, pieces: Any, chosen: Sequence[int]) -> list[Steps]:
         """What each front makes of its piece; all of them or none."""

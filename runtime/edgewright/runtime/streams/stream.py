@@ -8,6 +8,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.arguments import check_text
 from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes
 from edgewright.runtime.bundle.manifest import Variant
 from edgewright.runtime.bundle.opening import Bundle
@@ -89,7 +90,7 @@ class Stream:
 
     def __init__(self, model: StepModel, task: Task[Any], series: str = "") -> None:
         self._model = model
-        self._front = task.stream_front(series)
+        self._front = task.stream_front(check_text(series, "series", "its name"))
         self._runner = model.runner(1)
         self._output = self._runner.bound.output
         self._feeds = {

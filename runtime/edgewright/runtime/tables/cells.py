@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.errors import InputError
-from edgewright.runtime.tables.numbers import cell_number, numbers, parse_number, parse_time, time_numbers
+from edgewright.runtime.tables.numbers import (
+    as_float,
+    cell_number,
+    numbers,
+    parse_number,
+    parse_time,
+    time_numbers,
+)
 
 _PART = 1 << 16
 """Cells that are looked at in one go: a long column is never a list as a whole where it need not be."""
@@ -72,7 +79,9 @@ def is_number(cell: object) -> bool:
     """Whether a cell is a number, or a word for a missing one."""
     if isinstance(cell, str):
         return cell_number(cell) is not None
-    return isinstance(cell, (bool, int, float, np.integer, np.floating))
+    return isinstance(cell, (bool, int, float, np.integer, np.floating)) and not isinstance(
+        cell, np.timedelta64
+    )
 
 
 def mostly_numbers(cells: Any) -> bool:
@@ -128,16 +137,9 @@ def _number(cell: Any, where: Callable[[int], str], row: int, kind: Callable[[An
     if cell is None:
         return math.nan
     if is_number(cell):
-        return _finite_or_not(cell)
+        return as_float(cell)
     called = type(cell).__name__ if kind is None else kind(cell)
     raise InputError(f"{where(row)} holds {called} where a number is needed: give numbers")
-
-
-def _finite_or_not(cell: Any) -> float:
-    try:
-        return float(cell)
-    except OverflowError:  # a whole number of hundreds of digits
-        return math.inf if cell > 0 else -math.inf
 
 
 def _time(cell: Any, where: Callable[[int], str], row: int) -> float:

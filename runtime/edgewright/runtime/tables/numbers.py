@@ -2,6 +2,7 @@
 
 import datetime
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -58,18 +59,19 @@ def parse_time(cell: str, where: str) -> float:
 
 def numbers(cells: Any, where: str) -> NDArray[np.float64]:
     """A column of numbers, None for a missing one, as float64 [rows]. Raises `InputError` for anything else."""
-    if isinstance(cells, np.ndarray) and cells.dtype.kind in "fiub":
+    if isinstance(cells, np.ndarray):
         if cells.ndim != 1:
             raise InputError(f"{where} has {cells.ndim} axes: give one value for each step")
-        return cells.astype(np.float64)
-    if isinstance(cells, (str, bytes)) or not hasattr(cells, "__len__"):
+        if cells.dtype.kind in "fiub":
+            return unmasked(cells)
+    if not _is_list(cells):
         raise InputError(f"{where} is {type(cells).__name__}: give a list of numbers")
     result = np.empty(len(cells))
     for row, cell in enumerate(cells):
         if cell is None:
             result[row] = math.nan
-        elif isinstance(cell, (int, float, np.integer, np.floating, np.bool_)):
-            result[row] = cell
+        elif isinstance(cell, (int, float, np.integer, np.floating, np.bool_)) and not _is_duration(cell):
+            result[row] = as_float(cell)
         else:
             shown = _short(cell) if isinstance(cell, str) else type(cell).__name__
             raise InputError(f"{where}, row {row + 1} holds {shown} where a number is needed: give numbers")
@@ -78,6 +80,8 @@ def numbers(cells: Any, where: str) -> NDArray[np.float64]:
 
 def time_numbers(cells: Any, where: str) -> NDArray[np.float64]:
     """A column of times as float64 [rows]: numbers, ISO 8601 texts, datetimes, or numpy's datetime64."""
+    if isinstance(cells, np.ndarray) and cells.ndim != 1:
+        raise InputError(f"{where} has {cells.ndim} axes: give one time for each step")
     if isinstance(cells, np.ndarray) and cells.dtype.kind == "M":
         whole = cells.astype("datetime64[ns]")
         if np.isnat(whole).any():
@@ -86,7 +90,7 @@ def time_numbers(cells: Any, where: str) -> NDArray[np.float64]:
         return seconds
     if isinstance(cells, np.ndarray) and cells.dtype.kind in "fiu":
         return numbers(cells, where)
-    if isinstance(cells, (str, bytes)) or not hasattr(cells, "__len__"):
+    if not _is_list(cells):
         raise InputError(f"{where} is {type(cells).__name__}: give a list of times")
     result = np.empty(len(cells))
     for row, cell in enumerate(cells):
@@ -95,11 +99,41 @@ def time_numbers(cells: Any, where: str) -> NDArray[np.float64]:
             result[row] = parse_time(cell, place)
         elif isinstance(cell, datetime.datetime):
             result[row] = _seconds(cell)
-        elif isinstance(cell, (int, float, np.integer, np.floating)) and not isinstance(cell, bool):
-            result[row] = cell
+        elif isinstance(cell, (int, float, np.integer, np.floating)) and not isinstance(
+            cell, (bool, np.timedelta64)
+        ):
+            result[row] = as_float(cell)
         else:
             raise InputError(f"{place} is {type(cell).__name__}: give a number or an ISO date")
     return result
+
+
+def unmasked(array: NDArray[Any]) -> NDArray[np.float64]:
+    """An array of numbers as a plain one of float64, NaN where a masked one is masked."""
+    if isinstance(array, np.ma.MaskedArray):
+        array = np.ma.filled(array.astype(np.float64), np.nan)
+    plain: NDArray[np.float64] = np.asarray(array, np.float64)
+    return plain
+
+
+def as_float(number: Any) -> float:
+    """A number as float64; a whole one of hundreds of digits is infinite."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
+def _is_duration(cell: Any) -> bool:
+    return isinstance(cell, np.timedelta64)  # which numpy takes for a whole number
+
+
+def _is_list(cells: Any) -> bool:
+    return (
+        hasattr(cells, "__len__")
+        and hasattr(cells, "__iter__")
+        and not isinstance(cells, (str, bytes, Mapping))
+    )
 
 
 def _seconds(moment: datetime.datetime) -> float:

@@ -64,7 +64,11 @@ def _column(column: Any, path: Path, name: str) -> Any:
 
     try:
         return _cells(column)
-    except pyarrow.ArrowException as error:  # such as a time beyond the year 2262
+    except (
+        pyarrow.ArrowException,
+        ValueError,
+        OverflowError,
+    ) as error:  # a time beyond 2262, text that is not UTF-8
         raise InputError(f"{path}: the column {name!r} cannot be read: {_first_line(error)}") from None
 
 

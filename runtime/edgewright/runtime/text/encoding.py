@@ -265,6 +265,18 @@ def shown(*texts: str) -> str:
 
 def _learn(tokenizer: Any, texts: int) -> _Template:
     """What the tokenizer puts around the texts, found by looking at what it does."""
+    try:
+        return _template(tokenizer, texts)
+    except BundleError:
+        raise
+    except Exception as error:  # it raises plain exceptions
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BundleError(
+            f"tokenizer.json reads no text ({reason}): get a fresh copy of the bundle"
+        ) from None
+
+
+def _template(tokenizer: Any, texts: int) -> _Template:
     for probe in _PROBES:
         plain = tokenizer.encode(probe, add_special_tokens=False).ids
         if plain:

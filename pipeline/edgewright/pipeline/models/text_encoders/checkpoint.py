@@ -1,6 +1,7 @@
 """A checkpoint of an encoder, found in a folder, on the hub or in a Python package: what it says of itself."""
 
 import importlib.util
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +113,7 @@ def open_checkpoint(name: str) -> Checkpoint:
         config = _config(name, folder)
         _check_kind(name, config)
         tokenizer = _tokenizer(name, folder)
+        _check_values(name, config, tokenizer)
         skeleton = _skeleton(name, config)
     habits = read_habits(folder)
     task = _head_task(config)
@@ -253,6 +255,41 @@ def _tokenizer(name: str, folder: Path) -> Any:
             f"model: {name} has no fast tokenizer, and a device has no other: convert it to a tokenizer.json"
         )
     return tokenizer
+
+
+def _check_values(name: str, config: Any, tokenizer: Any) -> None:
+    """Raise `ModelError` for what transformers lets pass although it is not of its type, and is read here."""
+    names, labels = config.architectures, config.id2label
+    listed = tokenizer.model_input_names
+    wrong = {
+        "config.json: architectures": names is None or _all_text(names),
+        "config.json: id2label": labels is None
+        or (isinstance(labels, dict) and all(_is_whole(key) for key in labels)),
+        "config.json: max_position_embeddings": _is_whole(
+            getattr(config, "max_position_embeddings", None) or 0
+        ),
+        "config.json: type_vocab_size": _is_whole(getattr(config, "type_vocab_size", None) or 0),
+        "tokenizer_config.json: model_input_names": _all_text(listed),
+        "tokenizer_config.json: model_max_length": _is_number(tokenizer.model_max_length),
+        "tokenizer_config.json: truncation_side": tokenizer.truncation_side in ("left", "right"),
+    }
+    for place, fits in wrong.items():
+        if not fits:
+            raise ModelError(
+                f"model: {name}: {place} is not what it has to be: get a fresh copy of the checkpoint"
+            )
+
+
+def _all_text(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(one, str) for one in value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_whole(value) or (isinstance(value, float) and not math.isnan(value))
 
 
 def _skeleton(name: str, config: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from edgewright.runtime.bundle.structure import StructureError, parse_json
 from edgewright.runtime.errors import ModelError
+from edgewright.runtime.printable import printable
 
 POOLINGS = ("mean", "cls", "max")
 """How the vectors of a text's tokens become one: their mean, that of the first token, the largest of each value."""
@@ -47,7 +48,7 @@ def read_habits(folder: Path) -> Habits:
             elif kind == "Normalize":
                 normalise = True
             elif kind != "Transformer":
-                foreign = kind
+                foreign = printable(kind)
     except (TypeError, KeyError):
         raise ModelError(
             f"model: {folder / 'modules.json'} is no list of modules: get a fresh copy"
@@ -59,10 +60,10 @@ def _pooling(config: Any) -> str:
     if not isinstance(config, dict):
         return "mean"  # sentence-transformers' own default
     if isinstance(config.get("pooling_mode"), str):
-        return str(config["pooling_mode"])
+        return printable(config["pooling_mode"])
     chosen = [mode for mode, on in config.items() if mode.startswith("pooling_mode_") and on]
     names = [_MODES.get(mode, mode.removeprefix("pooling_mode_")) for mode in chosen]
-    return "+".join(names) or "mean"
+    return printable("+".join(names)) or "mean"
 
 
 def _read(path: Path) -> Any:
