@@ -7,7 +7,7 @@ export HF_HUB_OFFLINE ?= 1
 # Cached byte code makes every start faster.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test check fix slow sweep bench docs clean
+.PHONY: setup demo test check fix slow fuzz sweep bench docs clean
 
 setup: $(VENV)/.ready
 
@@ -37,6 +37,9 @@ fix: setup
 
 slow: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
+
+fuzz: setup
+	$(BIN)/python -m tests.fuzz
 
 sweep: setup
 	$(BIN)/python benchmarks/parity_sweep.py

@@ -257,12 +257,12 @@ def _attack_structure(valid: Mapping[str, Any], trial: Trial) -> object:
 
 
 TARGETS = (
-    Target("manifest", 9000, made_bundles, _attack_manifest),
-    Target("manifest-settings", 3000, made_bundles, _attack_settings),
-    Target("bundle-files", 2500, made_bundles, _attack_files),
-    Target("bundle-contents", 2500, made_bundles, _attack_contents),
-    Target("graphs", 2000, made_bundles, _attack_graphs),
+    Target("manifest", 6000, made_bundles, _attack_manifest),
+    Target("manifest-settings", 2000, made_bundles, _attack_settings),
+    Target("bundle-files", 2000, made_bundles, _attack_files),
+    Target("bundle-contents", 2000, made_bundles, _attack_contents),
+    Target("graphs", 1500, made_bundles, _attack_graphs),
     Target("nonsense", 3000, lambda folder: {}, _attack_structure),
-    Target("tokenizer", 6000, _tokenizers, _attack_tokenizers),
-    Target("stream-state", 4000, _state_of, _attack_states),
+    Target("tokenizer", 5000, _tokenizers, _attack_tokenizers),
+    Target("stream-state", 3000, _state_of, _attack_states),
 )

@@ -144,9 +144,9 @@ def _attack_recipe_words(valid: Path, trial: Trial) -> object:
 
 
 TARGETS = (
-    Target("predict", 2500, _bundles, _attack_predict),
-    Target("verify", 700, _bundles, _attack_verify),
-    Target("words", 2500, _bundles, _attack_words),
+    Target("predict", 1500, _bundles, _attack_predict),
+    Target("verify", 500, _bundles, _attack_verify),
+    Target("words", 800, _bundles, _attack_words),
     Target("export", 24, _run, _attack_export, 240.0),
-    Target("recipe-commands", 500, _run, _attack_recipe_words, 60.0),
+    Target("recipe-commands", 300, _run, _attack_recipe_words, 60.0),
 )

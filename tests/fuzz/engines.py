@@ -260,9 +260,9 @@ def _attack_series(state: Any, trial: Trial) -> object:
 
 
 TARGETS = (
-    Target("arguments", 4000, _Engines, _attack_arguments),
-    Target("inputs", 9000, _Engines, _attack_inputs),
-    Target("infer", 6000, _Engines, _attack_tensors),
-    Target("pushes", 5000, _Engines, _attack_pushes),
-    Target("series", 10000, lambda folder: None, _attack_series),
+    Target("arguments", 3000, _Engines, _attack_arguments),
+    Target("inputs", 6000, _Engines, _attack_inputs),
+    Target("infer", 4000, _Engines, _attack_tensors),
+    Target("pushes", 4000, _Engines, _attack_pushes),
+    Target("series", 8000, lambda folder: None, _attack_series),
 )

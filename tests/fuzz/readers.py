@@ -328,14 +328,14 @@ def _attack_training_tables(valid: Valid, trial: Trial) -> object:
 
 
 TARGETS = (
-    Target("pictures", 16000, _pictures, _attack_pictures),
-    Target("sounds", 9000, _sounds, _attack_sounds),
-    Target("tables", 10000, _tables, _attack_tables),
-    Target("json-lines", 7000, _rows, _attack_lines),
-    Target("parquet", 6000, _parquets, _attack_parquets),
-    Target("npz", 7000, _arrays, _attack_arrays),
-    Target("rows", 7000, _row_files, _attack_rows),
-    Target("texts", 8000, _texts, _attack_texts),
-    Target("squad", 3000, _squad, _attack_squad),
-    Target("training-tables", 2000, _training_tables, _attack_training_tables),
+    Target("pictures", 11000, _pictures, _attack_pictures),
+    Target("sounds", 7000, _sounds, _attack_sounds),
+    Target("tables", 7000, _tables, _attack_tables),
+    Target("json-lines", 5000, _rows, _attack_lines),
+    Target("parquet", 4000, _parquets, _attack_parquets),
+    Target("npz", 5000, _arrays, _attack_arrays),
+    Target("rows", 4000, _row_files, _attack_rows),
+    Target("texts", 6000, _texts, _attack_texts),
+    Target("squad", 2000, _squad, _attack_squad),
+    Target("training-tables", 1500, _training_tables, _attack_training_tables),
 )

@@ -112,7 +112,9 @@ def _outcome(target: Target, state: Any, trial: Trial, heard: "_Heard") -> tuple
         told = str(error)
     except click.UsageError as error:
         told = error.format_message()
-    except Exception as error:
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a library in Rust that panics raises no Exception
         kind = f"{type(error).__name__} in {_place(error)}"
         told = traceback.format_exc()
     if not kind and heard.warnings:

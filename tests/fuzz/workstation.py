@@ -241,10 +241,10 @@ def _attack_photos(valid: dict[str, bytes], trial: Trial) -> object:
 
 
 TARGETS = (
-    Target("recipes", 7000, _recipes, _attack_recipes),
-    Target("overrides", 6000, _recipes, _attack_overrides),
-    Target("checkpoints", 2500, _checkpoints, _attack_checkpoints, 60.0),
-    Target("runs", 1200, _runs, _attack_runs),
-    Target("weights", 4000, _weights, _attack_weights),
-    Target("photos", 800, _photos, _attack_photos),
+    Target("recipes", 4000, _recipes, _attack_recipes),
+    Target("overrides", 3000, _recipes, _attack_overrides),
+    Target("checkpoints", 1200, _checkpoints, _attack_checkpoints, 60.0),
+    Target("runs", 600, _runs, _attack_runs),
+    Target("weights", 3000, _weights, _attack_weights),
+    Target("photos", 500, _photos, _attack_photos),
 )

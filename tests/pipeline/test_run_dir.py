@@ -1,10 +1,13 @@
 """The lock of a run: one process at a time, and gone with its process however that dies."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
-from edgewright.pipeline.run_dir import lock_run
+import pytest
+
+from edgewright.pipeline.run_dir import finished_stage, lock_run
 from edgewright.runtime.errors import MachineError
 from tests.messages import refused
 
@@ -39,3 +42,11 @@ def test_a_child_that_outlives_its_parent_holds_nothing(tmp_path: Path) -> None:
 def test_a_device_needs_no_lock() -> None:
     program = "import sys\nimport edgewright.pipeline.run_dir\nassert 'filelock' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    "document", [[], {}, {"key": "k", "files": ["a"]}, {"key": "k", "files": "a"}, 3, None]
+)
+def test_a_marker_that_says_nothing_is_no_finished_stage(tmp_path: Path, document: object) -> None:
+    (tmp_path / "export.done.json").write_text(json.dumps(document))
+    assert finished_stage(tmp_path, "export", "k") is None

@@ -25,6 +25,13 @@ def check_text(value: Any, name: str, wanted: str) -> str:
     return value
 
 
+def check_flag(value: Any, name: str) -> bool:
+    """`value`, if it is True or False. Raises `InputError` naming the argument."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name} is {kind_of(value)}: give True or False")
+    return bool(value)
+
+
 def is_path(value: Any) -> bool:
     """Whether a value can be the path of a file."""
     return isinstance(value, (str, Path)) or (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.runtime.arguments import check_whole
+from edgewright.runtime.arguments import check_flag, check_whole
 from edgewright.runtime.bundle.manifest import Manifest
 from edgewright.runtime.bundle.opening import Bundle, open_bundle
 from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, Tensors, TensorSpec
@@ -87,6 +87,7 @@ class Engine(Generic[A]):
             MachineError: ONNX Runtime is not installed.
         """
         batch_size = check_whole(batch_size, "batch_size")
+        cache, allow_fallback = check_flag(cache, "cache"), check_flag(allow_fallback, "allow_fallback")
         self._settings: dict[str, Any] = {
             "variant": variant, "provider": provider, "threads": threads, "cache": cache, "batch_size": batch_size,
             "allow_fallback": allow_fallback, "timeout": check_timeout(timeout),

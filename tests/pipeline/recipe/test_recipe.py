@@ -381,3 +381,17 @@ def test_the_json_schema_knows_every_section() -> None:
 def test_a_recipe_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         recipe_with().training.epochs = 3
+
+
+@pytest.mark.parametrize("value", [["none"], {"a": 1}, 3, True, [[]], [None]], ids=repr)
+@pytest.mark.parametrize(
+    "key", ["transfer.mode", "weights", "model", "task", "data", "data.source", "variants"]
+)
+@pytest.mark.parametrize("task", ["image-classification", "text-classification", "forecasting"])
+def test_a_value_of_another_type_is_named_whatever_depends_on_it(task: str, key: str, value: Any) -> None:
+    document: dict[str, Any] = {**SMALL, "task": task}
+    section, _, name = key.partition(".")
+    document[section] = {name: value} if name else value
+    with pytest.raises(RecipeError) as caught:
+        recipe_from_plain(document)
+    assert all(line.startswith("recipe: ") for line in str(caught.value).splitlines())

@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import threading
 import warnings
 import zlib
@@ -457,3 +459,18 @@ def test_the_callers_image_is_left_alone() -> None:
         image, mode = make(), make().mode
         encode_image(load_image(image), ImageSettings(4, (4, 4), "bilinear", MEAN, STD))
         assert image.mode == mode and np.array_equal(np.asarray(image), np.asarray(make()))
+
+
+def test_odd_files_are_answered_without_a_word_on_stderr(tmp_path: Path) -> None:
+    """Pillow warns of EXIF that ends too early, and of palettes with transparency that it cannot tell."""
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x09\0\x06\0\0\xff\xff\0\0"
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.jpg", exif=exif)
+    Image.new("P", (9, 9)).save(tmp_path / "b.png", transparency=b"\x01\x02\x03")
+    script = (
+        "import sys; from pathlib import Path; from edgewright.runtime.images.decoding import load_image;"
+        "[load_image(path) for path in sorted(Path(sys.argv[1]).iterdir())]"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""

@@ -309,3 +309,13 @@ def test_settings_travel_as_plain_values() -> None:
     assert audio_settings(to_plain(AUDIO)) == AUDIO
     with refused(BundleError):
         audio_settings({**to_plain(AUDIO), "hop": "x"})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_samples_that_are_not_finite_are_refused_without_a_warning(value: float, channels: int) -> None:
+    samples = np.zeros((900, channels), np.float32)
+    samples[5] = value
+    samples[6] = -value
+    with pytest.raises(InputError, match="holds NaN or infinity"):
+        load_audio(samples, AUDIO)

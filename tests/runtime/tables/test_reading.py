@@ -94,3 +94,53 @@ def test_a_device_without_pyarrow_says_what_to_install(
     with refused(MachineError) as caught:
         read_table(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"a": np.arange(3.0), "rate": np.array(44100)},
+        {"a": np.arange(3.0), "rate": np.array("44100")},
+        {"a": np.arange(3.0), "rate": np.array([[1, 2]], "m8[s]")},
+        {"a": np.arange(3.0), "rate": np.zeros(3, "V4")},
+    ],
+    ids=["scalar", "text", "times", "bytes"],
+)
+def test_arrays_that_are_no_column_are_refused_as_one_alone(tmp_path: Path, arrays: dict[str, Any]) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, **arrays)
+    table = read_table(path)
+    assert table.numbers("a").tolist() == [0, 1, 2]
+    for read in (table.numbers, table.times):
+        with pytest.raises(InputError, match=r"a\.npz: .*'rate'"):
+            read("rate")
+
+
+def test_archives_that_are_damaged_within(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, a=np.arange(4000.0), b=np.ones((30, 30)))
+    content = path.read_bytes()
+    refusals = 0
+    for place in range(0, len(content), 37):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
+        try:
+            read_table(path)
+        except InputError as error:
+            refusals += 1
+            assert len(str(error).splitlines()) == 1
+    assert refusals > 20
+
+
+def test_parquet_text_that_is_not_utf8(tmp_path: Path) -> None:
+    bad = pyarrow.Array.from_buffers(
+        pyarrow.string(),
+        1,
+        [None, pyarrow.py_buffer(np.array([0, 4], np.int32)), pyarrow.py_buffer(b"caf\xe9")],
+    )
+    with pytest.raises(InputError, match=r"t\.parquet: the column 'a' cannot be read: .*utf-8"):
+        read_table(write_parquet(tmp_path / "t.parquet", {"a": bad}))
+
+
+def test_times_beyond_float_are_infinite_and_refused_where_they_matter(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(f'{{"when": {10**400}}}\n{{"when": {-(10**400)}}}\n')
+    assert read_table(tmp_path / "a.jsonl").times("when").tolist() == [np.inf, -np.inf]

@@ -19,7 +19,12 @@ def _rate(value: Any) -> Any:
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
         raise ValueError(f"expected auto or a number greater than 0, found {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(
+            "expected auto or a number greater than 0, found one of hundreds of digits"
+        ) from None
 
 
 def _unfreeze(value: Any) -> Any:

@@ -20,6 +20,9 @@ from edgewright.runtime.sound.resampling import resample_audio
 
 _IEEE_FLOAT = 3
 
+_HEADS = frozenset({b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff"})
+"""How the files begin that libsndfile reads; MP3 is told by its frames."""
+
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"})
 """Endings of file names, lower case, that a directory of sounds is searched for."""
 
@@ -76,6 +79,7 @@ def to_mono(array: Any, settings: AudioSettings, name: str = "the sound") -> NDA
         raise InputError(
             f"cannot read sound from {type(array).__name__}: give a path, bytes, an array or (array, rate)"
         )
+    array = np.asarray(array)  # a np.matrix keeps two axes whatever is done with it
     if array.dtype in (np.int16, np.int32):
         array = array / np.float32(-float(np.iinfo(array.dtype).min))
     elif array.dtype.kind != "f":
@@ -119,6 +123,7 @@ def _open_file(path: Path) -> BinaryIO:
 def _read_file(file: BinaryIO, name: str, settings: AudioSettings) -> tuple[NDArray[np.float32], int]:
     soundfile = _soundfile()
     try:
+        _check_kind(file)
         _check_whole(file, name)
         with soundfile.SoundFile(file) as opened:
             rate, frames = int(opened.samplerate), int(opened.frames)
@@ -133,6 +138,15 @@ def _read_file(file: BinaryIO, name: str, settings: AudioSettings) -> tuple[NDAr
     if len(array) < frames:
         raise InputError(f"{name} is truncated, {len(array)} of {frames} samples are there: replace the file")
     return to_mono(array, settings, name), rate
+
+
+def _check_kind(file: BinaryIO) -> None:
+    """Raise `ValueError` for what begins like no sound: libsndfile would try it as MPEG, and talk of it on stderr."""
+    head = file.read(4)
+    file.seek(0)
+    third_layer = len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2
+    if head not in _HEADS and not head.startswith(b"ID3") and not third_layer:
+        raise ValueError("Format not recognised")
 
 
 def _soundfile() -> Any:

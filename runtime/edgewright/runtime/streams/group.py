@@ -61,6 +61,8 @@ class StreamGroup:
         count: int,
         series: Sequence[str] | None = None,
     ) -> None:
+        if isinstance(count, int) and count < 1:
+            raise InputError(f"a group of {count} streams: give 1 or more")
         count = check_whole(count, "the number of streams")
         if series is not None:
             if not isinstance(series, (list, tuple)):
@@ -112,8 +114,9 @@ class StreamGroup:
         self, pieces: Any, rows: Sequence[int] | NDArray[np.integer[Any]] | None, newest: bool
     ) -> list[list[Any]]:
         chosen = self._chosen(rows)
-        if not hasattr(pieces, "__len__") or isinstance(pieces, (str, bytes)) or len(pieces) != len(chosen):
-            count = len(pieces) if hasattr(pieces, "__len__") else 1
+        listed = hasattr(pieces, "__len__") and hasattr(pieces, "__iter__") and getattr(pieces, "ndim", 1) > 0
+        if not listed or isinstance(pieces, (str, bytes)) or len(pieces) != len(chosen):
+            count = len(pieces) if listed else 1
             raise InputError(f"{count} pieces for {len(chosen)} streams: give one for each")
         steps = self._take(pieces, chosen)
         answers: list[list[Any]] = [[] for _ in chosen]
@@ -143,7 +146,7 @@ class StreamGroup:
     def _row(self, row: int) -> int:
         whole = isinstance(row, (int, np.integer)) and not isinstance(row, bool)
         if not whole or not 0 <= row < len(self):
-            called = row if whole else kind_of(row)
+            called = row if isinstance(row, (int, float, np.number)) else kind_of(row)
             raise InputError(f"there is no stream {called}: they are numbered 0 to {len(self) - 1}")
         return int(row)
 

@@ -44,7 +44,7 @@ def _opened(path: Path) -> Iterator[Any]:
             if twice:
                 raise InputError(f"{path}: the column {twice[0]!r} occurs twice: rename one")
             yield opened
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a Parquet file that can be read: {_first_line(error)}") from None
 
 

@@ -3,7 +3,8 @@ through the Rust library `tokenizers` alone.
 """
 
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.text.decoding import load_tokenizer
+from edgewright.runtime.text.pieces import pieces_of, takes_pieces
 from edgewright.runtime.text.settings import EncoderTextSettings
 
 _Feeds = dict[str, NDArray[Any]]
@@ -19,6 +21,12 @@ _Part = tuple[int, int]
 
 _PROBES = ("a", "the", "1", ".", "A", "中", "é", "x y")
 _NOWHERE = (-1, -1)
+
+_AT_ONCE = 1 << 18
+"""Characters of texts that are read together; a longer text is read in pieces."""
+
+_PIECES = 16
+"""Pieces that are read together."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,7 @@ class EncoderTokenizer:
             )
         self._cut = cut if texts == 2 else 0
         self._template = _learn(self._tokenizer, texts)
+        self._takes_pieces = takes_pieces(self._tokenizer, content)
         self._takes_mask = "attention_mask" in settings.inputs
         self._takes_types = "token_type_ids" in settings.inputs
         self._room = settings.max_tokens - self._template.specials
@@ -90,13 +99,36 @@ class EncoderTokenizer:
         return name
 
     def tokens(self, texts: Sequence[str], offsets: bool = False) -> list[Tokens]:
-        """The tokens of each text, in parallel; offsets take longer."""
+        """The tokens of each text, in parallel; offsets take longer.
+
+        However long the texts are, only the numbers of their tokens stand in memory at once.
+        """
+        found: list[Tokens] = []
+        waiting: list[str] = []
+        size = 0
+        for text in texts:
+            if len(text) > _AT_ONCE and self._takes_pieces:
+                found += self._few(waiting, offsets)
+                found.append(self._long(text, offsets))
+                waiting, size = [], 0
+                continue
+            waiting.append(text)
+            size += len(text)
+            if size > _AT_ONCE:
+                found += self._few(waiting, offsets)
+                waiting, size = [], 0
+        return found + self._few(waiting, offsets)
+
+    def _few(self, texts: list[str], offsets: bool) -> list[Tokens]:
+        """The tokens of some texts."""
+        if not texts:
+            return []
         if len(texts) == 1:
             encodings = [self._tokenizer.encode(texts[0], add_special_tokens=False)]
         elif offsets:
-            encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+            encodings = self._tokenizer.encode_batch(texts, add_special_tokens=False)
         else:
-            encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+            encodings = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [
             Tokens(
                 np.array(encoding.ids, np.int64),
@@ -104,6 +136,19 @@ class EncoderTokenizer:
             )
             for encoding in encodings
         ]
+
+    def _long(self, text: str, offsets: bool) -> Tokens:
+        """The tokens of a long text, found piece by piece."""
+        ids: list[NDArray[np.int64]] = []
+        places: list[NDArray[np.int32]] = []
+        for some in _batched(pieces_of(text), _PIECES):
+            for (start, _), tokens in zip(
+                some, self._few([piece for _, piece in some], offsets), strict=True
+            ):
+                ids.append(tokens.ids)
+                if tokens.offsets is not None:
+                    places.append(tokens.offsets + np.int32(start))
+        return Tokens(np.concatenate(ids), np.concatenate(places) if offsets else None)
 
     def single(self, text: str) -> _Feeds | None:
         """What `sample` makes of one text without offsets, if that is one window with at least one token; else None.
@@ -263,13 +308,20 @@ def shown(*texts: str) -> str:
     return " with ".join(repr(text if len(text) <= 40 else f"{text[:37]}...") for text in texts)
 
 
+def _batched(pieces: Iterator[tuple[int, str]], count: int) -> Iterator[list[tuple[int, str]]]:
+    while some := list(itertools.islice(pieces, count)):
+        yield some
+
+
 def _learn(tokenizer: Any, texts: int) -> _Template:
     """What the tokenizer puts around the texts, found by looking at what it does."""
     try:
         return _template(tokenizer, texts)
-    except BundleError:
+    except (BundleError, KeyboardInterrupt):
         raise
-    except Exception as error:  # it raises plain exceptions
+    except (
+        BaseException
+    ) as error:  # it raises plain exceptions, and for a panic in Rust not even one of those
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BundleError(
             f"tokenizer.json reads no text ({reason}): get a fresh copy of the bundle"

@@ -290,3 +290,33 @@ def test_a_hub_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "the hub cannot be reached (OSError)" in text and "for example model: ./" in text
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(checkpoint("bert")))
     assert open_checkpoint("owner/name").architecture == "bert"
+
+
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("config.json", {"architectures": [1]}),
+        ("config.json", {"architectures": {"BertModel": 1}}),
+        ("config.json", {"architectures": [["BertModel"]]}),
+        ("config.json", {"max_position_embeddings": "512"}),
+        ("config.json", {"type_vocab_size": [2]}),
+        ("tokenizer_config.json", {"model_max_length": "x"}),
+        ("tokenizer_config.json", {"model_max_length": [64]}),
+        ("tokenizer_config.json", {"model_input_names": [["input_ids"], "attention_mask"]}),
+        ("tokenizer_config.json", {"model_input_names": "input_ids"}),
+        ("tokenizer_config.json", {"truncation_side": "middle"}),
+    ],
+)
+def test_values_of_another_type(folder: Path, file: str, changes: dict[str, Any]) -> None:
+    edit(folder / file, **changes)
+    message = error_of(folder)
+    assert (
+        f"{next(iter(changes))}" in message or "cannot be loaded" in message or "cannot be read" in message
+    ), message
+
+
+def test_half_a_character_in_the_modules_changes_no_digest_into_a_traceback(folder: Path) -> None:
+    modules = [{"type": "x.Transformer", "path": ""}, {"type": "x.\ud800", "path": "1"}]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    found = open_checkpoint(str(folder))
+    assert found.habits.foreign == "\\ud800" and len(found.digest) == 64
