@@ -54,7 +54,7 @@ def test_tokens_are_those_of_the_whole_text(name: str, offsets: bool) -> None:
     plain.no_truncation()
     plain.no_padding()
     for seed in range(2):
-        text = long_text(45_000, seed)
+        text = long_text(52_000, seed)
         assert len(text) > encoding._AT_ONCE
         short, found, again = tokenizer.tokens(["a short text", text, "and one more"], offsets)
         whole = plain.encode(text, add_special_tokens=False)

@@ -145,7 +145,7 @@ def _check_kind(file: BinaryIO) -> None:
     head = file.read(4)
     file.seek(0)
     third_layer = len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2
-    if head not in _HEADS and not head.startswith(b"ID3") and not third_layer:
+    if head and head not in _HEADS and not head.startswith(b"ID3") and not third_layer:
         raise ValueError("Format not recognised")
 
 

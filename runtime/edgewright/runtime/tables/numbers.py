@@ -2,7 +2,7 @@
 
 import datetime
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,7 @@ def _is_list(cells: Any) -> bool:
     return (
         hasattr(cells, "__len__")
         and hasattr(cells, "__iter__")
-        and not isinstance(cells, (str, bytes, Mapping))
+        and not isinstance(cells, (str, bytes, Mapping, Set))
     )
 
 

@@ -1,9 +1,5 @@
 """Tables on disk by columns: delimited text, JSON lines, Parquet and .npz, for the device and for training."""
 
-import lzma
-import struct
-import zipfile
-import zlib
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,12 +23,6 @@ TABLE_SUFFIXES: Mapping[str, str] = {
     ".npz": "npz",
 }  # fmt: skip
 """Ending of a file's name, lower case, to its form."""
-
-_BROKEN_ARCHIVES = (
-    ValueError, KeyError, IndexError, EOFError, OverflowError, RuntimeError, SyntaxError, TypeError, struct.error,
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError,
-)  # fmt: skip
-"""What numpy and zipfile raise for one: each layer has exceptions of its own."""
 
 _WANTED = ".csv, .jsonl, .parquet or .npz"
 
@@ -146,7 +136,9 @@ def _read_npz(path: Path) -> Table:
             if isinstance(archive, np.ndarray):
                 raise ValueError("it is a single array, a .npy file")
             return Table(path, "npz", {name: archive[name] for name in archive.files})
-    except _BROKEN_ARCHIVES as error:
+    except OSError:
+        raise
+    except Exception as error:  # numpy, zipfile and what they call each have exceptions of their own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path} is no .npz archive of plain arrays ({reason}): save it again") from None
 
