@@ -49,7 +49,8 @@ class VariantRow:
 
     `drop` is torch's metric less the variant's, with its 95 % `interval`. `agreement` is the share of samples
     decided as torch does, `agreement_clear` the same without torch's near ties; None where a task decides nothing.
-    `relative` is `max_abs` over
+    All this is of samples that run alone; `same_in_list` is the share that is decided the same in a list of the
+    engine's default size, `metric_in_list` the metric there. `relative` is `max_abs` over
     torch's largest output; `sqnr_db` is None for bit-equal outputs. Latencies are of one sample in
     milliseconds; `speed_vs_torch` and `speed_vs_fp32` say how many times as fast (medians of ratios taken in
     turn in the same run). Those of one step of a model with a streaming form are in microseconds, on one thread.
@@ -67,6 +68,8 @@ class VariantRow:
     interval_method: str = ""
     agreement: float | None = None
     agreement_clear: float | None = None
+    same_in_list: float | None = None
+    metric_in_list: float | None = None
     max_abs: float | None = None
     relative: float | None = None
     passing_tolerance: float | None = None

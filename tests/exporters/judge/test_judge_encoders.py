@@ -102,5 +102,5 @@ def test_every_answer_is_read_once(name: str, tmp_path: Path) -> None:
         reference_of(name), metric=dataclasses.replace(metric, evidence=counted, outcomes=None)
     )
     row = judged(name, once, tmp_path).rows[1]
-    assert len(read) == 3 * len(samples(name))  # torch and two variants
+    assert len(read) == 5 * len(samples(name))  # torch, and two variants alone and in lists
     assert row.interval_method == "paired bootstrap"

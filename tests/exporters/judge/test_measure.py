@@ -41,7 +41,7 @@ class Ranged(Bag):
         return found / found.abs().max()
 
 
-def in_windows(module: Bag, folder: Path) -> tuple[EncoderTextClassification, Reference, Graph]:
+def in_windows(module: nn.Module, folder: Path) -> tuple[EncoderTextClassification, Reference, Graph]:
     """A task that reads windows of four tokens, `module` as its reference, and the graph of it."""
     settings = EncoderTextSettings(max_tokens=4, policy="stride", stride=1, inputs=NAMES)
     task = EncoderTextClassification(to_plain(settings), LABELS, {"tokenizer": tokenizer_json()})

@@ -91,6 +91,7 @@ def _verdict_columns(verdict: Verdict) -> list[Column[VariantRow]]:
         figure("drop", lambda row: row.drop, "+.4f"),
         Column("95 % interval", lambda row: interval(row.interval, "+.4f", " to ")),
         figure("same decision", lambda row: row.agreement, ".2%"),
+        figure("same in a list", lambda row: row.same_in_list, ".2%"),
         figure("relative error", lambda row: row.relative, ".1e"),
         figure("MB", lambda row: megabytes(row.size), ".2f"),
         figure("ms (median)", lambda row: row.p50_ms, ".2f"),

@@ -17,10 +17,11 @@ from edgewright.exporters.judge.agreement import decides
 from edgewright.exporters.judge.golden import Again, choose_golden
 from edgewright.exporters.judge.ladder import climb
 from edgewright.exporters.judge.latency import row_speeds, stepped_latencies, typical_sample, whole_latencies
+from edgewright.exporters.judge.lists import fault_in_lists, list_fields, note_on_lists
 from edgewright.exporters.judge.measure import Measured, Opener, Setting, measure
-from edgewright.exporters.judge.statistics import Difference, bootstrap_difference, paired_difference
+from edgewright.exporters.judge.statistics import metric_difference
 from edgewright.exporters.judge.timing import Latency
-from edgewright.exporters.reference import Metric, Reference, Samples
+from edgewright.exporters.reference import Reference, Samples
 from edgewright.exporters.verdict import (
     FAIL,
     FP16_RELATIVE,
@@ -39,11 +40,6 @@ from edgewright.runtime.graphs.session import open_session
 
 SECONDS = 4.0
 """How long the latencies of whole graphs are measured, and for a quarter of it those of steps."""
-
-_RESAMPLES = (199, 999)
-_RESAMPLED_NUMBERS = (
-    300_000_000  # over all resamples, of one model's evidence: half a minute, however long a sample is
-)
 
 _OWN_RUNGS = ("precision", "provider", "stream")
 """Rungs of the ladder that one variant can fail alone."""
@@ -146,10 +142,11 @@ def _judge_variant(
     if name in measured.errors:
         return row
     torch, variant, apart = measured.torch, measured.variants[name], measured.apart[name]
+    listed = measured.lists[name]
     row = dataclasses.replace(
         row, worst_sample=samples.ids[apart.worst], **row_speeds(name, latencies, steps)
     )
-    if not (apart.finite and variant.finite):
+    if not (apart.finite and variant.finite and listed.finite):
         return dataclasses.replace(
             row, reason="its outputs are not finite (NaN or infinity): leave this precision out"
         )
@@ -166,7 +163,7 @@ def _judge_variant(
         row = dataclasses.replace(
             row, notes=(*row.notes, f"{near:.1%} of the ten nearest samples are torch's")
         )
-    difference = _difference(metric, torch.evidence, variant.evidence)
+    difference = metric_difference(metric, torch.evidence, variant.evidence)
     known = np.isfinite([difference.low, difference.high]).all()
     row = dataclasses.replace(
         row,
@@ -181,21 +178,15 @@ def _judge_variant(
         relative=apart.relative,
         passing_tolerance=apart.passing_tolerance,
         sqnr_db=apart.sqnr_db if apart.sqnr_db is not None and np.isfinite(apart.sqnr_db) else None,
+        **list_fields(name, reference, measured),
     )
-    return _decide(row, metric.name, budget)
-
-
-def _difference(metric: Metric, torch: NDArray[Any], variant: NDArray[Any]) -> Difference:
-    """How far the metric fell, from the evidence of torch's answers and of the variant's."""
-    if metric.outcomes is not None:
-        return paired_difference(metric.outcomes(torch), metric.outcomes(variant))
-    numbers = sum(np.size(one) for one in torch)
-    resamples = max(_RESAMPLES[0], min(_RESAMPLES[1], _RESAMPLED_NUMBERS // max(numbers, 1)))
-
-    def both(rows: NDArray[np.intp]) -> tuple[float, float]:
-        return metric.merit(metric.of(torch[rows])), metric.merit(metric.of(variant[rows]))
-
-    return bootstrap_difference(both, len(torch), resamples)
+    row = _decide(row, metric.name, budget)
+    if row.status == FAIL:
+        return row
+    fault = fault_in_lists(name, reference, measured, budget, proven=budget.require == "interval")
+    if fault is not None:
+        return dataclasses.replace(row, status=FAIL, reason=fault)
+    return dataclasses.replace(row, notes=(*row.notes, *filter(None, [note_on_lists(row)])))
 
 
 def _decide(row: VariantRow, metric: str, budget: Budget) -> VariantRow:

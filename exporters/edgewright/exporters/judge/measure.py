@@ -28,7 +28,8 @@ Opener = Callable[..., Session]
 Files = Mapping[str, Path]
 """The graphs of one variant by role."""
 
-_BATCH = 32
+LIST = 32
+"""Samples that are run as one list: what the engine takes together where nothing else was asked for."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,15 @@ class Measured:
     """Torch and its variants on all samples. A variant that did not run is in `errors` instead of `variants`.
 
     `apart` says how far each variant lies from torch; `rows` are the samples whose outputs are kept, `lengths` those of
-    all samples where they have any, int64 [samples]; `graphs` are those that ran, still open.
+    all samples where they have any, int64 [samples]; `graphs` are those that ran, still open. `variants` answered each
+    sample alone, `lists` the same samples `LIST` at a time.
     """
 
     torch: Side
     rows: Sequence[int]
     lengths: NDArray[np.int64] | None = None
     variants: dict[str, Side] = field(default_factory=dict)
+    lists: dict[str, Side] = field(default_factory=dict)
     apart: dict[str, TensorDistance] = field(default_factory=dict)
     graphs: dict[str, SessionGraphs] = field(default_factory=dict)
     providers: dict[str, str] = field(default_factory=dict)
@@ -156,15 +159,16 @@ def measure(
         except EdgewrightError as error:
             errors[name] = str(error)
     torch, found = _Reading(reference, original=True), {name: _Reading(reference) for name in graphs}
+    listed = {name: _Reading(reference) for name in graphs}
     apart = {name: Distances() for name in graphs}
     lengths: list[int] = []
-    for start in range(0, len(samples), _BATCH):
-        encoded = setting.task.encode_all(samples.raws[start : start + _BATCH])
+    for start in range(0, len(samples), LIST):
+        encoded = setting.task.encode_all(samples.raws[start : start + LIST])
         lengths += [int(sample[LENGTHS]) for sample in encoded if LENGTHS in sample]
         batch = (
             encoded,
-            samples.truths[start : start + _BATCH],
-            [row - start for row in rows if start <= row < start + _BATCH],
+            samples.truths[start : start + LIST],
+            [row - start for row in rows if start <= row < start + LIST],
         )
         wanted = list(setting.task.run(encoded, reference.graphs))
         torch.add(wanted, wanted, *batch)
@@ -173,20 +177,24 @@ def measure(
                 outputs = along = run_each(setting.task, graphs[name], encoded)
                 if setting.task.loops:
                     along = run_along(setting.task, graphs[name], encoded, wanted)
+                together = list(setting.task.run(encoded, graphs[name]))
             except EdgewrightError as error:
                 errors[name] = str(error)
                 continue
             found[name].add(outputs, along, *batch)
+            # A list cannot be led along torch's choices: what is read of a loop's outputs is as it is alone.
+            listed[name].add(together, along if setting.task.loops else together, *batch[:2], ())
             for ours, theirs in zip(wanted, along, strict=True):
                 apart[name].add(ours, theirs)
         if progress is not None:
-            progress(min(start + _BATCH, len(samples)), len(samples))
+            progress(min(start + LIST, len(samples)), len(samples))
     ran = [name for name in graphs if name not in errors]
     return Measured(
         torch.side(),
         rows,
         np.array(lengths, np.int64) if lengths else None,
         {name: found[name].side() for name in ran},
+        {name: listed[name].side() for name in ran},
         {name: apart[name].result() for name in ran},
         {name: graphs[name] for name in ran},
         {name: opened.provider for name, opened in graphs.items()},

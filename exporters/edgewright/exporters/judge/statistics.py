@@ -3,11 +3,19 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.exporters.reference import Metric
+
 CONFIDENCE = 0.95
+
+_RESAMPLES = (199, 999)
+_RESAMPLED_NUMBERS = (
+    300_000_000  # over all resamples, of one model's evidence: half a minute, however long a sample is
+)
 
 
 @dataclass(frozen=True)
@@ -18,6 +26,19 @@ class Difference:
     low: float
     high: float
     method: str
+
+
+def metric_difference(metric: Metric, torch: NDArray[Any], variant: NDArray[Any]) -> Difference:
+    """How far the metric fell, from the evidence of torch's answers and of the variant's."""
+    if metric.outcomes is not None:
+        return paired_difference(metric.outcomes(torch), metric.outcomes(variant))
+    numbers = sum(np.size(one) for one in torch)
+    resamples = max(_RESAMPLES[0], min(_RESAMPLES[1], _RESAMPLED_NUMBERS // max(numbers, 1)))
+
+    def both(rows: NDArray[np.intp]) -> tuple[float, float]:
+        return metric.merit(metric.of(torch[rows])), metric.merit(metric.of(variant[rows]))
+
+    return bootstrap_difference(both, len(torch), resamples)
 
 
 def paired_difference(torch_correct: NDArray[np.bool_], variant_correct: NDArray[np.bool_]) -> Difference:

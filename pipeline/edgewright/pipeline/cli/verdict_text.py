@@ -70,6 +70,7 @@ def _columns(verdict: Verdict) -> list[Column[VariantRow]]:
         figure("drop", lambda row: row.drop, "+.4f"),
         Column("95 % interval", lambda row: interval(row.interval, "+.4f"), right=True),
         figure("agree", lambda row: row.agreement, ".4f"),
+        figure("in lists", lambda row: row.same_in_list, ".4f"),
         figure("rel. error", lambda row: row.relative, ".1e"),
         figure("passes at", lambda row: row.passing_tolerance, ".1e"),
         figure("SQNR dB", lambda row: row.sqnr_db, ".1f"),

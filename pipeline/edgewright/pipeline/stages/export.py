@@ -14,6 +14,7 @@ from edgewright.exporters.graph.export import Graph, export_graph, load_graph
 from edgewright.exporters.judge.golden import apart_from_origin
 from edgewright.exporters.judge.judge import judge
 from edgewright.exporters.judge.ladder import climb
+from edgewright.exporters.judge.measure import LIST
 from edgewright.exporters.part import Part, TorchGraphs
 from edgewright.exporters.precision.registry import (
     PRECISIONS,
@@ -350,6 +351,7 @@ def _judged(
         budget=_budget(loaded.recipe),
         provider=provider,
         threads=torch.get_num_threads(),
+        lists=LIST,
     )
     path = run_dir / _FOLDER / "verdict.json"
     stage = f"{_FOLDER}/verdict"
