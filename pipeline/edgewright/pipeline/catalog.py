@@ -232,7 +232,7 @@ TASKS: dict[str, TaskSpec] = {
         {TEXT_ENCODER: TextEncoderTask(text=_READING, names_outputs=True, answers="tokens")},
         ("span-f1", "accuracy"),
         frozenset({"text"}),
-        _FILE | {"format", "words", "tags", "classes"},
+        _FILE | {"format", "text", "words", "tags", "classes"},
         ("entities",),
         _CHECKPOINT_MODES,
     ),

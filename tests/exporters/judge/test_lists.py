@@ -182,7 +182,8 @@ def test_what_is_said_is_what_an_engine_does(judged: Judged, tmp_path: Path) -> 
     assert row.same_in_list == np.mean(np.equal(alone, lists)) < 1.0
     assert row.metric_in_list == np.mean(np.equal(lists, judged.mixed.truths))
     assert row.status == PASS and any(
-        note == f"{1 - row.same_in_list:.2%} of its decisions change with their neighbours in a list of {LIST}"
+        note
+        == f"{1 - row.same_in_list:.2%} of its decisions change with their neighbours in a list of {LIST}"
         for note in row.notes
     )
     text = verdict_table(verdict)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgewright.exporters.reference import Metric, packed
-from edgewright.pipeline.data.samples import Answers, Sample
+from edgewright.pipeline.data.samples import Answers, Sample, TaggedWords
 from edgewright.pipeline.tasks import label_scores, squad_scores
 from edgewright.pipeline.tasks.encoder_text_classification import OneLabel, SeveralLabels
 from edgewright.pipeline.tasks.figures import figures_of, mean_loss
@@ -22,10 +22,12 @@ from edgewright.pipeline.tasks.zero_shot_classification import ZeroShotClassific
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import DataError, RecipeError, TrainingError
-from edgewright.runtime.text.raw import Question, Words
+from edgewright.runtime.tasks import load_task
+from edgewright.runtime.text.raw import Question
+from edgewright.runtime.text.words import find_words
 from tests.answering import answers_of, run_all
 from tests.messages import refused
-from tests.runtime.encoder_bundle import CASES, case
+from tests.runtime.encoder_bundle import CASES, case, tokenizer_json
 
 TASKS: dict[str, Any] = {
     "one label": OneLabel,
@@ -54,7 +56,8 @@ def targets_of(name: str) -> list[Any]:
         if name == "several labels":
             found.append(np.array([place == 0, 1, place == 2], np.float64))
         elif name == "entities":
-            found.append(np.arange(len(device.encode(raw)["words"])) % 5)
+            places = device.encode(raw)["words"]
+            found.append(TaggedWords(places, np.arange(len(places)) % 5))
         elif name == "answers":
             texts = ("Berlin",) if place == 0 else ()
             found.append(Answers(texts, tuple(raw.context.index(text) for text in texts)))
@@ -143,33 +146,100 @@ def test_the_options_decide_which_half_of_text_classification_it_is() -> None:
     assert isinstance(several, SeveralLabels)
 
 
+def tagged(text: str, words: str, labels: Sequence[int]) -> Sample:
+    """A text, cut into `words` as a file has it."""
+    places = find_words(text, words.split())
+    assert places is not None
+    return Sample("one", text, TaggedWords(places, np.array(labels, np.int64)), "one")
+
+
+def learnt_of(task: Any, device: Any, sample: Sample) -> tuple[Tensors, NDArray[np.int32]]:
+    """The encoded sample, and what its tokens learn."""
+    feeds = device.encode(sample.raw)
+    rows = task.targets(sample, feeds, device)
+    assert [len(row) for row in rows] == feeds["windows"].tolist()
+    return feeds, np.concatenate(rows)
+
+
+def figures_of_the_learnt(
+    task: Any, device: Any, sample: Sample, learnt: NDArray[np.int32]
+) -> dict[str, Any]:
+    """The figures of a model that has learnt everything."""
+    perfect = {"logits": np.zeros((len(learnt), len(task.classes)), np.float32)}
+    perfect["logits"][np.arange(len(learnt)), np.maximum(learnt, 0)] = 9.0
+    return told(task, device, [perfect], [sample])
+
+
 def test_words_are_learnt_where_the_device_reads_them() -> None:
     task, device = training("entities"), case("entities").device_task()
-    words = tuple(LONG.split())
-    sample = Sample("one", Words(words), np.arange(len(words)) % 5, "one")
-    feeds = device.encode(sample.raw)
+    count = len(LONG.split())
+    sample = tagged(LONG, LONG, [word % 5 for word in range(count)])
+    feeds, learnt = learnt_of(task, device, sample)
     assert len(feeds["windows"]) > 1
-    rows = task.targets(sample, feeds, device)
-    learnt = np.concatenate(rows)
-    assert [len(row) for row in rows] == feeds["windows"].tolist()
     for word, place in enumerate(device.word_rows(feeds).tolist()):
         assert learnt[place] == word % 5
     # a word in two windows is learnt in both, a mark never
-    assert (learnt != UNKNOWN).sum() == (feeds["offsets"][:, 0] >= 0).sum() > len(words)
-    perfect = {"logits": np.zeros((len(learnt), 5), np.float32)}
-    perfect["logits"][np.arange(len(learnt)), np.maximum(learnt, 0)] = 9.0
-    figures = told(task, device, [perfect], [sample])
-    assert figures["span-f1"] == figures["accuracy"] == 1.0 and figures["words"] == len(words)
+    assert (learnt != UNKNOWN).sum() == (feeds["offsets"][:, 0] >= 0).sum() > count
+    figures = figures_of_the_learnt(task, device, sample, learnt)
+    assert figures["span-f1"] == figures["accuracy"] == 1.0 and figures["words"] == count
 
 
-def test_only_the_first_token_of_a_word_is_learnt() -> None:
-    task, device = training("entities"), case("entities").device_task()
-    # the tokenizer cuts at the hyphen, the words of the sample do not
-    sample = Sample("one", Words(("Ada-Lovelace", "lives")), np.array([1, 0]), "one")
-    feeds = device.encode(sample.raw)
-    (row,) = task.targets(sample, feeds, device)
-    known = np.flatnonzero(row != UNKNOWN)
-    assert known.tolist() == device.word_rows(feeds).tolist() and len(feeds["offsets"]) > len(known) + 3
+@pytest.mark.parametrize(
+    ("text", "words", "labels", "units", "expected"),
+    [
+        ("Ada-Lovelace lives", "Ada-Lovelace lives", [1, 0], "parts", [1, 2, 2, 0]),
+        ("Ada-Lovelace lives", "Ada-Lovelace lives", [1, 0], "words", [1, UNKNOWN, UNKNOWN, 0]),
+        ("in Berlin. Ada", "in Berlin . Ada", [0, 3, 0, 1], "parts", [0, 3, 0, 1]),
+        ("Paris&Berlin Paris", "Paris & Berlin Paris", [3, 0, 3, 3], "parts", [3, 0, 3, 3]),
+        ("Ada.. lives", "Ada.. lives", [1, 0], "parts", [1, 2, 0]),  # ".." is one token
+        ("Ada 's", "Ada 's", [3, 4], "parts", [3, 4, 4]),
+    ],
+)  # fmt: skip
+def test_a_word_of_a_file_is_learnt_by_the_units_within_it(
+    text: str, words: str, labels: list[int], units: str, expected: list[int]
+) -> None:
+    task, device = training("entities"), case("entities").device_task(units=units)
+    sample = tagged(text, words, labels)
+    feeds, learnt = learnt_of(task, device, sample)
+    assert learnt[feeds["offsets"][:, 0] >= 0].tolist() == expected
+    if units == "parts":
+        figures = figures_of_the_learnt(task, device, sample, learnt)
+        assert figures["span-f1"] == figures["accuracy"] == 1.0
+        assert figures["words"] == len(words.split())
+
+
+def test_without_a_label_for_what_goes_on_units_that_touch_are_one_entity() -> None:
+    example, classes = case("entities"), ("O", "B-LOC", "B-PER")
+    plain = to_plain(dataclasses.replace(example.settings, units="parts"))
+    task = TokenClassification(classes, processor=plain)
+    device = load_task("token-classification", plain, classes, {"tokenizer": tokenizer_json()})
+    sample = tagged("Ada-Lovelace Ada in Berlin.", "Ada-Lovelace Ada in Berlin .", [2, 2, 0, 1, 0])
+    _, learnt = learnt_of(task, device, sample)
+    assert learnt[learnt != UNKNOWN].tolist() == [2, 2, 2, 2, 0, 1, 0]
+    figures = figures_of_the_learnt(task, device, sample, learnt)
+    assert figures["span-f1"] == figures["accuracy"] == 1.0 and figures["spans"] == 3
+
+
+def test_a_word_is_right_if_all_of_it_is() -> None:
+    task, device = training("entities"), case("entities").device_task(units="parts")
+    sample = tagged("Ada-Lovelace lives", "Ada-Lovelace lives", [1, 0])
+    feeds, learnt = learnt_of(task, device, sample)
+    learnt[np.flatnonzero(feeds["offsets"][:, 0] == 4)] = 0  # Lovelace
+    figures = figures_of_the_learnt(task, device, sample, learnt)
+    assert figures["accuracy"] == 0.5 and figures["span-f1"] == 0.0
+
+
+def test_labels_that_make_no_spans_are_told_word_by_word() -> None:
+    example, classes = case("entities"), ("NOUN", "VERB")
+    plain = to_plain(dataclasses.replace(example.settings, units="parts"))
+    task = TokenClassification(classes, processor=plain, metric_name="accuracy")
+    device = load_task("token-classification", plain, classes, {"tokenizer": tokenizer_json()})
+    sample = tagged("Ada-Lovelace lives.", "Ada-Lovelace lives .", [0, 1, 0])
+    _, learnt = learnt_of(task, device, sample)
+    assert figures_of_the_learnt(task, device, sample, learnt)["accuracy"] == 1.0
+    learnt[learnt == 1] = 0
+    figures = figures_of_the_learnt(task, device, sample, learnt)
+    assert figures["accuracy"] == figures["span-f1"] == pytest.approx(2 / 3)
 
 
 def test_weights_of_labels_weigh_words() -> None:
@@ -330,8 +400,9 @@ def test_neighbours_of_one_label_count() -> None:
     [
         ("several labels", 1, "not one 0 or 1 for each of 3 classes"),
         ("several labels", np.array([0.0, 2.0, 1.0]), "not one 0 or 1"),
-        ("entities", np.array([0, 1]), r"2 labels for \d+ words"),
-        ("entities", None, "none of the 5"),
+        ("entities", np.array([0, 1]), "are no labelled words"),
+        ("entities", TaggedWords(np.zeros((3, 2), np.int32), np.zeros(2, np.int64)), "2 labels for 3 words"),
+        ("entities", TaggedWords(np.array([[0, 1]], np.int32), np.array([5])), "none of the 5"),
         ("answers", 0, "it has no answers"),
         ("nearest label", 7, "its label 7 is none of 3"),
     ],
@@ -340,8 +411,6 @@ def test_a_target_that_does_not_fit_is_one_line(name: str, target: Any, message:
     task, device = training(name), case(name).device_task()
     raw = case(name).raws[0]
     feeds = device.encode(raw)
-    if target is None:
-        target = np.full(len(feeds["words"]), 5)
     sample = Sample("file 7", raw, target, "c")
     for call, arguments in ((task.targets, (sample, feeds, device)), (task.truth, (sample, feeds))):
         with pytest.raises(DataError, match=f"^file 7: .*{message}") as caught:

@@ -13,17 +13,17 @@ from unittest import mock
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from edgewright.pipeline.data.samples import Answers, Sample, Splits
+from edgewright.pipeline.data.samples import Answers, Sample, Splits, TaggedWords
 from edgewright.pipeline.models.model import Block, BuiltModel
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.training import fit
 from edgewright.runtime.bundle.files import sha256_of_bytes
-from edgewright.runtime.text.raw import Question, TextPair, Words
+from edgewright.runtime.text.raw import Question, TextPair
 from edgewright.runtime.text.settings import EncoderTextSettings, QuestionSettings, ZeroShotSettings
+from edgewright.runtime.text.words import place_words
 from tests.runtime.encoder_bundle import INPUTS, WORDS, tokenizer_json
 
 __all__ = [
@@ -226,7 +226,8 @@ def _sample(name: str, kind: Kind, random: np.random.Generator, index: int) -> S
     else:
         _put(words, [list(_TOPICS)[target]] * max(1, len(words) // 5), random)
         raw = " ".join(words)
-    return Sample(f"{name}/{index}", raw, target, sha256_of_bytes(f"{raw} {target}".encode()))
+    told = target.labels.tolist() if isinstance(target, TaggedWords) else target
+    return Sample(f"{name}/{index}", raw, target, sha256_of_bytes(f"{raw} {told}".encode()))
 
 
 def _put(words: list[str], more: list[str], random: np.random.Generator) -> None:
@@ -234,7 +235,7 @@ def _put(words: list[str], more: list[str], random: np.random.Generator) -> None
         words.insert(int(random.integers(len(words) + 1)), word)
 
 
-def _tagged(words: list[str], random: np.random.Generator) -> tuple[Words, NDArray[np.int64]]:
+def _tagged(words: list[str], random: np.random.Generator) -> tuple[str, TaggedWords]:
     tags = [0] * len(words)
     for entity, kinds in ((["Ada", "Lovelace"], [1, 2]), ([str(random.choice(_PLACES))], [3])):
         place = int(random.integers(len(words) + 1))
@@ -242,7 +243,8 @@ def _tagged(words: list[str], random: np.random.Generator) -> tuple[Words, NDArr
             place += 1
         words[place:place] = entity
         tags[place:place] = kinds
-    return Words(tuple(words)), np.array(tags, np.int64)
+    text, places = place_words(words)
+    return text, TaggedWords(places, np.array(tags, np.int64))
 
 
 def _asked(words: list[str], random: np.random.Generator) -> tuple[Question, Answers]:

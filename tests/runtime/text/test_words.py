@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from edgewright.runtime.text.words import place_words, spans_of, split_words, word_tokens
+from edgewright.runtime.text.words import (
+    UNITS,
+    entity_spans,
+    find_words,
+    place_words,
+    spans_of,
+    split_units,
+    split_words,
+    word_tokens,
+)
 from tests.runtime.text.text_corpus import corpus
 
 
@@ -32,6 +41,70 @@ def words(text: str) -> list[str]:
 )  # fmt: skip
 def test_split_words(text: str, expected: list[str]) -> None:
     assert words(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("U.S. and AT&T's", ["U", ".", "S", ".", "and", "AT", "&", "T", "'", "s"]),
+        ("C++/F#, 3.14 x_y", ["C", "+", "+", "/", "F", "#", ",", "3", ".", "14", "x", "_", "y"]),
+        ("हिन्दी e\u0301te", ["हिन्दी", "e\u0301te"]),
+        ("東京 5kg", ["東", "京", "5kg"]),
+    ],
+)  # fmt: skip
+def test_parts_of_words(text: str, expected: list[str]) -> None:
+    assert [text[start:end] for start, end in split_words(text, joined=False)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "units", "expected"),
+    [
+        ("AT&T 5kg", "AT & T 5 kg", "words", ["AT&T", "5kg"]),
+        ("AT&T 5kg", "AT & T 5 kg", "parts", ["AT", "&", "T", "5kg"]),
+        ("AT&T 5kg", "AT & T 5 kg", "tokens", ["AT", "&", "T", "5", "kg"]),
+        ("in C++.", "in C++ .", "parts", ["in", "C++", "."]),  # one token cannot have two labels
+        ("in C++.", "in C ++.", "tokens", ["in", "C", "++."]),
+        ("東京に", "東京 に", "words", ["東京", "に"]),
+        ("서울에서", "서울 에서", "parts", ["서울에서"]),
+        ("서울에서", "서울 에서", "tokens", ["서울", "에서"]),
+        ("a b", "", "tokens", ["a", "b"]),
+        ("  ", "", "parts", []),
+    ],
+)  # fmt: skip
+def test_units_of_a_text(text: str, tokens: str, units: str, expected: list[str]) -> None:
+    places, end = [(-1, -1)], 0
+    for token in tokens.split():
+        start = text.index(token, end)
+        end = start + len(token)
+        places.append((start, end))
+    found = split_units(text, np.array(places, np.int32), units)
+    assert found.dtype == np.int32 and [text[start:end] for start, end in found] == expected
+
+
+def test_tokens_that_begin_with_their_space_or_share_a_character() -> None:
+    tokens = np.array(
+        [(0, 2), (2, 6), (6, 7), (6, 7), (7, 9)], np.int32
+    )  # "ab", " cde", one emoji in two, "fg"
+    found = split_units("ab cde\U0001f680fg", tokens, "tokens")
+    assert found.tolist() == [[0, 2], [3, 6], [6, 7], [7, 9]]
+
+
+@pytest.mark.parametrize("units", UNITS)
+def test_units_are_in_order_and_no_token_shows_two_of_a_word(units: str) -> None:
+    for text in corpus()[::11]:
+        tokens = [(start, min(start + 3, len(text))) for start in range(0, len(text), 3)]
+        places = split_units(text, np.array(tokens, np.int32).reshape(-1, 2), units)
+        assert (places[:, 1] > places[:, 0]).all() and (places[1:, 0] >= places[:-1, 1]).all()
+        touching = places[1:, 0][places[1:, 0] == places[:-1, 1]]
+        assert (touching % 3 == 0).all(), "only where a token begins"
+
+
+def test_words_are_found_in_their_text() -> None:
+    found = find_words(" in C++.\n(50%)", ["in", "C++", ".", "(", "50", "%)"])
+    assert found is not None and found.tolist() == [[1, 3], [4, 7], [7, 8], [9, 10], [10, 12], [12, 14]]
+    for words in (["in", "C"], ["in", "C++"], ["C++", "in"], ["in", "C++", ".", "and"], []):
+        assert find_words("in C++.", words) is None
+    assert find_words(" ", []) is not None
 
 
 def test_words_never_overlap_and_miss_nothing_but_white_space() -> None:
@@ -85,6 +158,15 @@ def test_a_window_that_begins_within_a_word_does_not_speak_for_it() -> None:
         np.array([(0, 8), (9, 12), (13, 14)]), np.array([*windows[0], *windows[1]], np.int32), [4, 5]
     )
     assert found.tolist() == [1, 6, 7]
+
+
+def test_entities_of_units() -> None:
+    places = [(0, 1), (1, 2), (2, 3), (4, 6), (6, 7)]
+    tags = ["B-LANG", "B-LANG", "B-LANG", "B-LANG", "O"]
+    assert entity_spans(tags, places, ("O", "B-LANG")) == [(0, 3, "LANG"), (3, 4, "LANG")]
+    assert len(entity_spans(tags, places, ("O", "B-LANG", "I-LANG"))) == 4, "where I- says what goes on"
+    assert entity_spans(["B-A", "B-B", "O"], places[:3], ("O", "B-A", "B-B")) == [(0, 1, "A"), (1, 2, "B")]
+    assert entity_spans([], [], ("O",)) == []
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,9 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from edgewright.exporters.bundle.write import Candidate, write_candidate
 from edgewright.exporters.judge.agreement import decides
@@ -183,7 +181,7 @@ def _judge_variant(
     row = _decide(row, metric.name, budget)
     if row.status == FAIL:
         return row
-    fault = fault_in_lists(name, reference, measured, budget, proven=budget.require == "interval")
+    fault = fault_in_lists(row, reference, measured, budget)
     if fault is not None:
         return dataclasses.replace(row, status=FAIL, reason=fault)
     return dataclasses.replace(row, notes=(*row.notes, *filter(None, [note_on_lists(row)])))

@@ -23,22 +23,23 @@ def list_fields(name: str, reference: Reference, measured: Measured) -> dict[str
     return found
 
 
-def fault_in_lists(
-    name: str, reference: Reference, measured: Measured, budget: Budget, proven: bool
-) -> str | None:
-    """Why the variant `name` must not answer lists, None where it may.
+def fault_in_lists(row: VariantRow, reference: Reference, measured: Measured, budget: Budget) -> str | None:
+    """Why the variant of `row`, which may answer samples alone, must not answer lists; None where it may.
 
-    Its metric has to keep to the budget in lists as well, with its whole interval where `proven`; and of what a model
-    decides itself, near ties of torch aside, no larger a share may depend on the neighbours than the metric may fall.
+    Its metric has to keep to the budget in lists as well, with its whole interval where the budget wants that; and of
+    what a model decides itself, near ties of torch aside, no larger a share may depend on the neighbours than the
+    metric may fall.
     """
+    if row.metric_in_list == row.metric and row.same_in_list in (1.0, None):
+        return None
     metric, torch = reference.metric, measured.torch
-    alone, listed = measured.variants[name], measured.lists[name]
+    alone, listed = measured.variants[row.name], measured.lists[row.name]
     allowed = budget.max_drop + ROUNDING
     drop = metric.merit(metric.of(torch.evidence)) - metric.merit(metric.of(listed.evidence))
     falls = f"in lists of {LIST} {metric.name} falls by {drop:.4f}"
     if drop > allowed:
         return f"{falls}, {budget.max_drop:.4f} is allowed"
-    if proven:
+    if budget.require == "interval":
         reach = metric_difference(metric, torch.evidence, listed.evidence).high
         if not reach <= allowed:
             return f"not proven: {falls} and may fall by {reach:.4f} (95 % interval), beyond {budget.max_drop:.4f}"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from edgewright.pipeline.data.content import content_of_raw, content_of_text
-from edgewright.pipeline.data.samples import SPLITS, Dataset, Sample
+from edgewright.pipeline.data.samples import SPLITS, Dataset, Sample, TaggedWords
 from edgewright.pipeline.recipe.data import Data
 from edgewright.runtime.errors import DataError
 
@@ -28,10 +28,10 @@ def labels_of(samples: Iterable[Sample]) -> set[int]:
     for target in (sample.target for sample in samples):
         if isinstance(target, int):
             labels.add(target)
+        elif isinstance(target, TaggedWords):
+            labels.update(np.unique(target.labels).tolist())
         elif isinstance(target, np.ndarray):
-            labels.update(
-                (np.flatnonzero(target) if target.dtype.kind == "f" else np.unique(target)).tolist()
-            )
+            labels.update(np.flatnonzero(target).tolist())
     return labels
 
 

@@ -25,21 +25,31 @@ class Answers:
 
 
 @dataclass(frozen=True, eq=False)
+class TaggedWords:
+    """The words of a text as a file has them: the characters of each, int32 [words, 2], and the index of its label,
+    int64 [words].
+    """
+
+    places: NDArray[np.int32]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
 class Sample:
     """One labelled raw input.
 
     `id` is the path below the data folder with forward slashes, or "digits/0017", or "sensor 7/120" for the window
     that begins at step 120 of a series. `raw` is what the task's device half encodes: a path, an array, a text, a
-    `Series`, a `TextPair`, `Words`, a `Question`. `target` is the index of the class; float64 in the user's units,
+    `Series`, a `TextPair`, a `Question`. `target` is the index of the class; float64 in the user's units,
     [time, targets] with NaN where nothing is known, [horizon, targets] for a forecast; float64 [classes] of 0 and 1
-    where any number of labels may hold; int64 [words], the index of the label of each; or the right `Answers`.
+    where any number of labels may hold; `TaggedWords`; or the right `Answers`.
     `content` is the hex SHA-256 of the raw input (with the target, where that is no index), so that samples compare
     unopened.
     """
 
     id: str
     raw: Any = field(repr=False)
-    target: int | NDArray[np.float64] | NDArray[np.int64] | Answers = field(repr=False)
+    target: int | NDArray[np.float64] | TaggedWords | Answers = field(repr=False)
     content: str
 
     @property

@@ -10,6 +10,7 @@ from edgewright.pipeline.data.readers import reader_of
 from edgewright.pipeline.data.samples import SPLITS, Answers, Sample, Splits
 from edgewright.pipeline.data.text.head_labels import run_inference
 from edgewright.pipeline.data.text.vocabulary import one_thread
+from edgewright.pipeline.fitted.units import fit_units
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import BundleError, DataError, InputError, ModelError, RecipeError
@@ -42,6 +43,8 @@ def fit_encoder(recipe: Recipe, splits: Splits) -> tuple[EncoderTextSettings, by
 
     checkpoint = open_checkpoint(recipe.model)
     settings = encoder_text_settings(recipe, checkpoint)
+    if cast(TextEncoderTask, recipe.own).answers == "tokens":
+        settings = replace(settings, units=fit_units(recipe, splits))
     content = checkpoint.tokenizer()
     _device_task(recipe, settings, content, splits.classes)  # with all labels, as it will be shipped
     with one_thread():
@@ -97,8 +100,8 @@ def encoder_text_settings(recipe: Recipe, checkpoint: "Checkpoint") -> EncoderTe
 
 def _columns(recipe: Recipe) -> tuple[str, ...]:
     data = recipe.data
-    columns = {"tokens": (), "span": (data.question, data.context)}
-    return columns.get(cast(TextEncoderTask, recipe.own).answers, data.texts)
+    asks = cast(TextEncoderTask, recipe.own).answers == "span"
+    return (data.question, data.context) if asks else data.texts
 
 
 def _zero_shot(recipe: Recipe, checkpoint: "Checkpoint") -> ZeroShotSettings:

@@ -54,7 +54,8 @@ class Data(Section):
 
     The keys from `format` on are those of tables. `text` is a column of texts, or two of texts that are read together;
     `label` holds the class, or where any number of labels may hold a list, or text with `separator` between them.
-    `words` and `tags` are columns of lists; `question`, `context` and `answers` those of a table of questions.
+    `words` and `tags` are columns of lists, beside which `text` may hold what the words were cut from; `question`,
+    `context` and `answers` those of a table of questions.
 
     `features` and `target` are columns; None finds them. A series is cut into windows of `window` steps, one every
     `stride` steps (None: whole series; windows side by side, or one at every step of a forecast). `split` says what

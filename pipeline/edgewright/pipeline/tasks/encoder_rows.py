@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edgewright.pipeline.data.samples import Sample, Splits
+from edgewright.pipeline.data.samples import Sample, Splits, TaggedWords
 from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.tasks.base import Objective
@@ -52,6 +53,11 @@ def encoder_label_options(recipe: Recipe, splits: Splits, built: BuiltModel) -> 
         return options
     weights = None
     if training.class_weights == "balanced" and splits.train:
-        targets = np.concatenate([np.asarray(sample.target).reshape(-1) for sample in splits.train])
+        targets = np.concatenate([_labels(sample.target) for sample in splits.train])
         weights = balanced_weights(targets.astype(np.int64), len(splits.classes))
     return {**options, "class_weights": weights}
+
+
+def _labels(target: Any) -> NDArray[Any]:
+    """The labels that a sample has, one or one for each of its words."""
+    return target.labels if isinstance(target, TaggedWords) else np.asarray(target).reshape(-1)

@@ -1,4 +1,8 @@
-"""Token classification on the device: a text in, its words with labels and the entities they make out."""
+"""Token classification on the device: a text in, its words with labels and the entities they make out.
+
+What has a label of its own in a raw text are its units, see `UNITS`: an entity is a span of characters, and a word of a
+file, "C++", is an entity by the labels of all units within it. Where the input is words, each has one label.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +22,14 @@ from edgewright.runtime.tasks.windowed import EncoderTask
 from edgewright.runtime.text.encoding import Tokens
 from edgewright.runtime.text.reading import raw_json, read_words
 from edgewright.runtime.text.tagged_rows import TAGGED_READERS
-from edgewright.runtime.text.words import OUTSIDE, place_words, spans_of, split_words, word_tokens
+from edgewright.runtime.text.words import OUTSIDE, entity_spans, place_words, split_units, word_tokens
 
 
 @dataclass(frozen=True)
 class TaggedWord:
-    """One word: its characters `start` to `end` (behind the last) of the text, its label and that one's probability."""
+    """One word, or a part of one: its characters `start` to `end` (behind the last) of the text, its label and the
+    probability of that.
+    """
 
     text: str
     start: int
@@ -45,9 +51,9 @@ class Entity:
 
 @dataclass(frozen=True)
 class TaggedText(Answer):
-    """The answer to one text. `words` leaves out those that no token shows; `tags` has a label for every word of the
-    text, which is "O" (or the first label) for these. `lost` is the number of tokens not read, `spans` whether entities
-    are made of the labels.
+    """The answer to one text. `words` are those that were given, or the units of a raw text, which may be parts of
+    words; left out are those that no token shows. `tags` has a label for every one, which is "O" (or the first label)
+    for these. `lost` is the number of tokens not read, `spans` whether entities are made of the labels.
     """
 
     entities: tuple[Entity, ...]
@@ -118,19 +124,22 @@ class TokenClassification(EncoderTask[TaggedText]):
         return super().raw_file(raw) if words is None else (raw_json({"tokens": words}), ".json")
 
     def encode_all(self, raws: Sequence[Any]) -> list[Tensors]:
-        """What `encode` makes of each: with `words` int32 [words, 2], the characters of each word."""
-        texts: list[str] = []
-        words: list[NDArray[np.int32]] = []
-        for raw in raws:
-            given = read_words(raw)
-            text, places = place_words(given) if given is not None else (self.read(raw)[0], None)
-            texts.append(text)
-            words.append(split_words(text) if places is None else places)
-        tokens: list[Tokens] = self.tokenizer.tokens(texts, offsets=True)
-        samples = [self.arrange([one], [text]) for one, text in zip(tokens, texts, strict=True)]
-        for sample, places in zip(samples, words, strict=True):
-            sample["words"] = places
+        """What `encode` makes of each: with `words` int32 [words, 2], the characters of each word or unit."""
+        read = [self._read(raw) for raw in raws]
+        tokens: list[Tokens] = self.tokenizer.tokens([text for text, _ in read], offsets=True)
+        samples = []
+        for one, (text, places) in zip(tokens, read, strict=True):
+            sample = self.arrange([one], [text])
+            if places is None:
+                assert one.offsets is not None
+                places = split_units(text, one.offsets, self.settings.units)
+            samples.append({**sample, "words": places})
         return samples
+
+    def _read(self, raw: Any) -> tuple[str, NDArray[np.int32] | None]:
+        """The text of a raw input, and of one that is words their places in it."""
+        given = read_words(raw)
+        return (self.read(raw)[0], None) if given is None else place_words(given)
 
     def word_rows(self, sample: Tensors) -> NDArray[np.int64]:
         """The token of the sample that speaks for each word, int64 [words]; -1 where none does."""
@@ -164,7 +173,7 @@ class TokenClassification(EncoderTask[TaggedText]):
             TaggedWord(text[start:end], start, end, name, odd)
             for (start, end), name, odd in zip(places, names, odds, strict=True)
         )
-        spans = spans_of(names) if self._spans else []
+        spans = entity_spans(names, places, self.labels) if self._spans else []
         entities = []
         for first, behind, label in spans:
             start, end = places[first][0], places[behind - 1][1]

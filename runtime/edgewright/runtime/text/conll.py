@@ -11,17 +11,18 @@ CONLL_SUFFIXES: Mapping[str, str] = dict.fromkeys((".conll", ".bio", ".iob", ".t
 """Ending of the name of a file of sentences, lower case, to its form; a .tsv has no header here."""
 
 _BETWEEN = re.compile(r"[ \t]+")
-_COMMENT = re.compile(r"#\s*[\w.]+\s*=")
+_COMMENT = re.compile(r"#\s*([\w.]+)\s*=\s*(.*)")
 _DOCUMENT = "-DOCSTART-"
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """The words of a sentence, their tags, and the line of each."""
+    """The words of a sentence, their tags, the line of each, and its text where a comment "# text = ..." has it."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
     lines: tuple[int, ...]
+    text: str = ""
 
 
 def conll_sentences(path: Path) -> Iterator[Sentence]:
@@ -30,13 +31,17 @@ def conll_sentences(path: Path) -> Iterator[Sentence]:
     Raises `InputError` naming the line.
     """
     found: list[tuple[str, str, int]] = []
+    text = ""
     for number, line in enumerate(_lines(path), 1):
-        comment = _COMMENT.match(line) is not None
+        comment = _COMMENT.match(line)
+        if comment is not None:
+            text = comment[2].strip() if comment[1] == "text" else text
+            continue
         cells = _cells(line)
-        if comment or not line.strip() or cells[0] == _DOCUMENT:
-            if found and not comment:
-                yield Sentence(*zip(*found, strict=True))
-                found = []
+        if not line.strip() or cells[0] == _DOCUMENT:
+            if found:
+                yield Sentence(*zip(*found, strict=True), text)
+            found, text = [], ""
             continue
         if len(cells) < 2 or not cells[0] or not cells[-1]:
             raise InputError(
@@ -45,7 +50,7 @@ def conll_sentences(path: Path) -> Iterator[Sentence]:
             )
         found.append((cells[0], cells[-1], number))
     if found:
-        yield Sentence(*zip(*found, strict=True))
+        yield Sentence(*zip(*found, strict=True), text)
 
 
 def _cells(line: str) -> list[str]:

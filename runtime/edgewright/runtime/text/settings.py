@@ -6,6 +6,7 @@ from typing import Any
 
 from edgewright.runtime.bundle.structure import StructureError, from_plain
 from edgewright.runtime.errors import BundleError
+from edgewright.runtime.text.words import UNITS, WORDS
 
 ENCODER_POLICIES = ("truncate", "stride", "refuse")
 """What is done about a text of more tokens than the model takes: keep the first ones, read it in windows that share
@@ -86,6 +87,7 @@ class EncoderTextSettings:
         normalise: An embedding has length 1; so must the mean of several windows.
         question: Settings of question-answering.
         zero_shot: Settings of zero-shot-classification.
+        units: What of a text has a label of its own in token-classification, one of `UNITS`.
 
     Raises `ValueError` for settings that no text can meet.
     """
@@ -105,6 +107,7 @@ class EncoderTextSettings:
     normalise: bool = False
     question: QuestionSettings | None = None
     zero_shot: ZeroShotSettings | None = None
+    units: str = WORDS
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -126,6 +129,8 @@ class EncoderTextSettings:
             raise ValueError(f"threshold {self.threshold} must lie between 0 and 1")
         if self.truncation_side not in _SIDES:
             raise ValueError(f"truncation_side {self.truncation_side!r} is not one of {', '.join(_SIDES)}")
+        if self.units not in UNITS:
+            raise ValueError(f"units {self.units!r} is not one of {', '.join(UNITS)}")
         way = self.zero_shot
         if way is not None and self.multi_label and way.contradiction is None:
             raise ValueError("several labels at once need zero_shot.by nli with a contradiction")

@@ -1,8 +1,9 @@
-"""The words of a text, and the spans that their tags make."""
+"""The words of a text or their parts, and the spans that their tags make."""
 
 import functools
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,16 +22,47 @@ _UNSPACED = (
 _JOINERS = frozenset(".-'’&/@_")
 _ZERO_WIDTH_JOINERS = "\u200c\u200d"
 
+_WHITE = re.compile(r"\s*")
+
 _BEGIN = frozenset("BSU")
 _END = frozenset("ELSU")
 _PREFIXES = frozenset("BIESLU")
 
 
-def split_words(text: str) -> NDArray[np.int32]:
+WORDS, PARTS, TOKENS = "words", "parts", "tokens"
+UNITS = (WORDS, PARTS, TOKENS)
+"""What of a raw text can have a label of its own, from coarse to fine. Words are held together by what stands between
+two letters (U.S, AT&T); parts are not, so that whatever a file calls a word is one part or several; of tokens an entity
+may also begin or end within a run of letters.
+"""
+
+
+def split_units(text: str, tokens: NDArray[np.integer[Any]], units: str) -> NDArray[np.int32]:
+    """The units of a text, int32 [units, 2]: the first character of each and the one behind its last.
+
+    `tokens` are the places of its tokens, [tokens, 2]; what one token shows cannot be told apart and is one unit.
+    """
+    places = split_words(text, joined=units == WORDS)
+    tokens = tokens[tokens[:, 1] > tokens[:, 0]]
+    if not len(places) or not len(tokens):
+        return places
+    if units == TOKENS:
+        places = _cut(places, np.unique(tokens[:, 0]))
+    order = np.argsort(tokens[:, 0], kind="stable")
+    starts, ends = tokens[order, 0], np.maximum.accumulate(tokens[order, 1])
+    edges = places[1:, 0]
+    before = np.searchsorted(starts, edges, side="left") - 1
+    spanned = (before >= 0) & (ends[before] > edges) & (places[:-1, 1] == edges)
+    first = np.concatenate(([True], ~spanned))
+    last = np.concatenate((~spanned, [True]))
+    return np.stack((places[first, 0], places[last, 1]), axis=1)
+
+
+def split_words(text: str, joined: bool = True) -> NDArray[np.int32]:
     """The words of a text, int32 [words, 2]: the first character of each and the one behind its last.
 
-    A word is a run of letters, digits and marks, held together by one of . - ' & / @ between two of them; any other
-    character that is not white space stands alone, as does each of a script without spaces.
+    A word is a run of letters, digits and marks, where `joined` held together by one of . - ' & / @ _ between two of
+    them; any other character that is not white space stands alone, as does each of a script without spaces.
     """
     found: list[tuple[int, int]] = []
     start = -1  # of the word that may go on
@@ -45,7 +77,13 @@ def split_words(text: str) -> NDArray[np.int32]:
             if not solid:
                 _close(found, start, place)
                 start, solid = place, True
-        elif kind != _JOINER or not solid or place + 1 == len(text) or _kind(text[place + 1]) != _LETTER:
+        elif (
+            not joined
+            or kind != _JOINER
+            or not solid
+            or place + 1 == len(text)
+            or _kind(text[place + 1]) != _LETTER
+        ):
             _close(found, start, place)
             start, solid = place, False
     _close(found, start, len(text))
@@ -57,6 +95,21 @@ def place_words(words: Sequence[str]) -> tuple[str, NDArray[np.int32]]:
     ends = np.cumsum([len(word) + 1 for word in words], dtype=np.int64) - 1
     starts = np.concatenate(([0], ends[:-1] + 1))
     return " ".join(words), np.stack((starts, ends), axis=1).astype(np.int32)
+
+
+def find_words(text: str, words: Sequence[str]) -> NDArray[np.int32] | None:
+    """The places of words in their text, as `place_words` gives them; None unless they stand there in order, with
+    nothing but white space around them.
+    """
+    places: list[tuple[int, int]] = []
+    end = 0
+    for word in words:
+        start = _WHITE.match(text, end).end()  # type: ignore[union-attr]  # it matches nothing at all, too
+        end = start + len(word)
+        if text[start:end] != word:
+            return None
+        places.append((start, end))
+    return None if text[end:].split() else np.array(places, np.int32).reshape(-1, 2)
 
 
 def word_tokens(
@@ -92,6 +145,28 @@ def word_tokens(
     return chosen
 
 
+def inside(label: str, labels: Collection[str]) -> str:
+    """The label of what goes on in a word that has this one: I-PER for B-PER, where there is such a label."""
+    return f"I-{label[2:]}" if label.startswith("B-") and f"I-{label[2:]}" in labels else label
+
+
+def entity_spans(
+    tags: Sequence[str], places: Sequence[Sequence[int]], labels: Collection[str]
+) -> list[tuple[int, int, str]]:
+    """The spans that the tags of the units at `places` make, see `spans_of`.
+
+    Where a type has no label for what goes on, units that touch belong together: those of "C++" are one LANG if all are
+    B-LANG, and there is no I-LANG among the `labels`.
+    """
+    going = list(tags)
+    for place in range(1, len(tags)):
+        tag = tags[place]
+        touches = places[place][0] == places[place - 1][1]
+        if touches and tag.startswith("B-") and tag == tags[place - 1] and inside(tag, labels) == tag:
+            going[place] = f"I-{tag[2:]}"
+    return spans_of(going)
+
+
 def spans_of(tags: Sequence[str]) -> list[tuple[int, int, str]]:
     """The spans that tags make: (first word, the one behind the last, type).
 
@@ -117,6 +192,16 @@ def spans_of(tags: Sequence[str]) -> list[tuple[int, int, str]]:
     if start >= 0:
         found.append((start, len(tags), kind))
     return found
+
+
+def _cut(places: NDArray[np.int32], starts: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
+    """Places that are cut where something starts within them; `starts` ascend."""
+    within = np.searchsorted(places[:, 0], starts, side="right") - 1
+    inner = starts[(within >= 0) & (starts < places[within, 1])]
+    begins = np.union1d(places[:, 0], inner).astype(np.int32)
+    ends = places[np.searchsorted(places[:, 0], begins, side="right") - 1, 1]
+    ends[:-1] = np.minimum(ends[:-1], begins[1:])
+    return np.stack((begins, ends), axis=1)
 
 
 def _close(found: list[tuple[int, int]], start: int, stop: int) -> None:

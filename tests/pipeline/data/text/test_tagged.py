@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgewright.pipeline.data.samples import Splits
+from edgewright.pipeline.data.drawing import labels_of
+from edgewright.pipeline.data.samples import Sample, Splits, TaggedWords
 from edgewright.pipeline.data.sources import open_data, restore_splits
 from edgewright.pipeline.data.text.bio import bio_problem, sort_tags
 from edgewright.pipeline.recipe.load import recipe_from_plain
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError
-from edgewright.runtime.text.raw import Words
 from tests.messages import refused
 from tests.pipeline.data.small_tables import every_sample, write_jsonl, write_parquet
 
@@ -53,6 +53,12 @@ def sentences(count: int = 50) -> list[tuple[list[str], list[str]]]:
     ]
 
 
+def cut(sample: Sample) -> list[str]:
+    """The words of a sample, cut from its text."""
+    assert isinstance(sample.target, TaggedWords)
+    return [sample.raw[start:end] for start, end in sample.target.places]
+
+
 def conll(rows: list[tuple[list[str], list[str]]], between: str = " ", middle: str = "") -> str:
     return "\n".join(
         "".join(f"{word}{between}{middle}{tag}\n" for word, tag in zip(*row, strict=True)) for row in rows
@@ -80,9 +86,9 @@ def test_files_of_the_conll_form(tmp_path: Path, name: str, text: str) -> None:
     assert counts == {"train": 30, "validation": 5, "calibration": 5, "evaluation": 10}
     for sample in every_sample(splits):
         words, tags = sentences()[int(sample.id)]
-        assert sample.raw == Words(tuple(words)) and isinstance(sample.target, np.ndarray)
-        assert sample.target.dtype == np.int64
-        assert [splits.classes[index] for index in sample.target] == tags
+        assert sample.raw == " ".join(words) and cut(sample) == words
+        assert isinstance(sample.target, TaggedWords) and sample.target.labels.dtype == np.int64
+        assert [splits.classes[index] for index in sample.target.labels] == tags
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet", "numbers", "csv"])
@@ -203,7 +209,7 @@ def test_a_rare_label_is_learnt_whatever_the_seed(tmp_path: Path) -> None:
     for seed in range(8):
         splits = read(path, seed=seed)
         rare = splits.classes.index("B-DOG")
-        assert any(rare in np.asarray(sample.target) for sample in splits.train)
+        assert any("barks" in sample.raw for sample in splits.train if rare in labels_of([sample]))
         assert "no evaluation sentence has the label B-DOG: nothing is measured of it" in splits.notes
 
 
@@ -224,9 +230,8 @@ def test_a_run_finds_its_sentences_again(tmp_path: Path) -> None:
     document = json.loads(json.dumps(splits.to_plain()))
     again = restore_splits(document, recipe(path))
     assert again.digest() == splits.digest()
-    assert [list(np.asarray(one.target)) for one in again.train] == [
-        list(np.asarray(one.target)) for one in splits.train
-    ]
+    assert [cut(one) for one in again.train] == [cut(one) for one in splits.train]
+    assert [labels_of([one]) for one in again.train] == [labels_of([one]) for one in splits.train]
     write(path, conll(sentences()).replace("B-PER", "B-PERS").replace("I-PER", "I-PERS"))
     with refused(DataError):
         restore_splits(document, recipe(path))
@@ -237,3 +242,35 @@ def test_the_rules_of_bio() -> None:
     assert bio_problem(["O", "B-A", "I-B"]) is not None
     assert bio_problem([]) is None
     assert sort_tags(["I-B", "B-B", "O", "B-A"]) == ("O", "B-A", "B-B", "I-B")
+
+
+def test_the_text_that_words_were_cut_from(tmp_path: Path) -> None:
+    rows = sentences()
+    texts = [" ".join(words).replace(" .", ".") for words, _ in rows]
+    columns: dict[str, list[Any]] = {"words": [row[0] for row in rows], "tags": [row[1] for row in rows]}
+    named = read(write_jsonl(tmp_path / "a.jsonl", {**columns, "sentence": texts}), text="sentence")
+    found = read(write_parquet(tmp_path / "b.parquet", {**columns, "text": texts}))
+    comments = [f"# sent_id = {place}\n# text = {text}\n" for place, text in enumerate(texts)]
+    lines = [conll([row]) for row in rows]
+    path = write(tmp_path / "c.conll", "\n".join(map("".join, zip(comments, lines, strict=True))))
+    for splits in (named, found, read(path)):
+        assert splits.notes == ()
+        for sample in every_sample(splits):
+            assert sample.raw == texts[int(sample.id)] and cut(sample) == rows[int(sample.id)][0]
+    spaced = read(write_jsonl(tmp_path / "d.jsonl", columns))
+    assert spaced.digest() != found.digest()
+    assert "data.text: a.jsonl has no column 'body'" in error_of(tmp_path / "a.jsonl", text="body")
+
+
+def test_words_that_are_not_those_of_their_text(tmp_path: Path) -> None:
+    rows = sentences()
+    texts: list[Any] = [" ".join(words) for words, _ in rows]
+    texts[3], texts[4], texts[5] = "another text", None, ""
+    columns: dict[str, list[Any]] = {"words": [row[0] for row in rows], "tags": [row[1] for row in rows]}
+    splits = read(write_jsonl(tmp_path / "a.jsonl", {**columns, "text": texts}))
+    (note,) = splits.notes
+    assert note == (
+        "the words of 1 of 50 sentences are not those of their text, first a.jsonl, line 4: "
+        "these are read with a space between any two words"
+    )
+    assert {sample.raw for sample in every_sample(splits)} == {" ".join(words) for words, _ in rows}

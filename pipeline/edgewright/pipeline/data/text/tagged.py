@@ -11,15 +11,17 @@ from edgewright.pipeline.data.content import content_with
 from edgewright.pipeline.data.files.scan import reported
 from edgewright.pipeline.data.files.table_files import TableFile, find_tables
 from edgewright.pipeline.data.files.tables import TABLE_SUFFIXES, Table, read_table
-from edgewright.pipeline.data.samples import Dataset, Sample, SampleKind, Skipped
+from edgewright.pipeline.data.samples import Dataset, Sample, SampleKind, Skipped, TaggedWords
 from edgewright.pipeline.data.text.bio import bio_problem, is_bio, sort_tags, unknown_tag
 from edgewright.pipeline.data.text.head_labels import kept_labels
 from edgewright.pipeline.data.text.tables import LISTS, sample_names
 from edgewright.pipeline.progress import Count
+from edgewright.pipeline.recipe.data import Data
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import DataError, InputError
 from edgewright.runtime.text.conll import CONLL_SUFFIXES, conll_sentences
 from edgewright.runtime.text.raw import Words
+from edgewright.runtime.text.words import find_words, place_words
 
 SENTENCES = SampleKind("sentence", "sentences", "sentence", "sentences")
 
@@ -29,7 +31,9 @@ TAGGED_SUFFIXES = {**TABLE_SUFFIXES, **CONLL_SUFFIXES}
 
 @dataclass(frozen=True)
 class TaggedSentence:
-    """Words with their tags; `places` are the line of each word, or one place for all."""
+    """Words with their tags; `places` are the line of each word, or one place for all, `text` is what they were cut
+    from, where the file has it.
+    """
 
     split: str
     id: str
@@ -37,6 +41,7 @@ class TaggedSentence:
     tags: tuple[str, ...]
     file: str
     places: tuple[str, ...]
+    text: str = ""
 
     def place(self, word: int) -> str:
         """ "train.conll, line 17" for the word of this index."""
@@ -44,7 +49,9 @@ class TaggedSentence:
 
 
 def open_tagged_texts(recipe: Recipe, progress: Count | None = None) -> Dataset:
-    """The sentences of `recipe`, undivided; the raw input of each is `Words`. Raises `DataError` or `RecipeError`."""
+    """The sentences of `recipe`, undivided; the raw input of each is its text, as a device gets it, the target are
+    `TaggedWords`. Raises `DataError` or `RecipeError`.
+    """
     kept = kept_labels(recipe)
     source = Path(recipe.data.source)
     files = find_tables(source, recipe.data.format, TAGGED_SUFFIXES, class_folders=False)
@@ -80,7 +87,7 @@ def found_sentences(
     index = {label: place for place, label in enumerate(labels)}
     owner = "data.classes" if known == recipe.data.classes and known else "the model's labels"
     given: dict[str, list[Sample]] = {split: [] for split in splits}
-    skipped = []
+    skipped, foreign = [], []
     for one in sentences:
         _check(one, bio, index, owner if known else f"the training part of {name}")
         if not one.words:
@@ -95,9 +102,9 @@ def found_sentences(
                 )
             )
             continue
-        raw = Words(one.words)
-        target = np.array([index[tag] for tag in one.tags], np.int64)
-        given[one.split].append(Sample(one.id, raw, target, content_with(raw, list(one.tags))))
+        if one.text and find_words(one.text, one.words) is None:
+            foreign.append(one.place(0))
+        given[one.split].append(_sample(one, index))
     return Dataset(
         labels,
         {split: tuple(samples) for split, samples in given.items()},
@@ -105,7 +112,30 @@ def found_sentences(
         source,
         len(sentences),
         SENTENCES,
+        _spaced_notes(foreign, len(sentences)),
         fixed=kept is not None,
+    )
+
+
+def _sample(one: TaggedSentence, index: dict[str, int]) -> Sample:
+    """The text that the words were cut from, or where the file does not have it the words with a space between them."""
+    text, places = place_words(one.words)
+    found = find_words(one.text, one.words) if one.text else None
+    labels = np.array([index[tag] for tag in one.tags], np.int64)
+    if found is None or one.text == text:
+        return Sample(
+            one.id, text, TaggedWords(places, labels), content_with(Words(one.words), list(one.tags))
+        )
+    tagged = [one.tags, found.tolist()]
+    return Sample(one.id, one.text, TaggedWords(found, labels), content_with(one.text, tagged))
+
+
+def _spaced_notes(places: Sequence[str], count: int) -> tuple[str, ...]:
+    if not places:
+        return ()
+    return (
+        f"the words of {len(places)} of {count} sentences are not those of their text, first {places[0]}: "
+        "these are read with a space between any two words",
     )
 
 
@@ -129,19 +159,19 @@ def _read_file(
         read = list(_read_table(read_table(file.path, file.form), recipe, kept))
     names = sample_names(file, len(read), several)
     return [
-        TaggedSentence(file.split, name, words, tags, file.path.name, places)
-        for name, (words, tags, places) in zip(names, read, strict=True)
+        TaggedSentence(file.split, name, words, tags, file.path.name, places, text)
+        for name, (words, tags, places, text) in zip(names, read, strict=True)
     ]
 
 
-_Read = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+_Read = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str]
 
 
 def _read_conll(path: Path) -> Iterator[_Read]:
-    """Words, tags and lines of each sentence."""
+    """Words, tags, lines and text of each sentence."""
     try:
         for one in conll_sentences(path):
-            yield one.words, one.tags, tuple(f"line {line}" for line in one.lines)
+            yield one.words, one.tags, tuple(f"line {line}" for line in one.lines), one.text
     except InputError as error:
         raise DataError(str(error)) from None
 
@@ -150,13 +180,17 @@ def _read_table(table: Table, recipe: Recipe, kept: tuple[str, ...] | None) -> I
     data = recipe.data
     words = table.cells[table.need(data.words, "data.words")]
     tags = table.cells[table.need(data.tags, "data.tags")]
+    (column,) = data.texts
+    named = column in table.columns or column != Data.model_fields["text"].default
+    texts = table.cells[table.need(column, "data.text")] if named else None
     for row in range(table.rows):
         place = f"{table.name}, {table.place(row)}"
         found = [_word(word, place) for word in _listed(words[row], place, data.words)]
         names = _named(_listed(tags[row], place, data.tags), kept or data.classes, place)
         if len(found) != len(names):
             raise DataError(f"{place} has {len(found)} words and {len(names)} tags: give each word one")
-        yield tuple(found), tuple(names), (table.place(row),)
+        text = "" if texts is None else texts[row]
+        yield tuple(found), tuple(names), (table.place(row),), text if isinstance(text, str) else ""
 
 
 def _listed(cell: Any, place: str, column: str) -> list[Any]:
