@@ -23,7 +23,7 @@ ODD = {
     "FIRM": ("AT&T", "Yahoo!", "3M", "C&A"),
     "SIZE": ("3.5mm", "1,000.50", "5''", "12%"),
     "TAG": ("#tag", "#rock'n'roll", "@bob_7"),
-    "CITY": ("東京", "大阪市", "New York", "St. John's"),
+    "CITY": ("東京", "大阪市", "New York", "Sankt-Pölten"),
 }
 FRAMES = (
     "please write to {MAIL} about the e-mail",

@@ -179,6 +179,7 @@ def test_what_is_said_is_what_an_engine_does(judged: Judged, tmp_path: Path) -> 
         assert engine.batch_size == LIST
         alone = [engine(raw).index for raw in raws]
         lists = [answer.index for start in (0, LIST) for answer in engine(raws[start : start + LIST])]
+    assert row.same_in_list is not None
     assert row.same_in_list == np.mean(np.equal(alone, lists)) < 1.0
     assert row.metric_in_list == np.mean(np.equal(lists, judged.mixed.truths))
     assert row.status == PASS and any(

@@ -49,7 +49,7 @@ class Sample:
 
     id: str
     raw: Any = field(repr=False)
-    target: int | NDArray[np.float64] | TaggedWords | Answers = field(repr=False)
+    target: int | NDArray[np.float64] | NDArray[np.int64] | TaggedWords | Answers = field(repr=False)
     content: str
 
     @property

@@ -40,7 +40,7 @@ def conll_sentences(path: Path) -> Iterator[Sentence]:
         cells = _cells(line)
         if not line.strip() or cells[0] == _DOCUMENT:
             if found:
-                yield Sentence(*zip(*found, strict=True), text)
+                yield _sentence(found, text)
             found, text = [], ""
             continue
         if len(cells) < 2 or not cells[0] or not cells[-1]:
@@ -50,7 +50,12 @@ def conll_sentences(path: Path) -> Iterator[Sentence]:
             )
         found.append((cells[0], cells[-1], number))
     if found:
-        yield Sentence(*zip(*found, strict=True), text)
+        yield _sentence(found, text)
+
+
+def _sentence(found: list[tuple[str, str, int]], text: str) -> Sentence:
+    words, tags, lines = zip(*found, strict=True)
+    return Sentence(words, tags, lines, text)
 
 
 def _cells(line: str) -> list[str]:
