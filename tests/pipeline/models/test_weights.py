@@ -1,5 +1,6 @@
 """Weights: round trips, published ones from the cache, and every way they may not fit."""
 
+import json
 from pathlib import Path
 from urllib.error import URLError
 
@@ -12,8 +13,9 @@ from benchmarks.randomise import random_images
 from edgewright.pipeline.families import rebuild_model
 from edgewright.pipeline.models.vision import timm_models
 from edgewright.pipeline.models.vision.build import build_model
-from edgewright.pipeline.models.weights import without_wrapper
-from edgewright.runtime.errors import ModelError
+from edgewright.pipeline.models.weights import check_kept_classes, without_wrapper
+from edgewright.runtime.errors import ModelError, RecipeError
+from tests.command import Call, Shipped
 from tests.messages import refused
 
 
@@ -260,3 +262,63 @@ def test_timm_takes_cached_weights_without_asking_the_hub(
 def test_a_timm_model_without_published_weights_says_so() -> None:
     with refused(ModelError):
         build_model("timm:botnet50ts_256", 3)
+
+
+def run_of(path: Path, classes: object) -> Path:
+    """A weights file as a run leaves it, whose head was trained for these classes."""
+    safetensors.torch.save_file(
+        {"fc.weight": torch.zeros(2)}, path, {"edgewright": json.dumps({"classes": classes})}
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("head", "data", "renamed"),
+    [
+        (["left", "right"], ("right", "left"), True),
+        (["10", "9", "2"], ("10", "2", "9"), False),
+        (["cat", "dog"], ("cats", "dogs"), False),
+        ([f"class {n}" for n in range(20)], tuple(f"class {n}" for n in reversed(range(20))), True),
+    ],
+)
+def test_a_head_that_is_kept_means_what_it_was_trained_for(
+    head: list[str], data: tuple[str, ...], renamed: bool, tmp_path: Path
+) -> None:
+    with refused(RecipeError):
+        check_kept_classes(run_of(tmp_path / "a.safetensors", head), data, renamed)
+
+
+@pytest.mark.parametrize(
+    ("head", "data", "renamed"),
+    [
+        (["a", "b"], ("a", "b"), False),
+        (["a", "b"], ("x", "y"), True),
+        (["a", "b"], ("a", "b", "c"), False),
+        (None, ("a", "b"), False),
+        ("ab", ("a", "b"), False),
+    ],
+)
+def test_names_that_are_the_same_or_meant_or_not_known(
+    head: object, data: tuple[str, ...], renamed: bool, tmp_path: Path
+) -> None:
+    check_kept_classes(run_of(tmp_path / "a.safetensors", head), data, renamed)
+    check_kept_classes(tmp_path / "nothing.safetensors", data, renamed)
+
+
+def test_a_kept_head_and_classes_in_another_order_are_refused(
+    cli: Call, shipped: Shipped, tmp_path: Path
+) -> None:
+    kept = [
+        "--set", f"weights={shipped.run / 'weights.safetensors'}", "--set", "training.epochs=1",
+        "--set", "transfer={mode: fine-tuning, unfreeze: [fc], head: keep}", "--set", "training.lr=1e-7",
+    ]  # fmt: skip
+    for order in ("[3, 2, 1, 0]", "[1, 0, 2, 3]", "[4, 5, 6, 7]"):
+        answer = cli(
+            "fit", shipped.recipe, "--out", tmp_path / order, *kept, "--set", f"data.classes={order}"
+        )
+        if order == "[4, 5, 6, 7]":  # new names are meant
+            assert answer.code == 0, answer.err
+        else:
+            assert "was trained for 0, 1, 2, 3, in this order" in answer.error()
+    same = cli("fit", shipped.recipe, "--out", tmp_path / "same", *kept, "--json")
+    assert same.code == 0 and same.json["metrics"]["evaluation"]["accuracy"] > 0.9

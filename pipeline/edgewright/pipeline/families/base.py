@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from edgewright.pipeline.catalog import RUN_WEIGHTS
+from edgewright.pipeline.catalog import RUN_WEIGHTS, WEIGHT_WORDS
 from edgewright.pipeline.recipe.family import RecipeFamily
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.errors import RecipeError
@@ -50,6 +50,13 @@ class Family(RecipeFamily, abc.ABC):
 
         The same recipe and data give the same weights. Raises `RecipeError` and `ModelError`.
         """
+
+    def check_head(self, recipe: Recipe, splits: "Splits") -> None:
+        """Raise `RecipeError` where a head is kept whose outputs mean other classes than the data's."""
+        from edgewright.pipeline.models.weights import check_kept_classes
+
+        if recipe.transfer.head == "keep" and recipe.weights not in WEIGHT_WORDS:
+            check_kept_classes(Path(recipe.weights), splits.classes, recipe.data.classes is not None)
 
     @abc.abstractmethod
     def rebuild(self, build: Mapping[str, Any], licence: str) -> "BuiltModel":

@@ -92,6 +92,7 @@ class Recurrent(Family):
         from edgewright.pipeline.models.recurrent.build import build_recurrent
         from edgewright.pipeline.models.recurrent.network import Network
 
+        self.check_head(recipe, splits)
         return build_recurrent(
             recipe.task,
             Network(cell=recipe.model, **recipe.network.model_dump()),

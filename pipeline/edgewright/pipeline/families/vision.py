@@ -43,6 +43,7 @@ class Vision(Family):
     def build(self, recipe: Recipe, splits: "Splits", fitted: "Fitted") -> "BuiltModel":
         from edgewright.pipeline.models.vision.build import build_model
 
+        self.check_head(recipe, splits)
         return build_model(
             recipe.model,
             len(splits.classes),

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from edgewright.pipeline.models.pickles import is_pickle, pickle_error
 from edgewright.runtime.bundle.structure import StructureError, parse_json
-from edgewright.runtime.errors import ModelError
+from edgewright.runtime.errors import ModelError, RecipeError
+
+_SHOWN = 6
 
 
 def read_weights_file(path: Path) -> dict[str, Tensor]:
@@ -142,10 +144,42 @@ def read_weights_record(path: Path) -> dict[str, Any] | None:
 
     Call it after `read_weights_file`, which says what is wrong with a file that cannot be read.
     """
+    build = _record(path).get("build")
+    return build if isinstance(build, dict) else None
+
+
+def check_kept_classes(path: Path, classes: Sequence[str], renamed: bool) -> None:
+    """Hold the classes of the data against those that a run gave its head, where that head is kept.
+
+    An output means what it was trained for, whatever it is called later: by other names, or by the same in another
+    order, answers would be wrong without a word. `renamed` says that the recipe lists the classes, so that new names
+    are meant. Raises `RecipeError`.
+    """
+    names = _record(path).get("classes")
+    if not isinstance(names, list) or len(names) != len(classes) or names == list(classes):
+        return  # nothing is known, or another number, which loading the weights tells
+    if set(names) == set(classes):
+        raise RecipeError(
+            f"data.classes: the head of {path} was trained for {_listed(names)}, in this order, and the data has "
+            f"{_listed(classes)}: list them in the head's order in data.classes, or set transfer.head: new"
+        )
+    if not renamed:
+        raise RecipeError(
+            f"transfer.head: the head of {path} was trained for {_listed(names)}, and the data has {_listed(classes)}: "
+            "list in data.classes what its outputs mean now, in order, or set transfer.head: new"
+        )
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """What a run wrote beside its weights; empty where there is nothing."""
     try:
         with safe_open(path, framework="np") as file:
-            text = (file.metadata() or {}).get("edgewright")
-        build = parse_json(text or "null").get("build")
-    except (OSError, SafetensorError, StructureError, AttributeError):
-        return None
-    return build if isinstance(build, dict) else None
+            record = parse_json((file.metadata() or {}).get("edgewright") or "null")
+    except (OSError, SafetensorError, StructureError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _listed(names: Sequence[object]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(str(name) for name in names[:_SHOWN]) + more
