@@ -21,7 +21,7 @@ ROUNDS = 7
 EDGEWRIGHT = """
 import sys
 from edgewright.runtime import Engine
-print(Engine(sys.argv[1], threads=1)(sys.argv[2]).label)
+print(Engine(sys.argv[1], "int8-static", threads=1)(sys.argv[2]).label)
 """
 
 TORCH = """

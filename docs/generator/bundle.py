@@ -42,8 +42,8 @@ the command that makes them anew from their run: `edgewright export RUN --out BU
 """
 
 _BEST_INT8 = """\
-Of the int8 variants the one that ranks first is called `onnx/model_quantized.onnx`, the name that transformers.js
-looks for. The manifest says which file is which.
+Of the int8 variants that are right on every CPU without a session option, the one that ranks first is called
+`onnx/model_quantized.onnx`, the name that transformers.js looks for. The manifest says which file is which.
 """
 
 

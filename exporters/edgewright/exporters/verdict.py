@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from edgewright.runtime.bundle.files import canonical_json
-from edgewright.runtime.bundle.manifest import Tolerance
+from edgewright.runtime.bundle.manifest import Proof, Tolerance
 from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json, to_plain
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.errors import ExportError
@@ -150,7 +150,7 @@ def packed_outputs(outputs: Sequence[Tensors]) -> str:
 @dataclass(frozen=True)
 class Verdict:
     """Everything that was measured. `ranking` has the passing variants, the best first; it is empty when
-    nothing ships.
+    nothing ships. `cpu` is the class of the CPU that judged, `onnxruntime` the version.
     """
 
     metric_name: str
@@ -162,6 +162,19 @@ class Verdict:
     golden: GoldenAnswers
     ladder: Ladder | None = None
     threads: int = 1
+    cpu: str = ""
+    onnxruntime: str = ""
+
+    def proven(self, name: str) -> tuple[Proof, ...]:
+        """Where the variant `name` was seen to answer as torch does: where it was judged, or the ladder ran it."""
+        used = self.row(name).provider
+        places = [used]
+        if self.ladder is not None and any(
+            (rung.name, rung.variant, rung.status) == ("provider", name, "ok") for rung in self.ladder.rungs
+        ):
+            places.append("cuda" if used == "cpu" else "cpu")
+        names = (self.cpu if place == "cpu" else place for place in places)
+        return tuple(Proof(place, "measured", self.onnxruntime) for place in names if place)
 
     @property
     def ships(self) -> str | None:

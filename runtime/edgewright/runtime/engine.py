@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.arguments import check_flag, check_whole
-from edgewright.runtime.bundle.manifest import Manifest
+from edgewright.runtime.bundle.manifest import Manifest, Proof
 from edgewright.runtime.bundle.opening import Bundle, open_bundle
 from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.graphs.checks import check_feeds, tensors
+from edgewright.runtime.graphs.proven import proof_of
 from edgewright.runtime.graphs.providers import PROVIDERS
-from edgewright.runtime.graphs.session import SessionGraphs, open_graphs, open_session
+from edgewright.runtime.graphs.session import SessionGraphs, open_session
 from edgewright.runtime.graphs.time_limit import check_timeout
+from edgewright.runtime.graphs.variants import open_variant, whole_graphs
 from edgewright.runtime.inputs import Unreadable, folder_inputs, is_directory
 from edgewright.runtime.options import check_options, json_schema
 from edgewright.runtime.printable import printable
@@ -71,7 +73,8 @@ class Engine(Generic[A]):
 
         Args:
             bundle: The folder of a bundle, or one that is already open.
-            variant: Name of a variant; "auto" is the one that the bundle's verdict chose.
+            variant: Name of a variant; "auto" is the first in the verdict's order that is proven for this class of CPU,
+                or for the provider, else fp32.
             provider: "cpu", "cuda", or "auto": CUDA where it really starts, else the CPU.
             threads: How many threads one run of the graph may use; None for the cores this process may use.
             cache: Keep the optimised graph in the user's cache folder, for a faster start the next time.
@@ -95,27 +98,20 @@ class Engine(Generic[A]):
         self.bundle = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
         self._root = self.bundle.root.absolute()  # the working directory may be another one when it is copied
         self.batch_size = batch_size
-        self._variant = self.manifest.variant(variant)
         manifest = self.manifest
+        manifest.variant(variant)  # a name that there is none of, is told first
         self.task: Task[Any] = load_task(
             manifest.task, manifest.processor, manifest.labels, self.bundle.assets()
         )
         """The device half of the task: `encode`, `run`, `decode`."""
         self.task.check(manifest.graphs)
-        # The graphs that answer whole inputs: that of single steps is opened when it is asked for.
-        files = {role: file for role, file in self._variant.graphs.items() if role != STEP}
-        self._takes = {role: _takes(manifest.graphs[role]) for role in files}
-        self._graphs: SessionGraphs | None = open_graphs(
-            {role: self.bundle.path(file) for role, file in files.items()},
-            manifest.graphs,
-            batch_size,
-            provider=provider,
-            threads=threads,
-            cache=cache,
-            allow_fallback=allow_fallback,
-            digests={role: self.bundle.digest(file) for role, file in files.items()},
-            timeout=timeout,
+        names = ("provider", "threads", "cache", "allow_fallback", "timeout")
+        chosen = open_variant(
+            self.bundle, variant, batch_size=batch_size, **{name: self._settings[name] for name in names}
         )
+        self._variant, self._place = chosen.variant, chosen.place
+        self._graphs: SessionGraphs | None = chosen.graphs
+        self._takes = {role: _takes(manifest.graphs[role]) for role in whole_graphs(self._variant)}
         self._known: dict[tuple[Any, ...], Task[Any]] = {(): self.task}
         self._step_model: StepModel | None = None
         self._opening = threading.Lock()
@@ -129,6 +125,13 @@ class Engine(Generic[A]):
     def variant(self) -> str:
         """The name of the variant in use."""
         return self._variant.name
+
+    @property
+    def proven(self) -> Proof:
+        """Where the variant in use was seen to answer as torch does; `how` is "not" where it was not seen here, nor on
+        another machine of this class.
+        """
+        return proof_of(self.bundle, self._variant, self._place)
 
     @property
     def provider(self) -> str:

@@ -14,6 +14,7 @@ from edgewright.runtime.bundle.opening import Bundle, open_bundle
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.engine import Engine
 from edgewright.runtime.errors import BundleError, EdgewrightError, InputError
+from edgewright.runtime.graphs.proven import keep_proofs, place_of
 from edgewright.runtime.graphs.providers import load_onnxruntime
 
 # A step graph in whole numbers rounds each step anew: where the whole model may differ from torch by so much, the two
@@ -52,7 +53,8 @@ def selftest(
 ) -> tuple[SelfTestRow, ...]:
     """Replay the golden samples of a bundle, from the raw files to the decisions, one at a time.
 
-    Where there is a streaming form they are replayed through it as well.
+    Where there is a streaming form they are replayed through it as well. What comes of it is kept in the user's cache:
+    the engine's "auto" takes what has answered as torch does here.
 
     Args:
         bundle: The folder of a bundle, or one that is already open.
@@ -78,7 +80,11 @@ def selftest(
     expected = golden_outputs(opened)
     load_onnxruntime()  # without it no variant could say anything
     open_engine = functools.partial(Engine, opened, provider=provider, threads=threads, timeout=timeout)
-    return tuple(_replay(opened, variant, expected, open_engine) for variant in chosen)
+    rows = tuple(_replay(opened, variant, expected, open_engine) for variant in chosen)
+    for used in sorted({row.provider for row in rows if row.provider is not None}):
+        found = {row.variant: row.passed for row in rows if row.provider == used}
+        keep_proofs(opened, place_of(used), found)
+    return rows
 
 
 def relative_difference(found: Sequence[Tensors], expected: Sequence[Tensors]) -> float:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from edgewright.exporters.distance import distance
 from edgewright.exporters.graph.export import Graph, export_graph
-from edgewright.exporters.precision import registry
+from edgewright.exporters.precision import registry, static
 from edgewright.exporters.precision.registry import make_variant
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.graphs import session_options
@@ -87,7 +87,8 @@ def test_they_open_and_answer_as_fp32_does(
 def test_otherwise_they_do_not_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, kind: type[Layers | Convolutions]
 ) -> None:
-    monkeypatch.setattr(registry, "separate_weights", lambda model: None)
+    for making in (registry, static):
+        monkeypatch.setattr(making, "separate_weights", lambda model: None)
     monkeypatch.setattr(registry, "_check_in_a_child", lambda path, precision: None)
     graph, feeds = exported(kind, tmp_path / "model.onnx")
     made = make_variant(graph, name, [feeds], tmp_path / "int8.onnx", method="minmax")

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from edgewright.exporters.bundle.card import model_card
 from edgewright.exporters.bundle.hub import hub_files
 from edgewright.exporters.graph.export import Graph, copy_graph
+from edgewright.exporters.precision.exact_sums import saturating
 from edgewright.exporters.precision.registry import PRECISIONS, role_file
 from edgewright.exporters.reference import Samples
 from edgewright.exporters.verdict import GoldenAnswers, Verdict
@@ -181,14 +183,16 @@ def write_candidate(
     def fill(folder: Path) -> None:
         (folder / "onnx").mkdir()
         variants = []
+        quantized = _quantized(candidate, ranking)
         for name in names:
-            file = _file_name(name, ranking)
+            file = "model_quantized.onnx" if name == quantized else PRECISIONS[name].file
             graphs = candidate.graphs[name]
             paths = {role: f"onnx/{role_file(file, role)}" for role in graphs}
             for role, graph in graphs.items():
                 copy_graph(graph, folder / paths[role])
             domains = _domains(name, [folder / path for path in paths.values()])
-            variants.append(Variant(name, paths, golden.tolerances[name], domains=domains))
+            proven = verdict.proven(name) if verdict is not None else ()
+            variants.append(Variant(name, paths, golden.tolerances[name], proven, domains))
         manifest = Manifest(
             task=candidate.task,
             model=candidate.model,
@@ -233,10 +237,13 @@ def _domains(name: str, graphs: list[Path]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _file_name(name: str, ranking: tuple[str, ...]) -> str:
-    """The names that transformers.js looks for: the best int8 is "quantized", the other keeps its own name."""
-    int8 = [entry for entry in ranking if entry.startswith("int8-")]
-    return "model_quantized.onnx" if int8 and name == int8[0] else PRECISIONS[name].file
+def _quantized(candidate: Candidate, ranking: tuple[str, ...]) -> str | None:
+    """The best int8 that is right on every CPU without a session option: it gets the name that other tools look for."""
+    for name in ranking:
+        graphs = candidate.graphs[name].values()
+        if name.startswith("int8-") and not any(saturating(onnx.load(graph.path)) for graph in graphs):
+            return name
+    return None
 
 
 def _write_golden(folder: Path, candidate: Candidate, golden: GoldenAnswers, samples: Samples) -> Golden:

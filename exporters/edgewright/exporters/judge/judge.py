@@ -34,7 +34,9 @@ from edgewright.exporters.verdict import (
     Verdict,
 )
 from edgewright.runtime.errors import ExportError
+from edgewright.runtime.graphs.providers import load_onnxruntime
 from edgewright.runtime.graphs.session import open_session
+from edgewright.runtime.graphs.session_options import cpu_class
 
 SECONDS = 4.0
 """How long the latencies of whole graphs are measured, and for a quarter of it those of steps."""
@@ -109,6 +111,8 @@ def judge(
         golden,
         ladder,
         threads=count,
+        cpu=cpu_class(),
+        onnxruntime=load_onnxruntime().__version__,
     )
 
 
@@ -293,7 +297,7 @@ def _blamed(row: VariantRow, ladder: Ladder | None) -> VariantRow:
 
 
 def _rank(rows: list[VariantRow], budget: Budget, ladder: Ladder | None) -> tuple[tuple[str, ...], str]:
-    """Passing variants, the best first: the fastest; of those about as fast, the smallest."""
+    """Passing variants, the best first: the fastest; of those about as fast the smallest, then the nearest to torch."""
     fp32 = next(row for row in rows if row.name == "fp32")
     if fp32.status != PASS:
         return (), f"fp32 does not give torch's answers: {fp32.reason}"
@@ -310,7 +314,7 @@ def _rank(rows: list[VariantRow], budget: Budget, ladder: Ladder | None) -> tupl
     while waiting:
         fastest = min(row.p50_ms or 0.0 for row in waiting)
         near = [row for row in waiting if (row.p50_ms or 0.0) <= fastest * (1.0 + budget.faster_by)]
-        best = min(near, key=lambda row: (row.size or 0, row.name))
+        best = min(near, key=lambda row: (row.size or 0, row.relative or 0.0, row.name))
         ranking.append(best.name)
         waiting.remove(best)
     return tuple(ranking), ""

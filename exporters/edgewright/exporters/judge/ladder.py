@@ -266,7 +266,7 @@ class _Climber:
         of its own.
         """
         variant, setting = self.bundle.manifest.default_variant, self.setting
-        with Engine(self.bundle, provider=setting.provider, threads=setting.threads, cache=False) as engine:
+        with Engine(self.bundle, variant, setting.provider, setting.threads, cache=False) as engine:
             wrong: dict[str, str] = {}
             for sample_id, outputs, sample in zip(
                 self.few.ids, self.measured.torch.few, self.encoded, strict=True

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from edgewright.exporters.graph.edit import MICROSOFT, GraphEdit
-from edgewright.exporters.precision.weight_only import int8_of
+from edgewright.exporters.precision.exact_sums import Quantiser
 
 
-def integer_product(edit: GraphEdit, node: onnx.NodeProto, per_channel: bool) -> list[onnx.NodeProto] | None:
+def integer_product(
+    edit: GraphEdit, node: onnx.NodeProto, per_channel: bool, quantise: Quantiser
+) -> list[onnx.NodeProto] | None:
     """A MatMul or Gemm with a constant matrix as one integer product; None where it is not such a one."""
     settings = attributes(node)
     if node.op_type not in ("MatMul", "Gemm") or settings.get("transA") or len(node.input) < 2:
@@ -31,10 +33,12 @@ def integer_product(edit: GraphEdit, node: onnx.NodeProto, per_channel: bool) ->
     given = edit.weight(bias) if bias else None
     if bias and (given is None or given.shape != (matrix.shape[1],)):
         return None
-    return [_product(edit, node.input[0], matrix, bias, node.output[0], per_channel)]
+    return [_product(edit, node.input[0], matrix, bias, node.output[0], per_channel, quantise)]
 
 
-def integer_lstm(edit: GraphEdit, node: onnx.NodeProto, per_channel: bool) -> list[onnx.NodeProto]:
+def integer_lstm(
+    edit: GraphEdit, node: onnx.NodeProto, per_channel: bool, quantise: Quantiser
+) -> list[onnx.NodeProto]:
     """An LSTM with constant weights as DynamicQuantizeLSTM."""
     inputs = [*node.input, *[""] * (8 - len(node.input))]
     scales: list[str] = []
@@ -42,7 +46,7 @@ def integer_lstm(edit: GraphEdit, node: onnx.NodeProto, per_channel: bool) -> li
         weight = edit.weight(node.input[position])
         assert weight is not None
         turned = weight.transpose(0, 2, 1)
-        values, scale = int8_of(turned, 1 if per_channel else (1, 2))
+        values, scale = quantise(turned, 1 if per_channel else (1, 2), 1)
         scale = scale[:, 0, :] if per_channel else scale[:, 0, 0]
         hint = f"{next(name for name in node.output if name)}_{part}"
         inputs[position] = edit.add_weight(f"{hint}_int8", values)
@@ -58,13 +62,13 @@ def integer_lstm(edit: GraphEdit, node: onnx.NodeProto, per_channel: bool) -> li
 
 
 def integer_cell(
-    edit: GraphEdit, node: onnx.NodeProto, per_channel: bool, step: bool
+    edit: GraphEdit, node: onnx.NodeProto, per_channel: bool, step: bool, quantise: Quantiser
 ) -> list[onnx.NodeProto]:
     """A GRU (linear_before_reset) or RNN with constant weights as cells of integer products, one for each direction.
 
     `step`: the graph is given one step at a time, and no loop is needed.
     """
-    return _Cells(edit, node, per_channel).nodes(step)
+    return _Cells(edit, node, per_channel, quantise).nodes(step)
 
 
 def attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -81,10 +85,16 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
 
 def _product(
-    edit: GraphEdit, source: str, matrix: NDArray[np.float32], bias: str, output: str, per_channel: bool
+    edit: GraphEdit,
+    source: str,
+    matrix: NDArray[np.float32],
+    bias: str,
+    output: str,
+    per_channel: bool,
+    quantise: Quantiser,
 ) -> onnx.NodeProto:
     """`source` times an int8 `matrix` [inputs, outputs] plus `bias`, the name of a weight or empty."""
-    values, scale = int8_of(matrix, 0 if per_channel else (0, 1))
+    values, scale = quantise(matrix, 0 if per_channel else (0, 1), 0)
     return helper.make_node(
         "DynamicQuantizeMatMul",
         [
@@ -103,8 +113,8 @@ def _product(
 class _Cells:
     """One GRU or RNN node being taken apart. Names of tensors begin with the node's first output."""
 
-    def __init__(self, edit: GraphEdit, node: onnx.NodeProto, per_channel: bool) -> None:
-        self.edit, self.node, self.per_channel = edit, node, per_channel
+    def __init__(self, edit: GraphEdit, node: onnx.NodeProto, per_channel: bool, quantise: Quantiser) -> None:
+        self.edit, self.node, self.per_channel, self.quantise = edit, node, per_channel, quantise
         settings = attributes(node)
         inputs = [*node.input, *[""] * (6 - len(node.input))]
         self.source, self.lengths, self.initial = inputs[0], inputs[4], inputs[5]
@@ -169,7 +179,7 @@ class _Cells:
         name = self.edit.add_weight(f"{self.hint}_input_bias", bias)
         output = self._name("gates")
         matrix = self.input_weights[index].T
-        made.append(_product(self.edit, source, matrix, name, output, self.per_channel))
+        made.append(_product(self.edit, source, matrix, name, output, self.per_channel, self.quantise))
         return output
 
     def _cell(self, made: list[onnx.NodeProto], gates: str, before: str, after: str, index: int) -> None:
@@ -177,7 +187,7 @@ class _Cells:
         count, size = self.weights.shape[1], self.size
         own, matrix = self._name("own"), self.weights[index].T
         if self.node.op_type == "RNN":
-            made.append(_product(self.edit, before, matrix, "", own, self.per_channel))
+            made.append(_product(self.edit, before, matrix, "", own, self.per_channel, self.quantise))
             self._add(
                 made,
                 self.activations[index],
@@ -186,7 +196,7 @@ class _Cells:
             )
             return
         bias = self.edit.add_weight(f"{self.hint}_bias", self.biases[index, count:])
-        made.append(_product(self.edit, before, matrix, bias, own, self.per_channel))
+        made.append(_product(self.edit, before, matrix, bias, own, self.per_channel, self.quantise))
         two, one = self._const("two_gates", [2 * size, size]), self._const("one_gate", [size, size])
         given, given_new, kept, kept_new = (
             self._name(part) for part in ("given", "given_new", "kept", "kept_new")
@@ -245,7 +255,7 @@ class _Cells:
                 body=helper.make_graph(body, f"{self.hint}_cell", inputs, outputs, self._own_weights(body)),
                 num_scan_inputs=len(sequences),
                 scan_input_directions=[int(backwards)] * len(sequences),
-                scan_output_directions=[int(backwards)] * wants_steps,
+                **({"scan_output_directions": [int(backwards)]} if wants_steps else {}),
             )
         )
         if alive and wants_steps:

@@ -25,7 +25,7 @@ from onnx import helper
 
 from edgewright.exporters.graph.edit import GraphEdit
 from edgewright.exporters.graph.prepare import save_scratch
-from edgewright.exporters.precision.weight_only import int8_of
+from edgewright.exporters.precision.exact_sums import Quantiser, exact_int8
 from edgewright.runtime.contracts import Tensors
 from edgewright.runtime.graphs.session_options import cpu_session
 
@@ -62,11 +62,12 @@ def can_divide(model: onnx.ModelProto) -> bool:
 
 
 def divide_outliers(
-    model: onnx.ModelProto, calibration: Iterable[Tensors]
+    model: onnx.ModelProto, calibration: Iterable[Tensors], quantise: Quantiser = exact_int8
 ) -> tuple[onnx.ModelProto, int, int]:
     """`model` (fp32) without outlying channels, how many activations were changed, and of how many it has.
 
     It computes the same but for rounding. `calibration` holds batches of the graph's inputs; of none nothing follows.
+    `quantise` makes the weights that will be multiplied.
     """
     groups = _groups(model)
     _look(model, groups, itertools.islice(calibration, BATCHES))
@@ -75,7 +76,7 @@ def divide_outliers(
     longer: dict[str, str] = {}
     for group in groups:
         weights = [edit.weight(name) for name in group.weights]
-        copies = _best_copies(group, [value for value in weights if value is not None])
+        copies = _best_copies(group, [value for value in weights if value is not None], quantise)
         if copies is None:
             continue
         division = _Division(edit, group.activations[0], copies)
@@ -190,13 +191,15 @@ def _run(model: onnx.ModelProto, names: list[str], batches: list[Tensors]) -> It
             yield {**given, **dict(zip(wanted, session.run(wanted, given), strict=True))}
 
 
-def _best_copies(group: _Group, weights: list[NDArray[np.float32]]) -> NDArray[np.int64] | None:
+def _best_copies(
+    group: _Group, weights: list[NDArray[np.float32]], quantise: Quantiser
+) -> NDArray[np.int64] | None:
     """Into how many each channel is divided, [channels]; None where nothing is worth it."""
     if not group.rows:
         return None
     weight = np.concatenate(weights, axis=1)
     weight = weight[:, :: -(-weight.shape[1] // _COLUMNS)]
-    noise = _Noise(group, weight)
+    noise = _Noise(group, weight, quantise)
     best, found = WORTH * noise.of(np.ones(len(weight), np.int64)), None
     for copies in _candidates(noise.largest):
         left = noise.of(copies)
@@ -218,7 +221,8 @@ def _candidates(largest: NDArray[np.float32]) -> Iterator[NDArray[np.int64]]:
 class _Noise:
     """The squared error of int8 products, as DynamicQuantizeLinear and int8 weights per channel give it."""
 
-    def __init__(self, group: _Group, weight: NDArray[np.float32]) -> None:
+    def __init__(self, group: _Group, weight: NDArray[np.float32], quantise: Quantiser) -> None:
+        self._quantise = quantise
         self._low, self._high = np.stack(group.low), np.stack(group.high)
         self._rows, self._weight = np.concatenate(group.rows), weight
         self._batch = np.repeat(np.arange(len(group.rows)), [len(part) for part in group.rows])
@@ -234,6 +238,6 @@ class _Noise:
         zero = np.rint(-lowest / step)
         rows = (self._rows / copies)[:, channels]
         inputs = (np.clip(np.rint(rows / step) + zero, 0, 255) - zero) * step
-        values, scale = int8_of(self._weight[channels], 0)
+        values, scale = self._quantise(self._weight[channels], 0, 0)
         found: NDArray[Any] = inputs.astype(np.float32) @ (values * scale)
         return float(np.square(found - self._wanted, dtype=np.float64).sum())

@@ -23,6 +23,7 @@ from pathlib import Path
 import onnx
 
 from edgewright.exporters.graph.edit import GraphEdit
+from edgewright.exporters.precision.exact_sums import Quantiser, exact_int8, require_exact
 from edgewright.exporters.precision.integer_cells import (
     attributes,
     integer_cell,
@@ -50,12 +51,17 @@ def has_recurrent(model: onnx.ModelProto) -> bool:
 
 
 def recurrent_int8(
-    model: onnx.ModelProto, per_channel: bool, step: bool, integer_from: int | None = None
+    model: onnx.ModelProto,
+    per_channel: bool,
+    step: bool,
+    integer_from: int | None = None,
+    quantise: Quantiser = exact_int8,
 ) -> tuple[onnx.ModelProto, str]:
     """Every recurrent operator, embedding table and large product of `model` in int8; a note says in which form.
 
-    `step`: the graph takes one step at a time. `integer_from` stands in for `INTEGER_FROM`. Raises `ExportError` when a
-    recurrent weight cannot be converted.
+    `step`: the graph takes one step at a time. `integer_from` stands in for `INTEGER_FROM`. `quantise` makes the
+    weights of integer products. Raises `ExportError` when a recurrent weight cannot be converted, or sums of products
+    that should be exact are not.
     """
     edit = GraphEdit(model)
     forms: list[str] = []
@@ -67,16 +73,16 @@ def recurrent_int8(
                 forms.append("embedding table int8")
                 return made
             if _is_large(edit, node):
-                return integer_product(edit, node, per_channel)
+                return integer_product(edit, node, per_channel, quantise)
             return None
         _require_constant(edit, node, "int8-dynamic")
         if node.op_type == "LSTM":
             forms.append("DynamicQuantizeLSTM")
-            return integer_lstm(edit, node, per_channel)
+            return integer_lstm(edit, node, per_channel, quantise)
         least = integer_from or INTEGER_FROM[node.op_type, step]
         if _units(node) >= least and _is_plain(node):
             forms.append(f"{node.op_type} as a cell of integer products")
-            return integer_cell(edit, node, per_channel, step)
+            return integer_cell(edit, node, per_channel, step, quantise)
         why = "in integers it is slower at this size" if _is_plain(node) else "its cell is not the usual one"
         forms.append(f"{node.op_type} with int8 weights computed in fp32 ({why})")
         for name in node.input[1:3]:
@@ -86,7 +92,10 @@ def recurrent_int8(
 
     edit.rewrite(change)
     kind = "per channel" if per_channel else "per tensor"
-    return edit.finish(), f"{', '.join(dict.fromkeys(forms))}; {kind}"
+    made = edit.finish()
+    if quantise is exact_int8:
+        require_exact(made, "int8-dynamic")
+    return made, f"{', '.join(dict.fromkeys(forms))}; {kind}"
 
 
 def recurrent_int4(model: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:

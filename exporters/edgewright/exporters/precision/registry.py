@@ -1,5 +1,6 @@
 """fp32 -> fp16, int8 dynamic, int8 static, int4 weight-only: always from one ONNX file to another."""
 
+import dataclasses
 import importlib
 import subprocess
 import sys
@@ -7,16 +8,23 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import onnx
 
-from edgewright.exporters.distance import distance
 from edgewright.exporters.graph.export import Graph, first_line, save_model
 from edgewright.exporters.graph.prepare import is_large, preprocess, save_scratch
 from edgewright.exporters.graph.quiet import quiet
-from edgewright.exporters.precision.calibration import METHODS, Ranges, measure_ranges, static_operators
+from edgewright.exporters.precision.calibration import METHODS
+from edgewright.exporters.precision.exact_sums import (
+    Quantiser,
+    all_int8,
+    exact_int8,
+    require_exact,
+    tool_settings,
+)
 from edgewright.exporters.precision.half import to_fp16
+from edgewright.exporters.precision.noise import decibels, outputs_of
 from edgewright.exporters.precision.outliers import can_divide, divide_outliers
 from edgewright.exporters.precision.recurrent import (
     has_recurrent,
@@ -25,11 +33,11 @@ from edgewright.exporters.precision.recurrent import (
     refuse_static,
 )
 from edgewright.exporters.precision.shared_weights import separate_weights
-from edgewright.exporters.precision.weight_only import has_tables, tables_int8
+from edgewright.exporters.precision.static import to_int8_static
+from edgewright.exporters.precision.weight_only import has_tables, require_quantized, tables_int8
 from edgewright.runtime.bundle.files import explain_os_error
 from edgewright.runtime.contracts import MODEL, Tensors
 from edgewright.runtime.errors import EdgewrightError, ExportError
-from edgewright.runtime.graphs.session_options import cpu_session
 
 _INTEGER_LEVEL = 4
 """The accuracy level of MatMulNBits at which it rounds its input to int8: one text of some words through MiniLM takes
@@ -48,6 +56,16 @@ class _Settings:
     method: str = "auto"
     per_channel: bool = True
     step: bool = False
+    eight_bits: bool = False
+    """Whether weights of products have 8 bits, and their sums saturate on x86 without VNNI."""
+
+    @property
+    def quantise(self) -> Quantiser:
+        """What makes int8 weights."""
+        return all_int8 if self.eight_bits else exact_int8
+
+
+_Maker = Callable[[Path, _Settings], tuple[onnx.ModelProto, str]]
 
 
 @dataclass(frozen=True)
@@ -59,7 +77,7 @@ class Precision:
     name: str
     file: str
     needs_calibration: bool
-    make: Callable[[Path, _Settings], tuple[onnx.ModelProto, str]]
+    make: _Maker
     uses_calibration: Callable[[onnx.ModelProto], bool] = lambda model: False
 
 
@@ -181,10 +199,14 @@ def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto
         prepared = preprocess(source, folder)
         structure = onnx.load(prepared, load_external_data=False)
         if has_recurrent(structure):
-            return recurrent_int8(onnx.load(prepared), settings.per_channel, settings.step)
+            return recurrent_int8(
+                onnx.load(prepared), settings.per_channel, settings.step, quantise=settings.quantise
+            )
         notes, operators = [], None
         if settings.calibration and settings.per_channel and can_divide(structure):
-            model, changed, count = divide_outliers(onnx.load(prepared), settings.calibration)
+            model, changed, count = divide_outliers(
+                onnx.load(prepared), settings.calibration, settings.quantise
+            )
             save_scratch(model, prepared)
             notes.append(f"outliers of {changed} of {count} activations divided")
         if settings.per_channel and has_tables(structure):
@@ -195,8 +217,16 @@ def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto
             operators = sorted({*registry.IntegerOpsRegistry} - {"Gather"})
         target = folder / "quantized.onnx"
         kinds = {node.op_type for node in structure.graph.node}
-        # Convolutions run twice as fast with unsigned weights (measured, onnxruntime 1.31 on AVX-512 VNNI).
-        kind = quantization.QuantType.QUInt8 if "Conv" in kinds else quantization.QuantType.QInt8
+        # Convolutions run twice as fast with unsigned weights (measured, onnxruntime 1.31 on AVX-512 VNNI), whose sums
+        # are exact everywhere.
+        unsigned = "Conv" in kinds
+        if unsigned and settings.eight_bits:
+            raise ExportError(
+                "int8-dynamic has weights of 8 bits already where there are convolutions: leave int8-dynamic-vnni out"
+            )
+        kind = quantization.QuantType.QUInt8 if unsigned else quantization.QuantType.QInt8
+        seven_bits = not unsigned and not settings.eight_bits
+        weights = _exact_settings(prepared, settings.per_channel) if seven_bits else {}
         quantization.quantize_dynamic(
             prepared,
             target,
@@ -204,11 +234,26 @@ def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto
             weight_type=kind,
             op_types_to_quantize=operators,
             use_external_data_format=is_large(prepared),
+            **weights,
         )
         model = onnx.load(target)
     separate_weights(model)
-    _require_quantized(model, "int8-dynamic")
+    require_quantized(model, f"int8-dynamic{'-vnni' if settings.eight_bits else ''}")
+    if not settings.eight_bits:
+        require_exact(model, "int8-dynamic")
     return model, "; ".join(notes)
+
+
+def _exact_settings(prepared: Path, per_channel: bool) -> dict[str, Any]:
+    """What the tool is told of the graph at `prepared`, every Gemm of which becomes a MatMul: it would do so itself,
+    but only after it has checked what it is told.
+    """
+    onnx_model = importlib.import_module("onnxruntime.quantization.onnx_model")
+    model = onnx.load(prepared)
+    onnx_model.ONNXModel(model).replace_gemm_with_matmul()
+    told = tool_settings(model, per_channel)
+    save_scratch(model, prepared)
+    return told
 
 
 def _gains_by_samples(structure: onnx.ModelProto) -> bool:
@@ -223,83 +268,14 @@ def _has_products(structure: onnx.ModelProto) -> bool:
 
 def _to_int8_static(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
     refuse_static(source)
-    with tempfile.TemporaryDirectory(prefix="edgewright-") as name:
-        folder = Path(name)
-        prepared = preprocess(source, folder)
-        operators = static_operators(prepared)
-        kind = "per channel" if settings.per_channel else "per tensor"
-        if (
-            settings.per_channel
-            and "Gather" not in operators
-            and has_tables(onnx.load(prepared, load_external_data=False))
-        ):
-            save_scratch(tables_int8(onnx.load(prepared)), prepared)
-            kind += ", embedding tables with a scale for each row"
-        ranges = measure_ranges(prepared, settings.calibration, operators)
-        methods = METHODS if settings.method == "auto" else (settings.method,)
-        made = {
-            method: _quantize(prepared, operators, ranges[method], settings.per_channel, folder)
-            for method in methods
-        }
-    for model in made.values():
-        _require_quantized(model, "int8-static")
-    if len(made) == 1:
-        return made[methods[0]], f"calibrated by {methods[0]}, {kind}"
-    reference = _outputs(source, settings.calibration)
-    decibels = {
-        method: distance(reference, _outputs(model, settings.calibration)).sqnr_db
-        for method, model in made.items()
-    }
-    best = max(methods, key=lambda method: _as_number(decibels[method]))
-    measured = ", ".join(f"{method} {_decibel_text(decibels[method])}" for method in methods)
-    return made[best], f"calibrated by {best}, {kind} (on the calibration samples: {measured})"
-
-
-def _as_number(decibels: float | None) -> float:
-    return float("inf") if decibels is None else decibels
-
-
-def _decibel_text(value: float | None) -> str:
-    return "exact" if value is None else f"{value:.1f} dB"
-
-
-def _quantize(
-    prepared: Path, operators: list[str], ranges: Ranges, per_channel: bool, folder: Path
-) -> onnx.ModelProto:
-    quantization = importlib.import_module("onnxruntime.quantization")
-    calibrate = importlib.import_module("onnxruntime.quantization.calibrate")
-    tensors = calibrate.TensorsData(
-        quantization.CalibrationMethod.MinMax,
-        {
-            name: (np.array(low, np.float32), np.array(high, np.float32))
-            for name, (low, high) in ranges.items()
-        },
+    return to_int8_static(
+        source, settings.calibration, settings.method, settings.per_channel, settings.eight_bits
     )
-    cache = folder / "ranges.json"
-    calibrate.save_tensors_data(tensors, cache)
-    target = folder / "quantized.onnx"
-    # Unsigned activations and signed weights: 2.6 times as fast as signed activations on x86 with VNNI.
-    quantization.quantize_static(
-        prepared,
-        target,
-        quant_format=quantization.QuantFormat.QDQ,
-        per_channel=per_channel,
-        activation_type=quantization.QuantType.QUInt8,
-        weight_type=quantization.QuantType.QInt8,
-        calibrate_method=quantization.CalibrationMethod.MinMax,
-        calibration_cache_path=cache,
-        op_types_to_quantize=operators,
-        use_external_data_format=is_large(prepared),
-    )
-    model = onnx.load(target)
-    separate_weights(model)
-    return model
 
 
-def _outputs(model: Path | onnx.ModelProto, batches: Sequence[Tensors]) -> list[Tensors]:
-    session = cpu_session(model if isinstance(model, Path) else model.SerializeToString())
-    names = [value.name for value in session.get_outputs()]
-    return [dict(zip(names, session.run(names, feeds), strict=True)) for feeds in batches]
+def _with_eight_bits(make: _Maker) -> _Maker:
+    """The maker of a variant whose weights have 8 bits, as fast only where the CPU sums their products in 32."""
+    return lambda source, settings: make(source, dataclasses.replace(settings, eight_bits=True))
 
 
 def _to_int4(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
@@ -314,10 +290,8 @@ def _to_int4(source: Path, settings: _Settings) -> tuple[onnx.ModelProto, str]:
         notes.append("embedding tables in int8 with a scale for each row")
     if len(made) == 2:
         few = settings.calibration[:_INT4_BATCHES]
-        reference = _outputs(source, few)
-        exact, integer = (
-            _as_number(distance(reference, _run_large(made[level], few)).sqnr_db) for level in levels
-        )
+        reference = outputs_of(source, few)
+        exact, integer = (decibels(reference, _run_large(made[level], few)) for level in levels)
         kept = _INTEGER_LEVEL if integer >= exact - _INTEGER_COST else None
         model = made[kept]
         notes.append(
@@ -351,16 +325,7 @@ def _run_large(model: onnx.ModelProto, batches: Sequence[Tensors]) -> list[Tenso
         path, copied = Path(folder) / "model.onnx", onnx.ModelProto()
         copied.CopyFrom(model)
         save_scratch(copied, path)
-        return _outputs(path, batches)
-
-
-def _require_quantized(model: onnx.ModelProto, precision: str) -> None:
-    """A graph in which every weight stayed fp32 is not int8, whatever the tool says."""
-    integers = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
-    if not any(tensor.data_type in integers and len(tensor.dims) > 1 for tensor in model.graph.initializer):
-        raise ExportError(
-            f"{precision} left every weight in fp32 (no operator it knows): leave {precision} out"
-        )
+        return outputs_of(path, batches)
 
 
 PRECISIONS: Mapping[str, Precision] = {
@@ -370,6 +335,14 @@ PRECISIONS: Mapping[str, Precision] = {
         Precision("fp16", "model_fp16.onnx", False, _to_fp16),
         Precision("int8-dynamic", "model_int8_dynamic.onnx", False, _to_int8_dynamic, _gains_by_samples),
         Precision("int8-static", "model_int8_static.onnx", True, _to_int8_static),
+        Precision(
+            "int8-dynamic-vnni",
+            "model_int8_dynamic_vnni.onnx",
+            False,
+            _with_eight_bits(_to_int8_dynamic),
+            _gains_by_samples,
+        ),
+        Precision("int8-static-vnni", "model_int8_static_vnni.onnx", True, _with_eight_bits(_to_int8_static)),
         Precision("int4", "model_q4.onnx", False, _to_int4, _has_products),
     )
 }

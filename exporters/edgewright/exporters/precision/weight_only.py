@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from edgewright.exporters.graph.edit import GraphEdit
+from edgewright.runtime.errors import ExportError
 
 BLOCK = 32
 """Values that share a scale in int4."""
@@ -106,6 +107,15 @@ def tables_int8(model: onnx.ModelProto) -> onnx.ModelProto:
     edit = GraphEdit(model)
     edit.rewrite(lambda node: store_table(edit, node, 8))
     return edit.finish()
+
+
+def require_quantized(model: onnx.ModelProto, precision: str) -> None:
+    """Raise `ExportError` for a graph in which every weight stayed fp32: it is not int8, whatever the tool says."""
+    integers = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+    if not any(tensor.data_type in integers and len(tensor.dims) > 1 for tensor in model.graph.initializer):
+        raise ExportError(
+            f"{precision} left every weight in fp32 (no operator it knows): leave {precision} out"
+        )
 
 
 def _int4_of(weight: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32], int]:

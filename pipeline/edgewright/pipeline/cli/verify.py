@@ -24,11 +24,17 @@ def command(bundle: Path, against: Path | None, provider: str, as_json: bool) ->
     from edgewright.pipeline.cli import verify_text
 
     if against is None:
-        from edgewright.runtime import selftest
+        from edgewright.runtime import open_bundle, selftest
+        from edgewright.runtime.graphs.proven import best_proven, place_of, proof_of
 
-        rows = selftest(bundle, provider=provider)
+        opened = open_bundle(bundle)
+        rows = selftest(opened, provider=provider)
         passed = all(row.passed for row in rows)
-        emit({"rows": rows, "passed": passed}, as_json, verify_text.selftest_text(rows))
+        place = place_of(next((row.provider for row in rows if row.provider), "cpu"))
+        variant = best_proven(opened, place)
+        proof = proof_of(opened, variant, place)
+        report = {"rows": rows, "passed": passed, "auto": {"variant": variant.name, "proven": proof}}
+        emit(report, as_json, verify_text.selftest_text(rows, variant.name, proof))
     else:
         from edgewright.pipeline.stages.export import verify_run
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from edgewright.exporters.table import Column, figure
 from edgewright.exporters.verdict import Ladder, Rung
 from edgewright.pipeline.cli.render import table
+from edgewright.runtime.bundle.manifest import Proof
 from edgewright.runtime.self_test import SelfTestRow
 
 _SELFTEST: tuple[Column[SelfTestRow], ...] = (
@@ -28,15 +29,24 @@ _LADDER: tuple[Column[Rung], ...] = (
 )
 
 
-def selftest_text(rows: Sequence[SelfTestRow]) -> str:
-    """One row per variant, and a sentence that says yes or no."""
+def selftest_text(rows: Sequence[SelfTestRow], auto: str, proof: Proof) -> str:
+    """One row per variant, what `auto` takes, and a sentence that says yes or no."""
     lines = [table(_SELFTEST, rows)]
     lines += [f"{row.variant}: {row.reason}" for row in rows if row.reason]
+    lines.append(_auto(rows, auto, proof))
     good = all(row.passed for row in rows)
     lines.append(
         "yes: this device gives torch's answers" if good else "NO: this device does not give torch's answers"
     )
     return "\n".join(lines)
+
+
+def _auto(rows: Sequence[SelfTestRow], auto: str, proof: Proof) -> str:
+    if proof.how != "not":
+        return f"auto runs {auto} here: {proof.how} on {proof.on}, onnxruntime {proof.onnxruntime}"
+    said = any(row.passed for row in rows)
+    lost = ", and the cache could not keep what was found: set EDGEWRIGHT_CACHE to a folder of yours"
+    return f"auto runs {auto} here: no variant is proven on {proof.on}{lost if said else ''}"
 
 
 def ladder_text(ladder: Ladder) -> str:

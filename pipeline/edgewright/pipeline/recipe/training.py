@@ -10,7 +10,7 @@ from edgewright.runtime.hints import did_you_mean
 AUTO_VARIANTS = ("fp32", "fp16", "int8-dynamic", "int8-static")
 """What `variants: auto` means, unless the family of the model says otherwise."""
 
-VARIANTS = (*AUTO_VARIANTS, "int4")
+VARIANTS = (*AUTO_VARIANTS, "int4", "int8-dynamic-vnni", "int8-static-vnni")
 """What a recipe may list: the names of `edgewright.exporters.precision.registry`."""
 
 

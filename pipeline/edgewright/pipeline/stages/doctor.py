@@ -58,8 +58,9 @@ class Findings:
     """Everything `edgewright doctor` prints.
 
     `features` maps a CPU feature to whether this CPU has it; it is empty where the system does not tell.
-    `int8_saturates` says whether sums of integer products would overflow on this CPU, so that sessions compute them in
-    another way; None where there is no ONNX Runtime to ask.
+    `cpu_class` is what the proofs in a bundle are for; `int8_saturates` says whether sums of integer products would
+    overflow on this CPU, so that sessions compute them in another way; both are None where there is no ONNX Runtime to
+    ask.
     """
 
     python: str
@@ -67,6 +68,7 @@ class Findings:
     cpu: str
     cores: int
     features: dict[str, bool]
+    cpu_class: str | None
     int8_saturates: bool | None
     versions: dict[str, str | None]
     providers: tuple[ProviderFinding, ...]
@@ -102,13 +104,14 @@ def _providers() -> tuple[ProviderFinding, ...]:
         return (ProviderFinding("onnxruntime", False, str(error)),)
 
 
-def _int8_saturates() -> bool | None:
-    from edgewright.runtime.graphs.session_options import products_saturate
+def _int8_ways() -> tuple[str | None, bool | None]:
+    """The class of this CPU, and whether sums of integer products saturate on it."""
+    from edgewright.runtime.graphs.session_options import cpu_class, products_saturate
 
     try:
-        return products_saturate()
+        return cpu_class(), products_saturate()
     except MachineError:
-        return None
+        return None, None
 
 
 def _advise(
@@ -139,13 +142,15 @@ def examine(try_hub: bool = True) -> Findings:
     features = {} if cpu.flags is None else {feature: feature in cpu.flags for feature in _FEATURES}
     versions = {package: _version(package) for package in _PACKAGES}
     providers = _providers()
+    cpu_class, saturates = _int8_ways()
     return Findings(
         python=sys.version.split()[0],
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         cpu=cpu.name,
         cores=os.cpu_count() or 1,
         features=features,
-        int8_saturates=_int8_saturates(),
+        cpu_class=cpu_class,
+        int8_saturates=saturates,
         versions=versions,
         providers=providers,
         hubs={what: _reachable(host) for what, host in _HUBS.items()} if try_hub else {},
@@ -163,6 +168,8 @@ def report_text(findings: Findings) -> str:
         f"  {'yes' if there else 'no ':3}  {name:12} {_FEATURES[name]}"
         for name, there in findings.features.items()
     ]
+    if findings.cpu_class is not None:
+        lines.append(f"class      {findings.cpu_class}: auto takes what a bundle has proven for it")
     if findings.int8_saturates is not None:
         lines.append(f"int8       {_INT8_WAYS[findings.int8_saturates]}")
     lines.append("packages")

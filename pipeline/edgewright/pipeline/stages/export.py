@@ -40,6 +40,7 @@ from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import MODEL, Tensors
 from edgewright.runtime.errors import BundleError, ExportError, RecipeError
+from edgewright.runtime.graphs.session_options import cpu_class
 from edgewright.runtime.tasks.base import Task
 
 _SAME_MODEL = 1e-2
@@ -352,6 +353,7 @@ def _judged(
         provider=provider,
         threads=torch.get_num_threads(),
         lists=LIST,
+        cpu=cpu_class(),
     )
     path = run_dir / _FOLDER / "verdict.json"
     stage = f"{_FOLDER}/verdict"

@@ -64,8 +64,9 @@ class Tolerance:
 class Proof:
     """Where a variant was seen to answer as torch does.
 
-    `on` is a provider ("cuda") or a class of processors ("x86-64 with VNNI"), `how` one of "measured", "emulated" and
-    "not", `onnxruntime` the version that ran it. Reserved: nothing writes it yet.
+    `on` is a provider ("cuda") or a class of CPUs ("x86-64 with VNNI", "x86-64 with AVX2", "x86-64", "arm64"). `how` is
+    one of "measured" (judged there), "emulated" (the golden samples were replayed where an emulator stands for such a
+    CPU) and "not". `onnxruntime` is the version that ran it.
     """
 
     on: str
@@ -80,7 +81,7 @@ class Variant:
     `graphs` maps each role of the manifest's `graphs` to the file of that graph, whose name ends in .onnx. `domains`
     lists the domains of the operators that they use: of "" (the standard one), "ai.onnx.ml" and "com.microsoft"; where
     there is no list, in bundles of before it was written, each of them may be used. `proven` says where it was seen to
-    hold (reserved: nothing writes it yet).
+    hold: elsewhere `auto` does not take it.
     """
 
     name: str

@@ -2,11 +2,13 @@
 
 import functools
 import os
+import platform
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgewright.runtime.graphs.cpu import class_of, read_cpu
 from edgewright.runtime.graphs.providers import CPU, load_onnxruntime
 
 UNSIGNED_WEIGHTS = "session.x64quantprecision"
@@ -63,6 +65,12 @@ def products_saturate() -> bool:
     except Exception:  # a build without this operator: unsigned weights are right everywhere
         return True
     return bool((product != 64 * 255 * 127).any())
+
+
+@functools.cache
+def cpu_class() -> str:
+    """The class of the CPU that this process runs on, see `class_of`. Raises as `products_saturate` does."""
+    return class_of(read_cpu(), platform.machine(), products_saturate())
 
 
 def _silent(options: Any) -> Any:
