@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, get_type_hints
 
 from docs.generator.markdown import GENERATED, prose, table
+from docs.generator.processing import sections
 from docs.generator.python_api import annotation, inner_classes
 from edgewright.exporters.precision.registry import PRECISIONS
 from edgewright.runtime.bundle import manifest
@@ -20,7 +21,9 @@ A bundle is a folder in the shape of a model repository of Hugging Face, so that
 {MANIFEST_NAME}                 the manifest, described below
 onnx/                           a graph for each variant; step*.onnx beside it where the model can be streamed
 golden/                         raw inputs from your evaluation samples, with torch's outputs
-config.json  preprocessor_config.json  tokenizer.json     where the model has them, for other tools
+config.json  preprocessor_config.json     for other tools, where the model has them; so are
+tokenizer_config.json  special_tokens_map.json  modules.json  1_Pooling/  sentence_bert_config.json
+tokenizer.json                  of texts
 README.md                       the model card, for people
 ```
 
@@ -59,7 +62,7 @@ def page() -> str:
     for kind in _dataclasses():
         title = MANIFEST_NAME if kind is Manifest else kind.__name__
         parts += [f"## {title}\n", prose(kind.__doc__ or ""), table(("key", "type", "default"), _keys(kind))]
-    return "\n".join(parts)
+    return "\n".join([*parts, *sections(_keys)])
 
 
 def _files() -> Iterator[tuple[str, str]]:

@@ -48,7 +48,8 @@ def test_a_card_quotes_a_name_and_nothing_more(name: str, tmp_path: Path) -> Non
     assert len(found.splitlines()) == len(plain.splitlines())
     assert all(character.isprintable() or character == "\n" for character in found)
     _, front, body = found.split("---\n", 2)
-    assert yaml.safe_load(front).keys() == {"license", "pipeline_tag", "library_name", "tags"}
+    keys = {"license", "license_name", "pipeline_tag", "library_name", "tags"}
+    assert yaml.safe_load(front).keys() == keys
     assert isinstance(yaml.safe_load(front)["license"], str)
     assert marks(body) == marks(plain.split("---\n", 2)[2])
 

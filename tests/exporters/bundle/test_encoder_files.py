@@ -57,7 +57,7 @@ def bert_config() -> dict[str, Any]:
 def test_a_card_says_what_the_model_answers_and_how_it_is_called(name: str, tmp_path: Path) -> None:
     card = card_of(name, tmp_path)
     tag = "sentence-similarity" if name == "vectors" else case(name).task
-    assert f"pipeline_tag: {tag}" in card
+    assert f'pipeline_tag: "{tag}"' in card
     assert f"Reads up to {case(name).settings.max_tokens} tokens" in card
     (call,) = [line for line in card.splitlines() if line.startswith("answer = engine(")]
     compile(call, "card", "exec")
@@ -152,4 +152,5 @@ def test_transformers_reads_the_tokenizer_as_the_device_does(tmp_path: Path) -> 
 def test_without_a_config_the_files_still_name_the_model(tmp_path: Path) -> None:
     files = files_of("vectors", tmp_path)
     assert files["config.json"] == {"model_type": "table"}
+    assert files["special_tokens_map.json"] == {"pad_token": "[PAD]"}
     assert files["tokenizer_config.json"]["pad_token"] == "[PAD]"

@@ -84,7 +84,7 @@ def test_what_other_tools_read(bundle: Path) -> None:
     processor = json.loads((bundle / "preprocessor_config.json").read_text())
     assert processor["image_mean"] == [0.3, 0.3, 0.3] and processor["size"] == {"shortest_edge": 32}
     card = (bundle / "README.md").read_text()
-    assert card.startswith("---\nlicense: bsd-3-clause\n") and "int8-static" in card
+    assert card.startswith('---\nlicense: "bsd-3-clause"\n') and "int8-static" in card
     assert (bundle / "onnx/model.onnx").is_file()
 
 

@@ -129,7 +129,7 @@ def test_packed_twice_is_the_same(
 def test_the_card_says_how_to_stream(bundle: Path) -> None:
     card = (bundle / "README.md").read_text()
     assert "stream.push(row)" in card and "Answers every step with torque" in card
-    assert "us a step" in card and "pipeline_tag: tabular-regression" in card
+    assert "us a step" in card and 'pipeline_tag: "tabular-regression"' in card
     config = json.loads((bundle / "config.json").read_text())
     assert config["features"] == ["heat", "load"] and config["targets"] == ["torque"]
 

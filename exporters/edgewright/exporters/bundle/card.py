@@ -1,8 +1,9 @@
 """The bundle's README: what it is, how far it is to be trusted, how to run it. For a person."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from edgewright.exporters.bundle.metadata import front_matter
+from edgewright.exporters.bundle.origin import UNKNOWN, Origin
 from edgewright.exporters.table import Column, Row, cells, figure, interval, megabytes
 from edgewright.exporters.verdict import VariantRow, Verdict
 from edgewright.runtime.bundle.manifest import Manifest
@@ -13,16 +14,15 @@ _MARKS = {"<": "&lt;", ">": "&gt;", "&": "&amp;", **{mark: f"\\{mark}" for mark 
 
 
 def model_card(
-    manifest: Manifest, description: Description, verdict: Verdict | None, facts: Mapping[str, str]
+    manifest: Manifest,
+    description: Description,
+    verdict: Verdict | None,
+    facts: Mapping[str, str],
+    origin: Origin = UNKNOWN,
 ) -> str:
     """Markdown with the header that model hubs read. The same arguments always give the same text."""
     lines = [
-        "---",
-        f"license: {_slug(manifest.licence)}",
-        f"pipeline_tag: {description.tag}",
-        "library_name: onnxruntime",
-        "tags: [onnx, edgewright]",
-        "---",
+        *front_matter(manifest, description, verdict, origin),
         f"# {in_markdown(manifest.model)}: {manifest.task.replace('-', ' ')}",
         "",
         in_markdown(description.answers),
@@ -116,7 +116,3 @@ def in_markdown(text: str) -> str:
     or code.
     """
     return "".join(_MARKS.get(character, character) for character in one_line(text))
-
-
-def _slug(licence: str) -> str:
-    return re.sub(r"[^a-z0-9.]+", "-", licence.lower()).strip("-") or "other"

@@ -4,28 +4,56 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from edgewright.exporters.bundle.origin import UNKNOWN, Origin
 from edgewright.runtime.tasks.description import Description
 
 _ARCHITECTURE = re.compile(r"(\w+?)(Model|For[A-Z]\w*|PreTrainedModel)")
 """A class of transformers: the architecture, and the head that it has."""
 
+_TOKENIZERS = {
+    "albert": "AlbertTokenizer",
+    "bert": "BertTokenizer",
+    "convbert": "ConvBertTokenizer",
+    "deberta": "DebertaTokenizer",
+    "electra": "ElectraTokenizer",
+    "mobilebert": "MobileBertTokenizer",
+    "roformer": "RoFormerTokenizer",
+    "squeezebert": "SqueezeBertTokenizer",
+}
+"""Classes that tell two texts apart in transformers.js too; its general one gives no token_type_ids, and a pair would
+be answered as if it were one text.
+"""
+
 
 def hub_files(
-    description: Description, model: str, config: Mapping[str, Any] | None = None
-) -> dict[str, Mapping[str, Any]]:
-    """File name to content. The manifest stays the only thing that edgewright itself reads.
+    description: Description, model: str, config: Mapping[str, Any] | None = None, origin: Origin = UNKNOWN
+) -> dict[str, Any]:
+    """File name to content, plain JSON. The manifest stays the only thing that edgewright itself reads.
 
     `config` is the config.json of the checkpoint that the model came from, which says more of it than the manifest.
     """
-    kind = _of_checkpoint(config, description.head) if config else {"model_type": model.removeprefix("timm:")}
-    return {"config.json": {**kind, **description.config}, **description.files}
+    head = description.head
+    if config:
+        kind = _of_checkpoint(config, head)
+    else:
+        kind = {"model_type": origin.model_type or model.removeprefix("timm:")}
+        if origin.classes:
+            kind["architectures"] = [origin.classes + head]
+    files = dict(description.files)
+    reading = files.get("tokenizer_config.json")
+    if reading is not None and "token_type_ids" in reading.get("model_input_names", ()):
+        known = _TOKENIZERS.get(str(kind["model_type"]), reading["tokenizer_class"])
+        files["tokenizer_config.json"] = {**reading, "tokenizer_class": known}
+    return {"config.json": {**kind, **description.config}, **files}
 
 
 def _of_checkpoint(config: Mapping[str, Any], head: str) -> dict[str, Any]:
     """What a checkpoint says of itself, with the class of transformers that has this head."""
     # Neither where the checkpoint lay on the workstation, nor by which release it was written.
     told = {key: value for key, value in config.items() if key[0] != "_" and key != "transformers_version"}
-    known = _ARCHITECTURE.fullmatch((told.get("architectures") or [""])[0])
+    given = told.get("architectures")
+    first = given[0] if isinstance(given, list) and given else ""
+    known = _ARCHITECTURE.fullmatch(first) if isinstance(first, str) else None
     if known is not None:
         told["architectures"] = [known[1] + head]
     return told

@@ -13,6 +13,7 @@ import onnx
 
 from edgewright.exporters.bundle.card import model_card
 from edgewright.exporters.bundle.hub import hub_files
+from edgewright.exporters.bundle.origin import UNKNOWN, Origin
 from edgewright.exporters.graph.export import Graph, copy_graph
 from edgewright.exporters.precision.exact_sums import saturating
 from edgewright.exporters.precision.registry import PRECISIONS, role_file
@@ -76,7 +77,7 @@ class Candidate:
     states or constants what it takes and gives; any other graph says so itself. `device_task` is the training side's:
     its `processor`, `labels` and `assets` go into the bundle. `facts` are lines of the model card (what it was trained
     on, the metric, ...), in the order to print them. `config` is the config.json of the checkpoint that the model came
-    from, where there is one.
+    from, where there is one; `origin` says where the model came from in the words of hubs.
     """
 
     task: str
@@ -90,6 +91,7 @@ class Candidate:
     versions: Mapping[str, str] = field(default_factory=library_versions)
     specs: Mapping[str, GraphSpec] = field(default_factory=dict)
     config: Mapping[str, Any] | None = None
+    origin: Origin = UNKNOWN
 
     def __post_init__(self) -> None:
         if "fp32" not in self.graphs:
@@ -211,10 +213,13 @@ def write_candidate(
         )
         for name, content in candidate.device_task.assets.values():
             (folder / name).write_bytes(content)
-        description = candidate.device_task.describe(ModelFacts(manifest.graphs, candidate.config))
-        for name, document in hub_files(description, manifest.model, candidate.config).items():
+        origin = candidate.origin
+        told = ModelFacts(manifest.graphs, candidate.config, origin.pooling)
+        description = candidate.device_task.describe(told)
+        for name, document in hub_files(description, manifest.model, candidate.config, origin).items():
+            (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(canonical_json(document), encoding="utf-8")
-        card = model_card(manifest, description, verdict, candidate.facts)
+        card = model_card(manifest, description, verdict, candidate.facts, origin)
         (folder / "README.md").write_text(card, encoding="utf-8")
         files = tuple(
             FileEntry(file.relative_to(folder).as_posix(), sha256_of_file(file), file.stat().st_size)

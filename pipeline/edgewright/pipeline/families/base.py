@@ -13,6 +13,7 @@ from edgewright.runtime.errors import RecipeError
 if TYPE_CHECKING:
     from torch import nn
 
+    from edgewright.exporters.bundle.origin import Origin
     from edgewright.pipeline.data.samples import Splits
     from edgewright.pipeline.fitted.fitted import Fitted
     from edgewright.pipeline.models.entry import ModelEntry
@@ -80,6 +81,12 @@ class Family(RecipeFamily, abc.ABC):
     def fingerprint(self, built: "BuiltModel") -> Mapping[str, Any]:
         """What decides the outcome of a training beside recipe, data, settings and weights."""
         return {}
+
+    def origin(self, recipe: Recipe, built: "BuiltModel") -> "Origin":
+        """Where a model came from, as hubs of models say it; of its data nothing."""
+        from edgewright.exporters.bundle.origin import UNKNOWN
+
+        return UNKNOWN
 
     def claims(self, name: str) -> bool:
         """Whether a word on the command line names a model of this family, rather than the folder of a run."""

@@ -14,6 +14,7 @@ from edgewright.pipeline.recipe.values import changed_keys
 if TYPE_CHECKING:
     from torch import nn
 
+    from edgewright.exporters.bundle.origin import Origin
     from edgewright.pipeline.data.samples import Splits
     from edgewright.pipeline.fitted.fitted import Fitted
     from edgewright.pipeline.models.entry import ModelEntry
@@ -118,6 +119,12 @@ class Recurrent(Family):
         beyond the length are undefined.
         """
         return cast("RecurrentModel", built.module).answering()
+
+    def origin(self, recipe: Recipe, built: "BuiltModel") -> "Origin":
+        """The cell: transformers has none."""
+        from edgewright.exporters.bundle.origin import Origin
+
+        return Origin(built.name, built.name.upper())
 
     def outline(self, name: str) -> "BuiltModel":
         from edgewright.pipeline.models.recurrent.build import nominal_model

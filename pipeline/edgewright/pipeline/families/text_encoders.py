@@ -22,6 +22,7 @@ from edgewright.pipeline.run_dir import RECIPE
 if TYPE_CHECKING:
     from torch import nn
 
+    from edgewright.exporters.bundle.origin import Origin
     from edgewright.pipeline.data.samples import Splits
     from edgewright.pipeline.fitted.fitted import Fitted
     from edgewright.pipeline.models.entry import ModelEntry
@@ -130,6 +131,13 @@ class TextEncoders(Family):
     def fingerprint(self, built: "BuiltModel") -> Mapping[str, Any]:
         # What a checkpoint says of its pooling is in neither recipe nor weights.
         return {"build": built.build}
+
+    def origin(self, recipe: Recipe, built: "BuiltModel") -> "Origin":
+        """The checkpoint, and how it pools; its config.json says the rest."""
+        from edgewright.exporters.bundle.origin import Origin
+
+        base = built.name.removeprefix(PACKAGE_PREFIX) if recipe.weights in self.published else ""
+        return Origin(base_model=base, pooling=built.build["pooling"])
 
     def claims(self, name: str) -> bool:
         """A folder that holds a checkpoint, a package, or a name of the hub."""

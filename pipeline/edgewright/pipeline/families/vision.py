@@ -11,6 +11,7 @@ from edgewright.pipeline.recipe.recipe import Recipe
 if TYPE_CHECKING:
     from torch import nn
 
+    from edgewright.exporters.bundle.origin import Origin
     from edgewright.pipeline.data.samples import Splits
     from edgewright.pipeline.fitted.fitted import Fitted
     from edgewright.pipeline.models.entry import ModelEntry
@@ -69,6 +70,17 @@ class Vision(Family):
         from edgewright.pipeline.models.vision.features import head_of
 
         return head_of(built)
+
+    def origin(self, recipe: Recipe, built: "BuiltModel") -> "Origin":
+        """The architecture, and the published weights that the training started from."""
+        from edgewright.exporters.bundle.origin import Origin
+        from edgewright.pipeline.models.vision.architectures import architecture
+        from edgewright.pipeline.models.vision.library import library_named
+
+        base = ""
+        if recipe.weights in self.published:
+            base = library_named(built.build["library"]).published_name(built.build["name"])
+        return Origin(*architecture(built.name), base_model=base)
 
     def outline(self, name: str) -> "BuiltModel":
         from edgewright.pipeline.models.vision.build import build_model

@@ -1,9 +1,13 @@
 """What a model card says of how its model came to be: the data, the transfer, what it is given."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edgewright.exporters.bundle.origin import Origin
 from edgewright.pipeline.data.samples import Splits
+from edgewright.pipeline.families import family_of
+from edgewright.pipeline.models.model import BuiltModel
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.runtime.tasks.base import Task
 from edgewright.runtime.tasks.description import ModelFacts
@@ -18,6 +22,14 @@ def card_facts(recipe: Recipe, splits: Splits, task: Task[Any]) -> dict[str, str
         "Transfer": _transfer(recipe),
         "Input": task.describe(ModelFacts()).reads,
     }
+
+
+def origin_of(recipe: Recipe, splits: Splits, built: BuiltModel) -> Origin:
+    """Where the model and its data came from."""
+    return replace(
+        family_of(recipe).origin(recipe, built),
+        datasets=(Path(splits.source.removeprefix("builtin:")).name,),
+    )
 
 
 def _transfer(recipe: Recipe) -> str:

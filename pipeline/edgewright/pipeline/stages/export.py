@@ -32,7 +32,7 @@ from edgewright.pipeline.recipe.load import load_recipe, override_export
 from edgewright.pipeline.recipe.recipe import Recipe
 from edgewright.pipeline.recipe.training import check_variants
 from edgewright.pipeline.run_dir import finished_stage, lock_run, mark_stage, read_run_json
-from edgewright.pipeline.stages.card_facts import card_facts
+from edgewright.pipeline.stages.card_facts import card_facts, origin_of
 from edgewright.pipeline.stages.fit import DATA, check_outside_data, fit_run, many_processes, run_recipe
 from edgewright.pipeline.training.results import LoadedModel, load_trained
 from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes, write_text
@@ -276,6 +276,7 @@ def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], repo
         failures=failures,
         facts=card_facts(recipe, loaded.splits, loaded.device_task),
         config=model.built.build.get("config"),
+        origin=origin_of(recipe, loaded.splits, model.built),
     )
 
 

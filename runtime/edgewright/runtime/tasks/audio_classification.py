@@ -47,13 +47,14 @@ class AudioClassification(Classifier):
     def describe(self, model: ModelFacts) -> Description:
         """Its labels and how it hears."""
         rate, mels = self.settings.sample_rate, self.settings.mels
-        own = classifier_config("AudioClassification", self.labels)
+        own = classifier_config(self.labels)
         return Description(
             tag=self.name,
             reads=f"{mels} log-mel bands of sound at {rate} Hz",
             answers=f"Hears sound of {rate} Hz. {label_sentence(self.labels)}",
             example='"sound.wav"',
             config={**own, "sampling_rate": rate, "num_mel_bins": mels},
+            head="ForAudioClassification",
             piece=("chunk", "microphone"),
         )
 

@@ -11,11 +11,13 @@ from edgewright.runtime.contracts import GraphSpec
 class ModelFacts:
     """What a task does not know of a model by itself, as far as somebody knows it.
 
-    `graphs` are the signatures of its graphs, `config` is the config.json of the checkpoint that it came from.
+    `graphs` are the signatures of its graphs, `config` is the config.json of the checkpoint that it came from,
+    `pooling` how the states of tokens become an embedding ("mean", "cls", "max").
     """
 
     graphs: Mapping[str, GraphSpec] = field(default_factory=dict)
     config: Mapping[str, Any] | None = None
+    pooling: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +30,8 @@ class Description:
         answers: What it answers, in whole sentences.
         example: What stands between the brackets of `engine(...)`, in Python.
         config: What config.json says beside the kind of model.
-        head: What follows the name of the architecture in transformers' class for the task ("ForTokenClassification");
-            empty for models that are not transformers'.
-        files: Other files by name, such as preprocessor_config.json.
+        head: What follows the name of the architecture in transformers' class for the task ("ForTokenClassification").
+        files: Other files of plain JSON by name, such as preprocessor_config.json; a name may have a folder.
         piece: What a piece is called and where pieces come from, of tasks whose raw inputs can arrive in pieces.
     """
 
@@ -40,7 +41,7 @@ class Description:
     example: str
     config: Mapping[str, Any] = field(default_factory=dict)
     head: str = ""
-    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    files: Mapping[str, Any] = field(default_factory=dict)
     piece: tuple[str, str] = ("", "")
 
 
@@ -64,21 +65,24 @@ def label_places(labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def classifier_config(architecture: str, labels: Sequence[str]) -> dict[str, Any]:
+def classifier_config(labels: Sequence[str]) -> dict[str, Any]:
     """The part of config.json that is the same for every classifier that came from no checkpoint's config.json."""
     return {
-        "architectures": [architecture],
         **label_places(labels),
         "num_labels": len(labels),
         "problem_type": "single_label_classification",
     }
 
 
-def tokenizer_config(longest: int, **more: Any) -> dict[str, Any]:
-    """tokenizer_config.json of a tokenizer.json and a model that reads up to `longest` tokens."""
-    return {
+def tokenizer_files(longest: int, tokens: Mapping[str, str], **more: Any) -> dict[str, Any]:
+    """What stands beside the tokenizer.json of a model that reads up to `longest` tokens; `tokens` are its special ones
+    by the part they play ("pad_token").
+    """
+    config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": longest,
         "clean_up_tokenization_spaces": False,
+        **tokens,
         **more,
     }
+    return {"tokenizer_config.json": config, "special_tokens_map.json": dict(tokens)}

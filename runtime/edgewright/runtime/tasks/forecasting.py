@@ -106,7 +106,6 @@ class Forecasting(SeriesTask[Forecast]):
         forecast, targets = self.forecast, self.settings.targets
         known = f" It has to be told {shortened(forecast.known)} of these steps." if forecast.known else ""
         own = {
-            "architectures": ["TimeSeriesForecasting"],
             "targets": list(targets),
             "prediction_length": forecast.horizon,
             "context_length": forecast.context,
@@ -115,6 +114,7 @@ class Forecasting(SeriesTask[Forecast]):
             "time-series-forecasting",
             f"Answers with the next {forecast.horizon} steps of {shortened(targets)}, "
             f"from the last {forecast.context}.{known}",
+            "ForPrediction",
             own,
             f"the last {forecast.context} steps of {', '.join(self.settings.features)}; "
             f"it answers the next {forecast.horizon}",

@@ -48,7 +48,8 @@ class ImageClassification(Classifier):
             reads=f"{height} x {width} pixels",
             answers=label_sentence(self.labels),
             example='"photo.jpg"',
-            config=classifier_config("ImageClassification", self.labels),
+            config={**classifier_config(self.labels), "image_size": max(height, width), "num_channels": 3},
+            head="ForImageClassification",
             files={"preprocessor_config.json": self._image_processor()},
         )
 

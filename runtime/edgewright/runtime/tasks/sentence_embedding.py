@@ -1,7 +1,7 @@
 """Sentence embedding on the device: a text in, a vector out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from edgewright.runtime.tasks.answers import Answer, lost_note
 from edgewright.runtime.tasks.description import Description, ModelFacts
 from edgewright.runtime.tasks.labels import finite
 from edgewright.runtime.tasks.windowed import EncoderTask
+from edgewright.runtime.text.settings import EncoderTextSettings
 
 EMBEDDING = "sentence_embedding"
 
@@ -81,7 +82,8 @@ class SentenceEmbedding(EncoderTask[Embedding]):
         size = "".join(f" of {spec.shape[-1]} numbers" for spec in outputs)
         length = " of length 1" if self.settings.normalise else ""
         said = f"Answers with a vector{size}{length}."
-        return self.described("sentence-similarity", said, '"A sentence to be compared."', "Model")
+        own = self.described("sentence-similarity", said, '"A sentence to be compared."', "Model")
+        return replace(own, files={**own.files, **pooling_files(model, self.settings)})
 
     def merge(self, rows: Sequence[Tensors], sample: Tensors, graphs: Graphs) -> Tensors:
         """The windows' vectors as their mean, of length 1 where each has it."""
@@ -103,6 +105,39 @@ class SentenceEmbedding(EncoderTask[Embedding]):
     def vector(self, answer: Embedding) -> NDArray[Any]:
         """What `neighbours` compares."""
         return answer.vector
+
+
+def pooling_files(model: ModelFacts, settings: EncoderTextSettings) -> dict[str, Any]:
+    """What sentence-transformers reads of a model, of which it pools the states of the tokens itself: its modules, how
+    they pool, how much is read. Nothing where the pooling or the size is not known.
+    """
+    outputs = model.graphs[MODEL].outputs if MODEL in model.graphs else ()
+    sizes = [spec.shape[-1] for spec in outputs if spec.name == EMBEDDING and isinstance(spec.shape[-1], int)]
+    if not sizes or model.pooling is None:
+        return {}
+    modules = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+    return {
+        "modules.json": [
+            {
+                "idx": place,
+                "name": str(place),
+                "path": path,
+                "type": f"sentence_transformers.models.{kind}",
+            }
+            for place, (path, kind) in enumerate(modules if settings.normalise else modules[:2])
+        ],
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": sizes[0],
+            "pooling_mode_cls_token": model.pooling == "cls",
+            "pooling_mode_mean_tokens": model.pooling == "mean",
+            "pooling_mode_max_tokens": model.pooling == "max",
+            "pooling_mode_mean_sqrt_len_tokens": False,
+            "pooling_mode_weightedmean_tokens": False,
+            "pooling_mode_lasttoken": False,
+            "include_prompt": True,
+        },
+        "sentence_bert_config.json": {"max_seq_length": settings.max_tokens, "do_lower_case": False},
+    }
 
 
 def unit(vectors: NDArray[Any]) -> NDArray[np.float64]:

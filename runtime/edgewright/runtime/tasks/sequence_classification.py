@@ -27,8 +27,9 @@ class SequenceClassification(Classifier, SeriesTask[Classification]):
 
     def describe(self, model: ModelFacts) -> Description:
         """Its columns and labels."""
-        own = classifier_config("SequenceClassification", self.labels)
-        return self.described("tabular-classification", label_sentence(self.labels), own)
+        own = classifier_config(self.labels)
+        said = label_sentence(self.labels)
+        return self.described("tabular-classification", said, "ForSequenceClassification", own)
 
     def stream_front(self, series: str = "") -> SeriesEncoder:
         """The raw half of a new stream."""

@@ -96,11 +96,11 @@ class SequenceRegression(SeriesTask[Prediction]):
         """Its columns and targets."""
         targets = self.settings.targets
         own = {
-            "architectures": ["SequenceRegression"],
             "targets": list(targets),
             "problem_type": "regression",
         }
-        return self.described("tabular-regression", f"Answers every step with {shortened(targets)}.", own)
+        said = f"Answers every step with {shortened(targets)}."
+        return self.described("tabular-regression", said, "ForRegression", own)
 
     def decode(self, outputs: Tensors, sample: Tensors) -> Prediction:
         """An output [steps, targets] to the answer. Raises `InputError` when it is not finite."""

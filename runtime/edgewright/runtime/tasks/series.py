@@ -44,8 +44,10 @@ class SeriesTask(Task[A]):
         """What a graph takes of one step."""
         return TensorSpec(VALUES, "float32", (1, "batch", len(self.settings.features))), *more
 
-    def described(self, tag: str, answers: str, config: Mapping[str, Any], reads: str = "") -> Description:
-        """The description of a model of a task on series; `answers` and `config` are what only this task says."""
+    def described(
+        self, tag: str, answers: str, head: str, config: Mapping[str, Any], reads: str = ""
+    ) -> Description:
+        """The description of a model of a task on series; the arguments are what only this task says."""
         features = self.settings.features
         return Description(
             tag=tag,
@@ -53,6 +55,7 @@ class SeriesTask(Task[A]):
             answers=f"Reads the columns {shortened(features)}. {answers}",
             example='"series.csv"',
             config={"input_size": len(features), "features": list(features), **config},
+            head=head,
             piece=("row", "sensor"),
         )
 

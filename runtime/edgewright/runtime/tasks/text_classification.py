@@ -16,7 +16,7 @@ from edgewright.runtime.tasks.description import (
     classifier_config,
     label_places,
     label_sentence,
-    tokenizer_config,
+    tokenizer_files,
 )
 from edgewright.runtime.tasks.labels import (
     LOGITS,
@@ -80,14 +80,16 @@ class TextClassification(Classifier):
     def describe(self, model: ModelFacts) -> Description:
         """Its labels and how it reads."""
         longest = self.settings.max_tokens
-        own = classifier_config("TextClassification", self.labels)
+        own, padding = classifier_config(self.labels), self._tokenizer.id_to_token(0)
+        tokens = {} if padding is None else {"pad_token": str(padding)}
         return Description(
             tag=self.name,
             reads=f"text of up to {longest} tokens",
             answers=label_sentence(self.labels),
             example=_EXAMPLE,
             config={**own, "max_position_embeddings": longest},
-            files={"tokenizer_config.json": tokenizer_config(longest)},
+            head="ForSequenceClassification",
+            files=tokenizer_files(longest, tokens),
         )
 
     def inputs_of(self, path: Path) -> Iterable[Named]:

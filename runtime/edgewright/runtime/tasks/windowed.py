@@ -13,7 +13,7 @@ from edgewright.runtime.graphs.graphs import Graphs
 from edgewright.runtime.inputs import Named
 from edgewright.runtime.running.parts import in_small_parts
 from edgewright.runtime.tasks.base import A, Task
-from edgewright.runtime.tasks.description import Description, tokenizer_config
+from edgewright.runtime.tasks.description import Description, tokenizer_files
 from edgewright.runtime.text.encoding import EncoderTokenizer, Tokens, shown
 from edgewright.runtime.text.reading import file_texts, files_with_texts, raw_json, read_parts, typed_text
 from edgewright.runtime.text.settings import EncoderTextSettings, encoder_settings
@@ -93,12 +93,11 @@ class EncoderTask(Task[A]):
     ) -> Description:
         """The description of a model of a task of encoders; `answers` and `config` are what only this task says."""
         settings = self.settings
-        padding = self.tokenizer.name(settings.pad_id)
-        reading = tokenizer_config(
+        reading = tokenizer_files(
             settings.max_tokens,
+            self.tokenizer.special_tokens(),
             model_input_names=list(settings.inputs),
             truncation_side=settings.truncation_side,
-            **({} if padding is None else {"pad_token": padding}),
         )
         return Description(
             tag=tag,
@@ -107,7 +106,7 @@ class EncoderTask(Task[A]):
             example=example,
             config=config or {},
             head=head,
-            files={"tokenizer_config.json": reading},
+            files=reading,
         )
 
     def _reading(self) -> str:

@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from edgewright.runtime.tasks.labels import (
     chosen,
     finite,
 )
-from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, unit
+from edgewright.runtime.tasks.sentence_embedding import EMBEDDING, pooling_files, unit
 from edgewright.runtime.tasks.windowed import EncoderTask, weighted_mean
 from edgewright.runtime.text.encoding import Tokens, joined, shown
 from edgewright.runtime.text.settings import ZeroShotSettings
@@ -93,7 +94,8 @@ class ZeroShotClassification(EncoderTask[Classification | MultiLabel]):
         example = '"The team won.", labels=["sport", "music"]'
         names = _class_names(self._way, model.config or {}) if nli else ()
         head = "ForSequenceClassification" if nli else "Model"
-        return self.described(self.name, said, example, head, label_places(names) if names else {})
+        own = self.described(self.name, said, example, head, label_places(names) if names else {})
+        return own if nli else replace(own, files={**own.files, **pooling_files(model, self.settings)})
 
     def read(self, raw: Any) -> tuple[str, ...]:
         """The text. Raises `InputError` where there are no labels."""

@@ -93,10 +93,20 @@ class EncoderTokenizer:
                 f"stride of {settings.stride}: raise max_tokens"
             )
 
-    def name(self, token: int) -> str | None:
-        """The token of this number as it is written; None where there is none."""
-        name: str | None = self._tokenizer.id_to_token(token)
-        return name
+    def special_tokens(self) -> dict[str, str]:
+        """The tokens that play a part, as they are written, by transformers' word for it: "pad_token"; "cls_token" and
+        "sep_token" before and behind a text, where tokenizer.json itself calls them special.
+        """
+        known = {
+            number: str(token.content) for number, token in self._tokenizer.get_added_tokens_decoder().items()
+        }
+        before, *_, behind = self._template.ids
+        found = {
+            "pad_token": self._tokenizer.id_to_token(self.settings.pad_id),
+            "cls_token": known.get(int(before[0])) if len(before) else None,
+            "sep_token": known.get(int(behind[-1])) if len(behind) else None,
+        }
+        return {part: token for part, token in found.items() if token is not None}
 
     def tokens(self, texts: Sequence[str], offsets: bool = False) -> list[Tokens]:
         """The tokens of each text, in parallel; offsets take longer.

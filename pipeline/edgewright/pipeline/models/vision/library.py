@@ -33,6 +33,9 @@ class Library(Protocol):
     def published_state(self, name: str, size: tuple[int, int]) -> dict[str, Tensor]:
         """The published weights, from the library's cache or downloaded. Raises `ModelError`."""
 
+    def published_name(self, name: str) -> str:
+        """What a hub calls the published weights; the model's own name where no hub has them."""
+
     def adapt_state(self, module: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weights made to fit a model of another input size, where the family can do that."""
 

@@ -151,6 +151,11 @@ def published_state(name: str, size: tuple[int, int]) -> dict[str, Tensor]:
         raise unreachable(f"timm:{name}", error) from None
 
 
+def published_name(name: str) -> str:
+    """What the hub calls the published weights."""
+    return str(_config(name).get("hf_hub_id") or name)
+
+
 def _resolve_hub(name: str) -> None:
     """Raise `ModelError` at once where the hub has no address: its client would try for most of a minute."""
     host = urllib.parse.urlsplit(huggingface_hub.constants.ENDPOINT).hostname

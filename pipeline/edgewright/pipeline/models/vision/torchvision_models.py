@@ -143,6 +143,11 @@ def published_state(name: str, size: tuple[int, int]) -> dict[str, Tensor]:
     return state
 
 
+def published_name(name: str) -> str:
+    """No hub has them: the model's own name."""
+    return name
+
+
 def adapt_state(module: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Position embeddings of a ViT are resampled to the model's input size; all else is returned as it is."""
     key = "encoder.pos_embedding"
