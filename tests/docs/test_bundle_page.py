@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from edgewright.runtime import Engine, open_bundle
 from edgewright.runtime.bundle.manifest import Manifest
@@ -79,7 +78,7 @@ def test_every_key_of_the_manifest_has_a_row() -> None:
         assert f"\n| `{field.name}` |" in section("edgewright.json"), field.name
 
 
-def function(title: str, tmp_path: Path) -> Any:
+def function(title: str) -> Any:
     """The function that a block of the page defines."""
     names: dict[str, Any] = {}
     exec(compile(FILES[title], title, "exec"), names)
@@ -94,7 +93,7 @@ def test_the_forecast_of_the_page_is_that_of_the_engine(anchor: str, tmp_path: P
     with Engine(root, cache=False) as engine:
         for seed, steps in ((3, 6), (4, 29)):
             series = forecast_series(steps, seed)
-            found = function("forecast.py", tmp_path)(root, series.values, series.known)
+            found = function("forecast.py")(root, series.values, series.known)
             np.testing.assert_allclose(found, engine(series).values, rtol=1e-6)
 
 
@@ -108,8 +107,7 @@ def test_the_picture_of_the_page_is_that_of_the_engine(shipped: Shipped, tmp_pat
         photos += [bundle.path(sample.file) for sample in bundle.manifest.golden.samples]
         with Engine(bundle, provider="cpu", threads=1, cache=False) as engine:
             for photo in photos:
-                label, logits = function("classify.py", tmp_path)(root, photo)
+                label, logits = function("classify.py")(root, photo)
                 answer = engine(photo)
                 assert label == answer.label
                 np.testing.assert_allclose(logits, answer.logits, rtol=1e-3, atol=1e-3)
-                assert Image.open(photo).size
