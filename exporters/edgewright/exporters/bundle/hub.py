@@ -10,20 +10,6 @@ from edgewright.runtime.tasks.description import Description
 _ARCHITECTURE = re.compile(r"(\w+?)(Model|For[A-Z]\w*|PreTrainedModel)")
 """A class of transformers: the architecture, and the head that it has."""
 
-_TOKENIZERS = {
-    "albert": "AlbertTokenizer",
-    "bert": "BertTokenizer",
-    "convbert": "ConvBertTokenizer",
-    "deberta": "DebertaTokenizer",
-    "electra": "ElectraTokenizer",
-    "mobilebert": "MobileBertTokenizer",
-    "roformer": "RoFormerTokenizer",
-    "squeezebert": "SqueezeBertTokenizer",
-}
-"""Classes that tell two texts apart in transformers.js too; its general one gives no token_type_ids, and a pair would
-be answered as if it were one text.
-"""
-
 
 def hub_files(
     description: Description, model: str, config: Mapping[str, Any] | None = None, origin: Origin = UNKNOWN
@@ -39,12 +25,7 @@ def hub_files(
         kind = {"model_type": origin.model_type or model.removeprefix("timm:")}
         if origin.classes:
             kind["architectures"] = [origin.classes + head]
-    files = dict(description.files)
-    reading = files.get("tokenizer_config.json")
-    if reading is not None and "token_type_ids" in reading.get("model_input_names", ()):
-        known = _TOKENIZERS.get(str(kind["model_type"]), reading["tokenizer_class"])
-        files["tokenizer_config.json"] = {**reading, "tokenizer_class": known}
-    return {"config.json": {**kind, **description.config}, **files}
+    return {"config.json": {**kind, **description.config}, **description.files}
 
 
 def _of_checkpoint(config: Mapping[str, Any], head: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from edgewright.runtime.text.encoding import EncoderTokenizer, Tokens, shown
 from edgewright.runtime.text.reading import file_texts, files_with_texts, raw_json, read_parts, typed_text
 from edgewright.runtime.text.settings import EncoderTextSettings, encoder_settings
 from edgewright.runtime.text.text_rows import ROW_READERS, RowReader
+from edgewright.runtime.text.tokenizer_class import tokenizer_class
 
 _BOM = "\ufeff"
 _ROLE = "tokenizer"
@@ -93,9 +94,11 @@ class EncoderTask(Task[A]):
     ) -> Description:
         """The description of a model of a task of encoders; `answers` and `config` are what only this task says."""
         settings = self.settings
+        tokens = self.tokenizer.special_tokens()
         reading = tokenizer_files(
             settings.max_tokens,
-            self.tokenizer.special_tokens(),
+            tokens,
+            **tokenizer_class(self._content, tokens, "token_type_ids" in settings.inputs),
             model_input_names=list(settings.inputs),
             truncation_side=settings.truncation_side,
         )
