@@ -12,9 +12,9 @@ def tokenizer_class(content: bytes, tokens: Mapping[str, str], types: bool) -> d
     """The part of tokenizer_config.json that names the class; `tokens` are the special ones, and `types` says whether
     the model tells the parts of a pair apart.
 
-    transformers.js gives token types by some classes only: by the general one a pair would be answered as if it were one
-    text. transformers makes a `BertTokenizer` of these words alone, so that they say all that tokenizer.json does; where
-    that is more, the general class stays.
+    transformers.js gives token types by some classes only: by the general one a pair would be answered as if it were
+    one text. transformers makes a `BertTokenizer` of these words alone: they say all that tokenizer.json does. Where
+    there is more to say, the general class stays.
     """
     found: Any = parse_json(content)
     parts = [found.get(part) or {} for part in ("normalizer", "pre_tokenizer", "model")]
