@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from edgewright.exporters.bundle.write import Candidate, write_candidate
@@ -76,7 +75,7 @@ def make_audio_subject(cell: str, hidden: int, folder: Path) -> RecurrentSubject
         sample_rate=16000, window=400, hop=160, fft=512, mels=40, low_hz=0.0, high_hz=8000.0, mean=(-8.0,) * 40,
         std=(4.0,) * 40, max_seconds=None,
     )  # fmt: skip
-    raw = np.random.default_rng(0).normal(size=16000).astype(np.float32) * 0.1
+    raw = np.random.default_rng(0).normal(size=16000).astype(np.float32) * 0.1, 16000
     labels = tuple(f"word {number}" for number in range(5))
     return _subject("audio-classification", cell, hidden, settings, labels, raw, folder, ("fp32",))
 
@@ -87,7 +86,7 @@ def _subject(
     hidden: int,
     settings: Any,
     labels: tuple[str, ...],
-    raw: NDArray[Any],
+    raw: Any,
     folder: Path,
     precisions: tuple[str, ...],
 ) -> RecurrentSubject:

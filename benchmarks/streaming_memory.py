@@ -33,7 +33,7 @@ def push_minutes(bundle: Path) -> int:
     generator = np.random.default_rng(0)
     second = (generator.normal(size=RATE) * 0.1).astype(np.float32)
     chunks = [second[start : start + CHUNK] for start in range(0, RATE, CHUNK)]
-    with Engine(bundle, "fp32", "cpu") as engine, engine.stream() as stream:
+    with Engine(bundle, "fp32", "cpu") as engine, engine.stream(rate=RATE) as stream:
         before = 0
         for number in range(MINUTES * 60 * RATE // CHUNK):
             if number == int(WARM_UP * RATE / CHUNK):

@@ -102,7 +102,7 @@ def raws_of(task: str, count: int) -> list[Any]:
     """Raw inputs of many lengths, the shortest of one step."""
     random = np.random.default_rng(7)
     if task == "audio-classification":
-        return [sound(256 + 150 * (row % 9) + row, row) for row in range(count)]
+        return [(sound(256 + 150 * (row % 9) + row, row), 8000) for row in range(count)]
     if task == "text-classification":
         words = ("good", "bad", "film", "the", "a", "very", "was", "not", "boring")
         return [" ".join(random.choice(words, 1 + row % 9)) for row in range(count)]

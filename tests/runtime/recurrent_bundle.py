@@ -100,7 +100,7 @@ def case(task: str) -> Case:
         series = tuple(forecast_series(6, seed) for seed in range(3))
         return Case(task, FORECAST, Net(3, 8, 2, horizon=4, known=1), (), series)
     if task == "audio-classification":
-        sounds = tuple(sound(length, seed) for seed, length in enumerate((2000, 256, 3217)))
+        sounds = tuple((sound(length, seed), 8000) for seed, length in enumerate((2000, 256, 3217)))
         return Case(task, AUDIO, Net(12, 8, 3, source="input_features"), LABELS, sounds)
     texts = ("the film was very good", "bad", "a boring film\nnot good")
     return Case(task, TEXT, Net(6, 8, 3, vocabulary=10), LABELS, texts, streams=False)

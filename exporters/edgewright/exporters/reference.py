@@ -13,15 +13,28 @@ from edgewright.runtime.tasks.base import Task
 
 
 @dataclass(frozen=True)
+class Turn:
+    """What a running stream is pushed next, after which the answer to sample number `row` is due: to its last `steps`
+    steps.
+    """
+
+    piece: Any
+    row: int
+    steps: int
+
+
+@dataclass(frozen=True)
 class Samples:
     """Raw inputs with their ids and what is true of each, one of each per sample, in one order.
 
-    What a truth is, an index, an array, some texts, is between the task and its metric.
+    What a truth is, an index, an array, some texts, is between the task and its metric. `streams` are the recordings
+    that samples were cut from, each as the turns of one stream; none where nothing streams.
     """
 
     ids: tuple[str, ...]
     raws: Sequence[Any]
     truths: Sequence[Any]
+    streams: Sequence[Sequence[Turn]] = ()
 
     def __post_init__(self) -> None:
         if not len(self.ids) == len(self.raws) == len(self.truths):

@@ -54,7 +54,8 @@ class VariantRow:
     torch's largest output; `sqnr_db` is None for bit-equal outputs. Latencies are of one sample in
     milliseconds; `speed_vs_torch` and `speed_vs_fp32` say how many times as fast (medians of ratios taken in
     turn in the same run). Those of one step of a model with a streaming form are in microseconds, on one thread.
-    `size` is the bytes of all graphs of the variant.
+    `size` is the bytes of all graphs of the variant. `stream_metric` is the metric of its stream's answers, warm, over
+    whole evaluation recordings.
     """
 
     name: str
@@ -88,6 +89,7 @@ class VariantRow:
     torch_step_p50_us: float | None = None
     step_speed_vs_torch: float | None = None
     step_speed_vs_fp32: float | None = None
+    stream_metric: float | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,8 @@ def packed_outputs(outputs: Sequence[Tensors]) -> str:
 @dataclass(frozen=True)
 class Verdict:
     """Everything that was measured. `ranking` has the passing variants, the best first; it is empty when
-    nothing ships. `cpu` is the class of the CPU that judged, `onnxruntime` the version.
+    nothing ships. `stream_reason` says why a streaming form there was is not shipped; empty where it is. `cpu` is the
+    class of the CPU that judged, `onnxruntime` the version.
     """
 
     metric_name: str
@@ -164,6 +167,7 @@ class Verdict:
     threads: int = 1
     cpu: str = ""
     onnxruntime: str = ""
+    stream_reason: str = ""
 
     def proven(self, name: str) -> tuple[Proof, ...]:
         """Where the variant `name` was seen to answer as torch does: where it was judged, or the ladder ran it."""

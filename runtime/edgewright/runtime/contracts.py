@@ -17,13 +17,21 @@ Tensors = dict[str, NDArray[Any]]
 class Steps:
     """What a piece of raw input completes: the step graph's inputs, each with a leading axis of steps [steps, ...].
 
-    `times` is float64 [steps], the time of each step where it is known. The first `silent` steps have no answer yet.
+    `times` is float64 [steps], the time of each step where it is known. The first `silent` steps have no answer yet,
+    those of `quiet` have none. Before each step of `begins` the stream forgets what it has read.
     """
 
     feeds: Tensors
     count: int
     times: NDArray[Any] | None = None
     silent: int = 0
+    begins: frozenset[int] = frozenset()
+    quiet: frozenset[int] = frozenset()
+
+    @property
+    def answered(self) -> list[int]:
+        """The steps that have an answer."""
+        return [step for step in range(self.silent, self.count) if step not in self.quiet]
 
 
 @dataclass(frozen=True)

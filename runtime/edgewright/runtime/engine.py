@@ -26,7 +26,7 @@ from edgewright.runtime.inputs import Unreadable, folder_inputs, is_directory
 from edgewright.runtime.options import check_options, json_schema
 from edgewright.runtime.printable import printable
 from edgewright.runtime.streams.group import StreamGroup
-from edgewright.runtime.streams.stream import StepModel, Stream
+from edgewright.runtime.streams.stream import StepModel, Stream, StreamModel, WindowModel, why_no_stream
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.answers import FolderAnswers
 from edgewright.runtime.tasks.base import Task
@@ -113,7 +113,7 @@ class Engine(Generic[A]):
         self._graphs: SessionGraphs | None = chosen.graphs
         self._takes = {role: _takes(manifest.graphs[role]) for role in whole_graphs(self._variant)}
         self._known: dict[tuple[Any, ...], Task[Any]] = {(): self.task}
-        self._step_model: StepModel | None = None
+        self._stream_model: StreamModel | None = None
         self._opening = threading.Lock()
 
     @property
@@ -165,7 +165,7 @@ class Engine(Generic[A]):
         if isinstance(raw, paths) and is_directory(raw):
             return self._folder(Path(raw), options)
         # What encode makes fits the graphs: task.check saw to that once, so it is not checked each time.
-        if not isinstance(raw, (list, tuple)):
+        if not isinstance(raw, (list, tuple)) or task.is_one(raw):
             sample = task.encode(raw)
             (outputs,) = task.run((sample,), graphs)
             return task.decode(outputs, sample)
@@ -274,8 +274,9 @@ class Engine(Generic[A]):
     def stream(self, series: str = "", **options: Any) -> Stream:
         """Begin a stream: one step in, one answer out, the state kept.
 
-        `series` says which one it is where each has its own scale. The step graph runs on one thread unless the engine
-        was given a number: a small step only loses by more. Raises `InputError` for a model without a streaming form.
+        `series` says which one it is where each has its own scale. Of sound, the option `rate` says how many samples a
+        second the pieces have. A step graph runs on one thread unless the engine was given a number: a small step only
+        loses by more. Raises `InputError` for a model without a streaming form.
         """
         return Stream(self._steps(), self._task(options), series)
 
@@ -310,7 +311,7 @@ class Engine(Generic[A]):
     def close(self) -> None:
         """Let go of the graph. Using the engine afterwards raises `InputError`."""
         self._graphs = None
-        self._step_model = None
+        self._stream_model = None
         self._known.clear()
 
     def __enter__(self) -> Self:
@@ -350,29 +351,33 @@ class Engine(Generic[A]):
                 self._known[key] = task
         return task
 
-    def _steps(self) -> StepModel:
+    def _steps(self) -> StreamModel:
         """The streaming form, loaded when it is first asked for."""
-        provider = self._open().provider
-        if self.manifest.streaming is None:
-            raise InputError(
-                f"{self.manifest.model} has no streaming form, it needs the whole input (bidirectional nets and texts "
-                "do): call the engine instead, or train a series or audio model with network.bidirectional: false"
-            )
-        graph = self._variant.graphs[STEP]
+        graphs = self._open()
+        if not self.manifest.streams:
+            raise InputError(why_no_stream(self.manifest))
         with self._opening:
-            if self._step_model is None:
-                threads = self._settings["threads"]
-                session = open_session(
-                    self.bundle.path(graph),
-                    provider if provider in PROVIDERS else "auto",
-                    1 if threads is None else threads,
-                    self._settings["cache"],
-                    digest=self.bundle.digest(graph),
-                    steps=True,
-                    timeout=self._settings["timeout"],
-                )
-                self._step_model = StepModel(self.bundle, self._variant, session)
-            return self._step_model
+            if self._stream_model is None:
+                memory = self.manifest.stream
+                if memory is not None and memory.memory == "context":
+                    self._stream_model = WindowModel(self.bundle, self._variant, graphs, self.task, memory)
+                else:
+                    self._stream_model = self._step_model(graphs.provider)
+            return self._stream_model
+
+    def _step_model(self, provider: str) -> StepModel:
+        graph = self._variant.graphs[STEP]
+        threads = self._settings["threads"]
+        session = open_session(
+            self.bundle.path(graph),
+            provider if provider in PROVIDERS else "auto",
+            1 if threads is None else threads,
+            self._settings["cache"],
+            digest=self.bundle.digest(graph),
+            steps=True,
+            timeout=self._settings["timeout"],
+        )
+        return StepModel(self.bundle, self._variant, session)
 
 
 def _opened_again(kind: type[Engine[Any]], root: Path, settings: Mapping[str, Any]) -> Engine[Any]:

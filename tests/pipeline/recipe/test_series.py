@@ -67,7 +67,7 @@ def test_a_saved_recipe_says_nothing_that_belongs_to_other_tasks(task: str) -> N
     family = family_named(next(iter(spec.families)))
     assert set(plain["data"]) == spec.data
     sections = {"input", "network", "forecast", "text", "question", "zero_shot", "audio"}
-    assert sections & set(plain) == spec.sections | family.sections
+    assert sections & set(plain) == (spec.sections | family.sections) - {"stream"}
     assert ("loss" in plain["training"]) == spec.regresses
 
 
@@ -267,3 +267,47 @@ def test_known_columns_and_scales_of_unseen_series() -> None:
     ).data.unseen == "global"  # fmt: skip
     line = refusal("forecasting", data={"source": "x", "layout": "wide"}, forecast={"known": ["y"]})
     assert line.startswith("forecast.known: with layout: wide")
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "memory"),
+    [
+        ("forecasting", {}, "context"),
+        ("sequence-classification", {}, "carried"),
+        ("sequence-regression", {"data": {"source": "/t.csv", "window": 20}}, "context"),
+        ("audio-classification", {}, "context"),
+        ("forecasting", {"stream": {"memory": "carried"}}, "carried"),
+        ("sequence-classification", {"stream": {"memory": "context"}}, "context"),
+    ],
+)
+def test_what_a_stream_remembers(task: str, changes: dict[str, Any], memory: str) -> None:
+    found = recipe(task, **changes)
+    assert found.stream_memory == memory
+    assert ("stream" in found.to_plain()) == ("stream" in changes)
+    assert recipe_from_plain(found.to_plain()) == found
+
+
+def test_only_a_state_that_is_carried_beyond_its_samples_is_another_training() -> None:
+    def digest(task: str, memory: str) -> str:
+        return recipe(task, stream={"memory": memory}).training_digest()
+
+    for task in ("forecasting", "audio-classification"):
+        assert digest(task, "auto") == digest(task, "context") != digest(task, "carried")
+    assert len({digest("sequence-regression", memory) for memory in ("auto", "context", "carried")}) == 1
+
+
+def test_what_cannot_be_carried() -> None:
+    carried = {"memory": "carried"}
+    for task, changes in (
+        ("text-classification", {}),
+        ("forecasting", {"network": {"bidirectional": True}}),
+        ("forecasting", {"network": {"readout": "mean"}}),
+        ("audio-classification", {"network": {"readout": "max"}}),
+    ):
+        with refused(RecipeError):
+            recipe(task, stream=carried, **changes)
+    assert recipe("sequence-classification", stream=carried, network={"readout": "mean"})
+    with refused(RecipeError):
+        recipe_from_plain(
+            {"task": "image-classification", "model": "resnet18", "data": "/d", "stream": carried}
+        )

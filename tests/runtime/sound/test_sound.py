@@ -69,11 +69,11 @@ def test_pieces_of_any_size_give_the_same_frames(cuts: list[int], hop: int) -> N
     """To the last bit, for frames that overlap, touch, or leave samples out."""
     task = AudioClassification(to_plain(dataclasses.replace(AUDIO, hop=hop)), LABELS)
     samples = sound(3000)
-    whole = task.encode(samples)["input_features"]
+    whole = task.encode((samples, 8000))["input_features"]
     front = task.stream_front()
     found = []
     for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), 3000], strict=True):
-        steps = front.push(samples[start:stop])
+        steps = front.push((samples[start:stop], 8000))
         found += [steps.feeds["input_features"]] if steps.count else []
     assert np.concatenate(found).tobytes() == whole.tobytes()
 
@@ -81,14 +81,14 @@ def test_pieces_of_any_size_give_the_same_frames(cuts: list[int], hop: int) -> N
 def test_the_state_between_any_two_pieces() -> None:
     task = AudioClassification(to_plain(dataclasses.replace(AUDIO, hop=300)), LABELS)
     samples = sound(2000)
-    whole = task.encode(samples)["input_features"]
+    whole = task.encode((samples, 8000))["input_features"]
     found = []
     front = task.stream_front()
     for start in range(0, 2000, 70):
         kept = front.state()
         front = task.stream_front()
         front.restore(kept)
-        steps = front.push(samples[start : start + 70])
+        steps = front.push((samples[start : start + 70], 8000))
         found += [steps.feeds["input_features"]] if steps.count else []
     assert np.concatenate(found).tobytes() == whole.tobytes()
     assert {name: (array.shape, array.dtype) for name, array in front.state().items()} == {
@@ -104,7 +104,7 @@ def test_a_stream_equals_the_whole_file(tmp_path: Path, size: int) -> None:
     path.write_bytes(write_wav(samples, 8000))
     whole = engine(path)
     newest: Any = None
-    with engine.stream() as stream:
+    with engine.stream(rate=8000) as stream:
         for start in range(0, 3000, size):
             answer = stream.push(samples[start : start + size])
             newest = answer if answer is not None else newest
@@ -141,7 +141,7 @@ def test_every_form_of_a_sound(tmp_path: Path) -> None:
         forms += [tmp_path / name, str(tmp_path / name), (tmp_path / name).read_bytes()]
     soundfile.write(tmp_path / "d.wav", stereo, 8000)
     for form in [*forms, tmp_path / "d.wav"]:
-        found = load_audio(form, AUDIO)
+        found = load_audio(form, AUDIO, 8000)
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, samples)
 
@@ -214,11 +214,14 @@ def test_files_that_end_too_early() -> None:
     ("raw", "message"),
     [
         (None, "cannot read sound from NoneType"),
-        (np.zeros(0, np.float32), "the sound is empty"),
+        ((np.zeros(0, np.float32), 8000), "the sound is empty"),
         (np.array([0.0, np.nan], np.float32), "holds NaN or infinity"),
         (np.array([0.0, np.inf]), "holds NaN or infinity"),
         (np.array([3e38, np.inf], np.float32), "holds NaN or infinity"),
-        (np.zeros(10, np.uint8), "the samples are uint8"),
+        (np.zeros(10, np.int64), "the samples are int64"),
+        (np.zeros(10, np.uint16), "the samples are uint16"),
+        (np.zeros(1000), "does not say its sample rate"),
+        ([0.0] * 1000, "does not say its sample rate"),
         (np.zeros((2, 2, 2)), "have 3 axes"),
         (np.zeros((10, 0)), "has 0 channels"),
         (np.array(["a"]), "the samples are <U1"),
@@ -244,13 +247,13 @@ def test_what_is_no_sound(raw: Any, message: str) -> None:
 def test_too_short_too_long_and_too_many_channels(tmp_path: Path) -> None:
     task = AudioClassification(to_plain(AUDIO), LABELS)
     with refused(InputError):
-        task.encode(sound(255))
-    assert task.encode(sound(256))["lengths"] == 1
+        task.encode((sound(255), 8000))
+    assert task.encode((sound(256), 8000))["lengths"] == 1
     limited = dataclasses.replace(AUDIO, max_seconds=0.1)
-    assert len(load_audio(sound(800), limited)) == 800
+    assert len(load_audio((sound(800), 8000), limited)) == 800
     path = tmp_path / "long.wav"
     soundfile.write(path, sound(801), 8000)
-    for raw in (sound(801), path):
+    for raw in ((sound(801), 8000), path):
         with refused(InputError):
             load_audio(raw, limited)
     with refused(InputError):
@@ -261,12 +264,12 @@ def test_bad_pieces_change_nothing() -> None:
     task = AudioClassification(to_plain(AUDIO), LABELS)
     samples = sound(1000)
     front = task.stream_front()
-    front.push(samples[:500])
-    for piece in (None, np.array([np.nan]), np.zeros(4, np.uint8), "a.wav"):
+    front.push((samples[:500], 8000))
+    for piece in (None, np.array([np.nan]), np.zeros(4, np.int64), "a.wav", (np.zeros((4, 2)), 8000)):
         with pytest.raises(InputError):
             front.push(piece)
-    steps = front.push(samples[500:])
-    whole = task.encode(samples)["input_features"]
+    steps = front.push((samples[500:], 8000))
+    whole = task.encode((samples, 8000))["input_features"]
     np.testing.assert_array_equal(steps.feeds["input_features"], whole[-steps.count :])
 
 
@@ -274,7 +277,7 @@ def test_golden_files_are_the_sounds(tmp_path: Path) -> None:
     task = AudioClassification(to_plain(AUDIO), LABELS)
     flac = tmp_path / "a.flac"
     soundfile.write(flac, sound(1000), 8000)
-    raws = [sound(1000), (sound(2000), 16000), flac, flac.read_bytes(), cut(sound(900), "WAV", 1.0)]
+    raws = [(sound(1000), 8000), (sound(2000), 16000), flac, flac.read_bytes(), cut(sound(900), "WAV", 1.0)]
     for raw, suffix in zip(raws, (".wav", ".wav", ".flac", ".flac", ".wav"), strict=True):
         content, found = task.raw_file(raw)
         assert found == suffix

@@ -146,8 +146,8 @@ def test_pieces_of_different_lengths(engine: Engine) -> None:
 def test_sound_in_a_group(tmp_path: Path) -> None:
     engine = engine_of(tmp_path, case("audio-classification"))
     sounds = [sound(4000 + 300 * seed, seed) for seed in range(3)]
-    expected = engine(sounds)
-    group = engine.streams(3)
+    expected = engine(sounds, rate=8000)
+    group = engine.streams(3, rate=8000)
     newest: list[Any] = [None] * 3
     for start in range(0, 4600, 333):
         rows = [row for row, samples in enumerate(sounds) if start < len(samples)]

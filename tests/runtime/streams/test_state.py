@@ -29,7 +29,7 @@ def regression(tmp_path: Path) -> Engine:
 @pytest.mark.parametrize("task", STREAMING)
 def test_a_saved_state_goes_on_anywhere(tmp_path: Path, task: str) -> None:
     example = case(task)
-    raw = sound(5000) if task == "audio-classification" else example.raws[0]
+    raw = (sound(5000), 8000) if task == "audio-classification" else example.raws[0]
     engine = engine_of(tmp_path, example)
     pieces = list(engine.task.pieces(raw))
     half = len(pieces) // 2

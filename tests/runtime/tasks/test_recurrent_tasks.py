@@ -274,7 +274,7 @@ def test_what_a_word_stands_for(tmp_path: Path) -> None:
     ((name, missing),) = task.inputs("nowhere.csv")
     assert name == "nowhere.csv" and "does not exist" in missing.reason
     audio = case("audio-classification").device_task()
-    (tmp_path / "a.wav").write_bytes(audio.raw_file(sound(500))[0])
+    (tmp_path / "a.wav").write_bytes(audio.raw_file((sound(500), 8000))[0])
     (wav, *others) = audio.inputs(str(tmp_path))
     assert wav == (str(tmp_path / "a.wav"), tmp_path / "a.wav")
     assert [name for name, _ in others] == [str(many), str(tmp_path / "one.csv")]
@@ -289,9 +289,9 @@ def test_pieces_are_the_whole(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.vstack([piece.values for piece in pieces]), series.values)
     np.testing.assert_array_equal(pieces[-1].known, series.known)
     assert pieces[0].known[0, 0] == series.values[1, 2]
-    parts = list(case("audio-classification").device_task().pieces(sound(2000)))
-    assert [len(part) for part in parts] == [800, 800, 400]
-    np.testing.assert_array_equal(np.concatenate(parts), sound(2000))
+    parts = list(case("audio-classification").device_task().pieces((sound(2000), 8000)))
+    assert [(len(part), rate) for part, rate in parts] == [(800, 8000), (800, 8000), (400, 8000)]
+    np.testing.assert_array_equal(np.concatenate([part for part, _ in parts]), sound(2000))
 
 
 def test_lengths_must_lie_within_the_sequence(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from edgewright.exporters.bundle.metadata import front_matter
 from edgewright.exporters.bundle.origin import UNKNOWN, Origin
 from edgewright.exporters.table import Column, Row, cells, figure, interval, megabytes
 from edgewright.exporters.verdict import VariantRow, Verdict
-from edgewright.runtime.bundle.manifest import Manifest
+from edgewright.runtime.bundle.manifest import Manifest, StreamMemory
 from edgewright.runtime.printable import one_line
 from edgewright.runtime.tasks.description import Description
 
@@ -41,7 +41,7 @@ def model_card(
         'engine = Engine("path/to/this/folder")',
         f"answer = engine({description.example})",
         "```",
-        *(_streaming(*description.piece) if manifest.streaming is not None else ()),
+        *(_streaming(description, manifest.stream) if manifest.streams else ()),
         "`edgewright verify path/to/this/folder` replays the golden samples and says whether this device still",
         "gives torch's answers. Needs `pip install 'edgewright[cpu]'` (or `[gpu]`), not torch.",
         "",
@@ -53,16 +53,35 @@ def model_card(
     return "\n".join(lines)
 
 
-def _streaming(piece: str, source: str) -> list[str]:
-    """How the streaming form is called: steps go in one by one, the state is kept."""
+def _streaming(description: Description, memory: StreamMemory | None) -> list[str]:
+    """How the streaming form is called: pieces go in one by one, what it remembers is kept."""
+    piece, source = description.piece
     return [
         "It also streams, and answers while the input arrives:",
         "```python",
-        "with engine.stream() as stream:",
+        f"with engine.stream({description.stream}) as stream:",
         f"    for {piece} in {source}:",
         f"        answer = stream.push({piece})",
+        "        if answer is not None:  # not before there is enough to answer",
+        "            print(answer)",
         "```",
+        *_remembered(memory),
     ]
+
+
+def _remembered(memory: StreamMemory | None) -> list[str]:
+    if memory is None:
+        return []
+    if memory.memory == "context":
+        said = f"An answer is made of the last {memory.steps} steps."
+    else:
+        said = (
+            "An answer is made of all steps since the stream began: call `stream.reset()` where something new begins. "
+            f"Training saw up to {memory.steps} steps."
+        )
+    if memory.pause is not None:
+        said += f" After {memory.pause} quiet steps it begins anew by itself."
+    return [said, ""]
 
 
 def _verdict(verdict: Verdict) -> list[str]:
@@ -81,6 +100,8 @@ def _verdict(verdict: Verdict) -> list[str]:
         for text in (row.reason, *row.notes)
         if text
     ]
+    if verdict.stream_reason:
+        reasons.append(f"- it does not stream: {in_markdown(verdict.stream_reason)}")
     return [*lines, *reasons, ""] if reasons else lines
 
 
@@ -102,6 +123,8 @@ def _verdict_columns(verdict: Verdict) -> list[Column[VariantRow]]:
             figure("us a step", lambda row: row.step_p50_us, ".1f"),
             figure("step / torch", lambda row: row.step_speed_vs_torch, ".2f"),
         ]
+    if any(row.stream_metric is not None for row in verdict.rows):
+        columns.append(figure(f"{verdict.metric_name} by stream", lambda row: row.stream_metric, ".4f"))
     columns += [Column("on", lambda row: row.provider or "-"), Column("verdict", lambda row: row.status)]
     return columns
 

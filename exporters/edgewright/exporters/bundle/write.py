@@ -3,7 +3,7 @@
 import base64
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from edgewright.runtime.bundle.manifest import (
     Golden,
     GoldenSample,
     Manifest,
+    StreamMemory,
     Variant,
     manifest_to_json,
 )
@@ -77,7 +78,8 @@ class Candidate:
     states or constants what it takes and gives; any other graph says so itself. `device_task` is the training side's:
     its `processor`, `labels` and `assets` go into the bundle. `facts` are lines of the model card (what it was trained
     on, the metric, ...), in the order to print them. `config` is the config.json of the checkpoint that the model came
-    from, where there is one; `origin` says where the model came from in the words of hubs.
+    from, where there is one; `origin` says where the model came from in the words of hubs; `stream` what a stream
+    remembers, of a model that has one.
     """
 
     task: str
@@ -92,6 +94,7 @@ class Candidate:
     specs: Mapping[str, GraphSpec] = field(default_factory=dict)
     config: Mapping[str, Any] | None = None
     origin: Origin = UNKNOWN
+    stream: StreamMemory | None = None
 
     def __post_init__(self) -> None:
         if "fp32" not in self.graphs:
@@ -129,6 +132,15 @@ class Candidate:
             extra=tuple(spec for spec in graph.outputs if spec.name not in read),
         )
 
+    def without_stream(self) -> "Candidate":
+        """The same without its streaming form."""
+        graphs = {
+            name: {role: graph for role, graph in made.items() if role != STEP}
+            for name, made in self.graphs.items()
+        }
+        specs = {role: spec for role, spec in self.specs.items() if role != STEP}
+        return replace(self, graphs=graphs, specs=specs, stream=None)
+
     def size(self, name: str) -> int:
         """Bytes of all graphs of the precision `name`."""
         return sum(graph.size for graph in self.graphs[name].values())
@@ -149,6 +161,8 @@ def write_bundle(target: Path, candidate: Candidate, verdict: Verdict, samples: 
     if missing:
         raise ExportError(f"the graph of {missing[0]} is missing: make the variants again")
     names = [name for name in candidate.graphs if name in verdict.ranking]
+    if verdict.stream_reason:
+        candidate = candidate.without_stream()
     return write_candidate(target, candidate, names, verdict.ranking, verdict.golden, verdict, samples)
 
 
@@ -210,6 +224,7 @@ def write_candidate(
             licence=candidate.licence,
             seed=candidate.seed,
             assets={role: name for role, (name, _) in candidate.device_task.assets.items()},
+            stream=candidate.stream,
         )
         for name, content in candidate.device_task.assets.values():
             (folder / name).write_bytes(content)

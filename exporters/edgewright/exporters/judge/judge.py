@@ -41,7 +41,7 @@ from edgewright.runtime.graphs.session_options import cpu_class
 SECONDS = 4.0
 """How long the latencies of whole graphs are measured, and for a quarter of it those of steps."""
 
-_OWN_RUNGS = ("precision", "provider", "stream")
+_OWN_RUNGS = ("precision", "provider", "stream", "warm")
 """Rungs of the ladder that one variant can fail alone."""
 
 
@@ -94,7 +94,8 @@ def judge(
         return partial(setting.again, {name: files[name] for name in names})
 
     ladder = _climb(setting, candidate, budget, measured, again)
-    rows = [_blamed(row, ladder) for row in rows]
+    stream_reason = _why_no_stream(candidate, ladder)
+    rows = [_blamed(_with_stream(row, ladder), ladder, bool(stream_reason)) for row in rows]
     ranking, reason = _rank(rows, budget, ladder)
     golden = (
         choose_golden(setting.task, samples, measured, ranking, again(ranking), _stream_apart(ladder))
@@ -113,7 +114,24 @@ def judge(
         threads=count,
         cpu=cpu_class(),
         onnxruntime=load_onnxruntime().__version__,
+        stream_reason=stream_reason,
     )
+
+
+def _why_no_stream(candidate: Candidate, ladder: Ladder | None) -> str:
+    """Why nothing of what passes may stream; empty where it may. What fp32 loses by streaming is the model's own."""
+    rungs = () if ladder is None else ladder.rungs
+    failed = [rung for rung in rungs if (rung.name, rung.variant, rung.status) == ("warm", "fp32", "failed")]
+    if not failed or candidate.stream is None:
+        return ""
+    other = "carried" if candidate.stream.memory == "context" else "context"
+    return f"{failed[0].reason}: train with stream.memory: {other}, or answer whole samples"
+
+
+def _with_stream(row: VariantRow, ladder: Ladder | None) -> VariantRow:
+    rungs = () if ladder is None else ladder.rungs
+    found = [rung.figure for rung in rungs if (rung.name, rung.variant) == ("warm", row.name)]
+    return dataclasses.replace(row, stream_metric=found[0] if found else None)
 
 
 def _stream_apart(ladder: Ladder | None) -> dict[str, float]:
@@ -284,11 +302,15 @@ def _climb(
         )
 
 
-def _blamed(row: VariantRow, ladder: Ladder | None) -> VariantRow:
-    """A variant falls with a rung of its own; a variant that failed is told where it parts from fp32."""
+def _blamed(row: VariantRow, ladder: Ladder | None, no_stream: bool) -> VariantRow:
+    """A variant falls with a rung of its own, but not with a stream that no variant has; a variant that failed is told
+    where it parts from fp32.
+    """
     if ladder is None or row.name == "fp32":
         return row
     for rung in ladder.rungs:
+        if no_stream and rung.name == "warm":
+            continue
         if rung.variant == row.name and rung.status == "failed" and rung.name in _OWN_RUNGS:
             notes = (*row.notes, f"parts from fp32 first at {rung.node}") if rung.node else row.notes
             reason = row.reason if row.status == FAIL else f"the ladder fails at {rung.name}: {rung.reason}"
@@ -305,7 +327,9 @@ def _rank(rows: list[VariantRow], budget: Budget, ladder: Ladder | None) -> tupl
         shared = [
             rung
             for rung in ladder.rungs
-            if rung.status == "failed" and (rung.name not in _OWN_RUNGS or rung.variant == "fp32")
+            if rung.status == "failed"
+            and rung.name != "warm"
+            and (rung.name not in _OWN_RUNGS or rung.variant == "fp32")
         ]
         if shared:
             return (), f"the ladder fails at {shared[0].name}: {shared[0].reason}"

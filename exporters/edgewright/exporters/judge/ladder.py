@@ -1,6 +1,7 @@
 """The blame ladder: the rungs from raw input to answer, each with one more thing changed; the first bad one is named.
 
-Of a model with a streaming form, one more rung compares that with the whole model.
+Of a model with a streaming form, two more rungs compare its steps with the whole model, and its answers over whole
+recordings with those to samples.
 """
 
 import dataclasses
@@ -25,6 +26,7 @@ from edgewright.exporters.judge.measure import (
 )
 from edgewright.exporters.judge.nodes import first_apart_from_graph, first_apart_from_torch
 from edgewright.exporters.judge.steps import open_step, stream_apart
+from edgewright.exporters.judge.warm import warm_rung
 from edgewright.exporters.recording import recorded
 from edgewright.exporters.reference import Reference, Samples
 from edgewright.exporters.verdict import FP32_DECISIONS, FP32_RELATIVE, ROUNDING, Budget, Ladder, Rung
@@ -103,6 +105,9 @@ class _Climber:
         if self.bundle.manifest.streaming is not None:
             for entry in self.bundle.manifest.variants:
                 found.append(self._guard("stream", entry.name, partial(self._stream, entry)))
+        if self.bundle.manifest.streams and self.setting.samples.streams:
+            for entry in self.bundle.manifest.variants:
+                found.append(self._guard("warm", entry.name, partial(self._warm, entry)))
         return found
 
     def _guard(self, name: str, variant: str, step: Callable[[], Rung]) -> Rung:
@@ -260,6 +265,14 @@ class _Climber:
         return Rung(
             "stream", variant.name, "failed" if failed else "ok", found.relative, tolerance, reason, worst
         )
+
+    def _warm(self, variant: Variant) -> Rung:
+        """The stream of a variant over whole recordings, by the metric."""
+        if variant.name not in self.measured.variants:
+            return Rung("warm", variant.name, "not run", None, None, "its whole graph does not run")
+        whole = self.measured.variants[variant.name]
+        torch = self.measured.torch
+        return warm_rung(self.setting, self.bundle, variant.name, torch, whole, self.budget)
 
     def _decode(self) -> Rung:
         """Torch's outputs through both decoders have to give equal answers, and the engine must add nothing

@@ -51,6 +51,8 @@ def verdict_table(verdict: Verdict) -> str:
     texts = [f"{row.name}: {text}" for row in verdict.rows for text in (row.reason, *row.notes) if text]
     if texts:
         lines += ["", *texts]
+    if verdict.stream_reason:
+        lines += ["", f"the streaming form is left out: {verdict.stream_reason}"]
     if verdict.ladder is not None:
         failed = verdict.ladder.first_failed
         if failed is None:
@@ -84,4 +86,6 @@ def _columns(verdict: Verdict) -> list[Column[VariantRow]]:
             figure("step us", lambda row: row.step_p50_us, ".1f"),
             figure("step x torch", lambda row: row.step_speed_vs_torch, ".2f"),
         ]
+    if any(row.stream_metric is not None for row in verdict.rows):
+        columns.append(figure("by stream", lambda row: row.stream_metric, ".4f"))
     return [*columns, Column("on", lambda row: row.provider or "-")]

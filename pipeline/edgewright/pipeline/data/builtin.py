@@ -58,7 +58,11 @@ def builtin_images(name: str, recipe: Recipe) -> Dataset:
 
 def builtin_sounds(name: str, recipe: Recipe) -> Dataset:
     """A set of sounds, at the recipe's sample rate."""
-    return _labelled(name, recipe, *SOUND_SETS[name](recipe.audio.sample_rate), SOUNDS)
+    rate = recipe.audio.sample_rate
+    classes, rows = SOUND_SETS[name](rate)
+    return _labelled(
+        name, recipe, classes, [(sample, (raw, rate), place) for sample, raw, place in rows], SOUNDS
+    )
 
 
 def builtin_texts(name: str, recipe: Recipe) -> Dataset:
@@ -95,13 +99,19 @@ def _labelled(
             sample,
             raw,
             places[classes[target]],
-            content_of_text(raw) if isinstance(raw, str) else content_of_array(raw),
+            content_of_text(raw) if isinstance(raw, str) else content_of_array(_array(raw)),
         )
         for sample, raw, target in rows
         if classes[target] in places
     )
     source = f"builtin:{name}"
     return Dataset(kept, {"train": samples}, (), source, len(samples), noun, fixed=head is not None)
+
+
+def _array(raw: Any) -> NDArray[Any]:
+    """A picture, or the samples of a sound, which has its rate beside it."""
+    array: NDArray[Any] = raw[0] if isinstance(raw, tuple) else raw
+    return array
 
 
 def builtin_entities(name: str, recipe: Recipe) -> Dataset:

@@ -35,6 +35,17 @@ class TaggedWords:
 
 
 @dataclass(frozen=True, eq=False)
+class Place:
+    """Where a sample was cut from: steps `start` to `stop` of `recording`, a `Series` that lies in its split as a whole
+    and that all samples of it share.
+    """
+
+    recording: Any
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, eq=False)
 class Sample:
     """One labelled raw input.
 
@@ -44,13 +55,14 @@ class Sample:
     [time, targets] with NaN where nothing is known, [horizon, targets] for a forecast; float64 [classes] of 0 and 1
     where any number of labels may hold; `TaggedWords`; or the right `Answers`.
     `content` is the hex SHA-256 of the raw input (with the target, where that is no index), so that samples compare
-    unopened.
+    unopened. `place` is there where the sample was cut from a recording.
     """
 
     id: str
     raw: Any = field(repr=False)
     target: int | NDArray[np.float64] | NDArray[np.int64] | TaggedWords | Answers = field(repr=False)
     content: str
+    place: Place | None = field(default=None, repr=False)
 
     @property
     def label(self) -> int | None:

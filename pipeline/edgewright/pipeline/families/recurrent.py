@@ -37,7 +37,7 @@ class Recurrent(Family):
     instead = f"use {kind}"
     # The cells have no statically quantised form.
     variants = ("fp32", "fp16", "int8-dynamic")
-    sections = frozenset({"network"})
+    sections = frozenset({"network", "stream"})
     counts_updates = True
     libraries = ("recurrent",)
     reads = "sequences"
@@ -80,9 +80,27 @@ class Recurrent(Family):
         for key, reason in cast(RecurrentTask, recipe.own).network.items():
             if key in given:
                 raise ValueError(f"network.{key}: does not belong to {recipe.task}, {reason}: remove the key")
+        self._check_stream(recipe)
         if "activation" in given and recipe.model != "rnn":
             raise ValueError(
                 f"network.activation: the gates of {recipe.model} have their own: remove the key, or use model: rnn"
+            )
+
+    def _check_stream(self, recipe: Recipe) -> None:
+        if recipe.stream.memory == "auto":
+            return
+        if "text" in recipe.spec.sections or recipe.network.bidirectional:
+            what = "texts do" if "text" in recipe.spec.sections else "network.bidirectional: true reads"
+            raise ValueError(f"stream.memory: {what} not stream, but need the whole input: remove the key")
+        if (
+            recipe.stream.memory == "carried"
+            and recipe.cuts_samples
+            and not recipe.spec.every_step
+            and recipe.network.readout != "last"
+        ):
+            raise ValueError(
+                f"stream.memory: carried, with network.readout: {recipe.network.readout} of all steps that there ever "
+                "were, forgets nothing: use readout: last, or memory: context"
             )
 
     def fit(self, recipe: Recipe, splits: "Splits") -> "Fitted":

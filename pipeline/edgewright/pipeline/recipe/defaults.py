@@ -81,6 +81,8 @@ def only_own_keys(plain: dict[str, Any]) -> dict[str, Any]:
     own = spec.families[family.name]
     foreign_sections = all_sections() - sections_of(spec, family)
     result = {key: value for key, value in plain.items() if key not in foreign_sections}
+    if result.get("stream", {}).get("memory") == "auto":
+        del result["stream"]
     own_data = spec.data | own.data
     result["data"] = {key: value for key, value in plain["data"].items() if key in own_data}
     if "text" in result:

@@ -14,7 +14,7 @@ from edgewright.pipeline.catalog import BUILTIN_PREFIX, TASKS, FamilyTask, TaskS
 from edgewright.pipeline.recipe.data import Data
 from edgewright.pipeline.recipe.defaults import fill_defaults, only_own_keys
 from edgewright.pipeline.recipe.family import family_for
-from edgewright.pipeline.recipe.series import Audio, Forecast, Network
+from edgewright.pipeline.recipe.series import Audio, Forecast, Network, Stream
 from edgewright.pipeline.recipe.text import Questions, Text, ZeroShot
 from edgewright.pipeline.recipe.training import (
     Budget,
@@ -48,6 +48,7 @@ class Recipe(Section):
     weights: str = Field(default="imagenet", min_length=1)  # none for a recurrent model, else pretrained
     input: Input = Input()
     network: Network = Network()
+    stream: Stream = Stream()
     forecast: Forecast = Forecast()
     text: Text = Text()
     question: Questions = Questions()
@@ -116,7 +117,21 @@ class Recipe(Section):
             del plain[key]
         for key in ("workers", "checkpoint_seconds"):
             del plain["training"][key]
+        if self.stream_memory != "carried" or not self.cuts_samples:
+            plain.pop("stream", None)  # the training is then the same
         return _digest(plain)
+
+    @property
+    def cuts_samples(self) -> bool:
+        """Whether a stream goes on where a sample of the training ends: windows of recordings, and sounds."""
+        return self.spec.forecasts or self.data.window is not None or "audio" in self.spec.sections
+
+    @property
+    def stream_memory(self) -> str:
+        """`stream.memory`, or what auto means."""
+        if self.stream.memory != "auto":
+            return self.stream.memory
+        return "context" if self.cuts_samples else "carried"
 
 
 def _digest(plain: dict[str, Any]) -> str:

@@ -27,6 +27,16 @@ class Network(Section):
     embedding: int = Field(default=128, ge=1, le=16384)
 
 
+class Stream(Section):
+    """What an answer of a stream is made of. With `memory` context it is the last steps, as many as a sample of the
+    training has: `forecast.context`, `data.window`, the longest sound. With carried it is all steps since the stream
+    began or was reset; samples are then learnt from with earlier steps, or another sound, before them. auto is context
+    where samples are cut out of recordings or are sounds, and carried where they are whole series.
+    """
+
+    memory: Literal["auto", "context", "carried"] = "auto"
+
+
 class Forecast(Section):
     """What is forecast: `horizon` steps ahead out of `context` steps, where the pattern repeats every `season` steps.
 

@@ -118,7 +118,7 @@ def measure(
         p95_ms=_percentile(single, 0.95) * 1e3,
         throughput=batch / _percentile(batched, 0.5),
         start_ms=start_ms,
-        step_us=None if opened.manifest.streaming is None else _step_us(engine, raws, seconds / 2),
+        step_us=None if not opened.manifest.streams else _step_us(engine, raws, seconds / 2),
         peak_mb=peak_mb(),
     )
 

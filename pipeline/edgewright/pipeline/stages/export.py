@@ -27,6 +27,7 @@ from edgewright.exporters.reference import Reference, Samples
 from edgewright.exporters.verdict import FAIL, Budget, Ladder, Verdict, verdict_from_json, verdict_to_json
 from edgewright.pipeline.data.samples import Sample, Splits
 from edgewright.pipeline.data.sources import restore_splits
+from edgewright.pipeline.fitted.streams import stream_memory, streams_of
 from edgewright.pipeline.progress import Progress, silent
 from edgewright.pipeline.recipe.load import load_recipe, override_export
 from edgewright.pipeline.recipe.recipe import Recipe
@@ -36,9 +37,10 @@ from edgewright.pipeline.stages.card_facts import card_facts, origin_of
 from edgewright.pipeline.stages.fit import DATA, check_outside_data, fit_run, many_processes, run_recipe
 from edgewright.pipeline.training.results import LoadedModel, load_trained
 from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes, write_text
+from edgewright.runtime.bundle.manifest import StreamMemory
 from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.contracts import MODEL, Tensors
+from edgewright.runtime.contracts import MODEL, STEP, Tensors
 from edgewright.runtime.errors import BundleError, ExportError, RecipeError
 from edgewright.runtime.graphs.session_options import cpu_class
 from edgewright.runtime.tasks.base import Task
@@ -81,6 +83,15 @@ class _Loaded:
     splits: Splits
     model: LoadedModel
     device_task: Task[Any]
+    stream: StreamMemory | None
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """What becomes a graph, by role: of a step only where its state is what a stream remembers."""
+        parts = self.model.built.parts()
+        if self.stream is None or self.stream.memory == "context":
+            parts.pop(STEP, None)
+        return parts
 
     @property
     def graphs(self) -> TorchGraphs:
@@ -217,7 +228,7 @@ def _load(run_dir: Path, recipe: Recipe | None) -> _Loaded:
     splits = restore_splits(read_run_json(run_dir, DATA), recipe)
     model = load_trained(run_dir)
     device_task = model.task.device_task(model.built.settings, model.classes, model.built.assets)
-    return _Loaded(recipe, splits, model, device_task)
+    return _Loaded(recipe, splits, model, device_task, stream_memory(recipe, splits, model.built))
 
 
 def _samples(loaded: _Loaded) -> Samples:
@@ -226,6 +237,7 @@ def _samples(loaded: _Loaded) -> Samples:
         tuple(sample.id for sample in chosen),
         [sample.raw for sample in chosen],
         loaded.model.task.truths(chosen, loaded.device_task),
+        () if loaded.stream is None else streams_of(chosen, loaded.recipe.split_seed),
     )
 
 
@@ -248,7 +260,7 @@ def _key(**parts: Any) -> str:
 
 
 def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], report: Progress) -> Candidate:
-    parts = loaded.model.built.parts()
+    parts = loaded.parts
     graphs: dict[str, dict[str, Graph]] = {}
     failures: dict[str, str] = {}
     for done, name in enumerate(names):
@@ -277,6 +289,7 @@ def _make_candidate(run_dir: Path, loaded: _Loaded, names: tuple[str, ...], repo
         facts=card_facts(recipe, loaded.splits, loaded.device_task),
         config=model.built.build.get("config"),
         origin=origin_of(recipe, loaded.splits, model.built),
+        stream=loaded.stream,
     )
 
 
@@ -349,6 +362,7 @@ def _judged(
         },
         failures=candidate.failures,
         samples=[sample.content for sample in loaded.splits.evaluation],
+        stream=loaded.stream,
         metric=loaded.model.task.metric_name,
         budget=_budget(loaded.recipe),
         provider=provider,

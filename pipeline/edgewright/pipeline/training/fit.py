@@ -22,6 +22,7 @@ from edgewright.pipeline.training.checkpoint import State
 from edgewright.pipeline.training.distributed import World
 from edgewright.pipeline.training.extraction import FEATURES, extract_features
 from edgewright.pipeline.training.freeze import check_frozen, digest_tensors, moving_names, named_tensors
+from edgewright.pipeline.training.history import history_of
 from edgewright.pipeline.training.loop import run_phases
 from edgewright.pipeline.training.observing import Observe, gradient_observer
 from edgewright.pipeline.training.phases import plan_feature_phase, plan_phases
@@ -221,6 +222,7 @@ class _Training:
                 keep,
                 self.built.input_names,
                 judged=name != "train",
+                history=history_of(self.recipe, samples, self.device) if name == "train" else None,
                 progress=functools.partial(self.report, f"reading {name}"),
             )
             for name, samples in self._splits().items()

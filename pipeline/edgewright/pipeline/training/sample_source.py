@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgewright.pipeline.data.samples import Sample
 from edgewright.pipeline.tasks.base import Objective
 from edgewright.pipeline.training.answers import Answers
+from edgewright.pipeline.training.history import History
 from edgewright.pipeline.training.randomness import generator
 from edgewright.pipeline.training.sources import Inputs
 from edgewright.runtime.contracts import Tensors
@@ -38,6 +39,7 @@ class SampleSource:
             the loop encodes for itself.
         judged: Whether figures of the samples are wanted.
         progress: Hears how many samples are encoded.
+        history: Puts steps before what is learnt from.
 
     Raises:
         InputError: A sample cannot be encoded; the message names it.
@@ -55,7 +57,9 @@ class SampleSource:
         names: tuple[str, ...] | None = None,
         judged: bool = True,
         progress: Callable[[int, int], None] | None = None,
+        history: History | None = None,
     ) -> None:
+        self._history = history
         self._samples, self._task, self._seed, self._workers = samples, task, seed, workers
         self._device: Any = device  # an augmenting task's device half can also load and encode in two steps
         self._names = names or device.input_names
@@ -194,6 +198,11 @@ class SampleSource:
 
     def encode(self, index: int, epoch: int | None = None) -> Tensors:
         """The inputs of one row, without a batch axis. Raises `InputError` naming the file."""
+        if epoch is None or self._history is None:
+            return self._row(index, epoch)
+        return self._history.before(index, epoch, self._row(index, epoch), self._row)
+
+    def _row(self, index: int, epoch: int | None = None) -> Tensors:
         sample, window = self._origins[index]
         raw = self._samples[sample].raw
         if epoch is not None and self._task.augments:

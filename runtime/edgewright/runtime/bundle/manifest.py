@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes
+from edgewright.runtime.bundle.graph_specs import wrong_graph
 from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json, to_plain
 from edgewright.runtime.contracts import STEP, GraphSpec
 from edgewright.runtime.errors import BundleError
@@ -21,13 +22,12 @@ OPERATOR_DOMAINS = ("", "ai.onnx.ml", "com.microsoft")
 
 _VERSION, _DIGEST = "schema_version", "digest"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_STATE_DTYPES = frozenset({"float16", "float32", "float64", "int8", "uint8", "int32", "int64", "bool"})
+_MOST_STEPS = 1_000_000
+"""That a stream may remember: its memory is taken when it begins."""
+
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 _LARGEST_TOLERANCE = 1000.0
-_LARGEST_AXIS = 1 << 31
-_LARGEST_TENSOR = 1 << 28
-"""Elements of the fixed axes of a tensor: a gigabyte in float32."""
 
 
 def _check_range(name: str, value: float, most: float) -> None:
@@ -154,14 +154,39 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class StreamMemory:
+    """What an answer of a stream is made of, which is also how streams were judged.
+
+    `memory` "context": the last `steps` steps, exactly as if the graph "model" were given these alone. "carried": every
+    step since the stream began or was reset, by the state of the graph "step"; `steps` is then how many steps the
+    longest sample of the training had. Of sound, `pause` is after how many quiet steps (frames) a stream begins anew;
+    None for never, and `onset` how many frames after the first that is not.
+    """
+
+    memory: str
+    steps: int
+    pause: int | None = None
+    onset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.memory not in ("context", "carried"):
+            raise ValueError(f"memory {self.memory!r} is not one of context, carried")
+        if not 1 <= self.steps <= _MOST_STEPS or self.pause == 0 or min(self.pause or 0, self.onset) < 0:
+            raise ValueError(
+                f"{self.steps} steps, a pause of {self.pause} and an onset of {self.onset} cannot be"
+            )
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything a device needs to know. `processor` belongs to the task; the runtime never sees a model's
     name in code.
 
     `graphs` maps each role to what its graph takes and gives, whatever the precision: "model", and "step" where the
-    model streams. `assets` maps a role that the task knows ("tokenizer") to a file of the bundle. `options` are the
-    values of the task's options where nothing else is asked for (reserved: nothing writes it yet). Entries with their
-    default value are not written.
+    model streams step by step. `stream` says what a stream remembers; None for a model that does not stream, and for an
+    older bundle with a graph "step", whose state is carried. `assets` maps a role that the task knows ("tokenizer") to
+    a file of the bundle. `options` are the values of the task's options where nothing else is asked for (reserved:
+    nothing writes it yet). Entries with their default value are not written.
     """
 
     task: str
@@ -181,11 +206,17 @@ class Manifest:
     options: Mapping[str, Any] = field(default_factory=dict)
     contract: InputContract | None = None
     decision: Decision | None = None
+    stream: StreamMemory | None = None
 
     @property
     def streaming(self) -> GraphSpec | None:
-        """What the graph "step" takes and gives; None for a model that does not stream."""
+        """What the graph "step" takes and gives; None for a model that does not stream step by step."""
         return self.graphs.get(STEP)
+
+    @property
+    def streams(self) -> bool:
+        """Whether there is a streaming form."""
+        return self.stream is not None or STEP in self.graphs
 
     def variant(self, name: str) -> Variant:
         """The variant called `name`, or the one that ships for "auto". Raises `BundleError` with the names
@@ -325,6 +356,8 @@ def _check(manifest: Manifest) -> None:
     for variant in manifest.variants:
         if variant.graphs.keys() != manifest.graphs.keys():
             raise fail(f"variants: {variant.name} has other graphs than {', '.join(manifest.graphs)}")
+    if manifest.stream is not None and (manifest.stream.memory == "carried") != (STEP in manifest.graphs):
+        raise fail(f"stream: a memory {manifest.stream.memory} does not fit {', '.join(manifest.graphs)}")
     for role, graph in manifest.graphs.items():
         if not graph.inputs or not graph.outputs:
             raise fail(f"graphs: the inputs or outputs of {role} are empty")
@@ -334,7 +367,7 @@ def _check(manifest: Manifest) -> None:
                 spec.name != output for spec in manifest.graphs[other].outputs
             ):
                 raise fail(f"graphs: {role} takes {source!r}, which no graph gives")
-        wrong = _wrong_sizes(graph) or _wrong_states(role, graph)
+        wrong = wrong_graph(role, graph)
         if wrong:
             raise fail(f"graphs: {role}: {wrong}")
 
@@ -357,44 +390,3 @@ def _wrong_names(manifest: Manifest) -> str:
     if not 0 <= manifest.seed < 1 << 64:
         return f"seed is {manifest.seed}, it has to be from 0 to 2^64 - 1"
     return "task: empty" if not manifest.task else ""
-
-
-def _wrong_sizes(graph: GraphSpec) -> str:
-    """What is wrong with the names and axes of what a graph takes and gives; empty where nothing is."""
-    for spec in (*graph.inputs, *graph.outputs):
-        fixed = [axis for axis in spec.shape if isinstance(axis, int)]
-        if not spec.name or "" in spec.shape:
-            return "a tensor or an axis has no name"
-        if min(fixed, default=1) < 1 or math.prod(fixed) > _LARGEST_TENSOR:
-            return f"the axes of {spec.name!r} are {spec.shape}"
-    for specs in (graph.inputs, graph.outputs):
-        if len({spec.name for spec in specs}) != len(specs):
-            return "two tensors have the same name"
-    if max(graph.capacity.values(), default=1) > _LARGEST_AXIS:
-        return f"the capacity {dict(graph.capacity)} is out of bounds"
-    return ""
-
-
-def _wrong_states(role: str, graph: GraphSpec) -> str:
-    """What is wrong with what goes from run to run of a graph; empty where nothing is."""
-    for state in graph.states:
-        named = sorted(axis for axis in state.shape if isinstance(axis, str))
-        sizes = [axis for axis in state.shape if not isinstance(axis, str)]
-        if (
-            named != sorted(("batch", *([state.grows] if state.grows else [])))
-            or min(sizes, default=1) < 1
-            or math.prod(sizes) > _LARGEST_TENSOR
-        ):
-            return f"the axes of the state {state.input!r} are {state.shape}"
-        if not math.isfinite(state.initial):
-            return f"the state {state.input!r} begins at {state.initial}"
-        if state.dtype not in _STATE_DTYPES or (role == STEP and state.dtype != "float32"):
-            return f"the state {state.input!r} is of the type {state.dtype!r}"
-    growing = {state.grows for state in graph.states if state.grows}
-    if role == STEP and (growing or graph.constants):
-        return "a stream goes on from states of one size alone"
-    if not growing >= graph.capacity.keys() or min(graph.capacity.values(), default=1) < 1:
-        return f"no state grows to the capacity {dict(graph.capacity)}"
-    if not {spec.name for spec in graph.inputs} >= graph.constants.keys():
-        return f"it has no inputs {', '.join(graph.constants)}"
-    return ""

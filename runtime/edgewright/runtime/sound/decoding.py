@@ -23,35 +23,64 @@ _IEEE_FLOAT = 3
 _HEADS = frozenset({b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"FORM", b".snd", b"caff"})
 """How the files begin that libsndfile reads; MP3 is told by its frames."""
 
+_MOST_CHANNELS = 64
+
+_LOUDEST = 2.0
+"""Of float samples. What a decoder makes of a loud recording passes full scale by a little; whole numbers that nobody
+scaled, by far.
+"""
+
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"})
 """Endings of file names, lower case, that a directory of sounds is searched for."""
 
 
-def load_audio(raw: Any, settings: AudioSettings) -> NDArray[np.float32]:
+def load_audio(raw: Any, settings: AudioSettings, rate: int | None = None) -> NDArray[np.float32]:
     """One raw sound as float32 samples [n] at the trained rate, mono, -1 to 1.
 
-    `raw` is the path of a WAV, FLAC, OGG or MP3 file, the bytes of one, an array [n] or [n, channels] at the trained
-    rate (float in -1 to 1, int16 or int32), or a pair of such an array and its rate. Raises `InputError` for a file
-    that is truncated or damaged, another rate where that is refused, and sound that is empty, too long or not finite.
+    `raw` is the path of a WAV, FLAC, OGG or MP3 file, the bytes of one, an array [n] or [n, channels] (float in -1 to
+    1, int16, int32, or uint8 as in a WAV file), or a pair of such an array and its rate. `rate` is that of an array
+    without one, in Hz; nothing is guessed. Raises `InputError` for an array without a rate, a file that is truncated or
+    damaged, another rate where that is refused or `rate` says otherwise, and sound that is empty, too long, far louder
+    than full scale or not finite.
     """
-    if isinstance(raw, (str, Path)):
-        path = Path(raw)
-        with _open_file(path) as file:
-            samples, rate = _read_file(file, str(path), settings)
-        name = str(path)
-    elif isinstance(raw, (bytes, bytearray, memoryview)):
-        name = f"the sound given as {len(raw)} bytes"
-        samples, rate = _read_file(io.BytesIO(raw), name, settings)
-    else:
-        name = "the sound"
-        array, rate = raw if isinstance(raw, tuple) and len(raw) == 2 else (raw, settings.sample_rate)
-        samples = to_mono(array, settings, name)
-    if rate != settings.sample_rate:
-        samples = _at_trained_rate(samples, rate, settings, name)
+    name = name_of(raw)
+    samples, found = read_audio(raw, settings, rate)
+    if found != settings.sample_rate:
+        samples = _at_trained_rate(samples, found, settings, name)
     if not len(samples):
         raise InputError(f"{name} is empty: give at least {settings.fft} samples")
     _check_length(len(samples), settings.sample_rate, settings, name)
     return samples
+
+
+def read_audio(raw: Any, settings: AudioSettings, rate: int | None = None) -> tuple[NDArray[np.float32], Any]:
+    """A raw sound as `load_audio` takes it, mono, with the rate that it has. Raises `InputError`."""
+    name = name_of(raw)
+    found: Any
+    if isinstance(raw, (str, Path)):
+        with _open_file(Path(raw)) as file:
+            samples, found = _read_file(file, name, settings)
+    elif isinstance(raw, (bytes, bytearray, memoryview)):
+        samples, found = _read_file(io.BytesIO(raw), name, settings)
+    else:
+        array, found = raw if isinstance(raw, tuple) and len(raw) == 2 else (raw, rate)
+        samples = to_mono(array, settings, name)
+        if found is None:
+            raise InputError(
+                f"{name} does not say its sample rate: give (samples, rate), or rate=..., the Hz it was recorded at "
+                f"(the model was trained with {settings.sample_rate})"
+            )
+    if rate is not None and found != rate:
+        raise InputError(f"{name} has {found} Hz, not the {rate} Hz that were given: leave rate out")
+    return samples, found
+
+
+def name_of(raw: Any) -> str:
+    """What messages call a raw sound."""
+    if isinstance(raw, (str, Path)):
+        return str(raw)
+    size = f" given as {len(raw)} bytes" if isinstance(raw, (bytes, bytearray, memoryview)) else ""
+    return f"the sound{size}"
 
 
 def _at_trained_rate(
@@ -60,16 +89,24 @@ def _at_trained_rate(
     whole = isinstance(rate, (int, np.integer)) or (isinstance(rate, float) and rate.is_integer())
     if not whole or not 100 <= rate <= 1_000_000:
         raise InputError(f"{name}: the sample rate {rate} is none: give a whole number of Hz")
-    if settings.other_rate == "refuse":
-        raise InputError(
-            f"{name} has {int(rate)} Hz, the model was trained with {settings.sample_rate} Hz: "
-            "resample it, or train with audio.other_rate: resample"
-        )
+    check_rate(int(rate), settings, name)
     return resample_audio(samples, int(rate), settings.sample_rate)
 
 
+def check_rate(rate: int, settings: AudioSettings, name: str) -> None:
+    """Raise `InputError` for a rate that is not the trained one where others are refused."""
+    if rate != settings.sample_rate and settings.other_rate == "refuse":
+        raise InputError(
+            f"{name} has {rate} Hz, the model was trained with {settings.sample_rate} Hz: "
+            "resample it, or train with audio.other_rate: resample"
+        )
+
+
 def to_mono(array: Any, settings: AudioSettings, name: str = "the sound") -> NDArray[np.float32]:
-    """Samples [n] or [n, channels] of any usual dtype as float32 [n], -1 to 1. Raises `InputError`."""
+    """Samples [n] or [n, channels] of any usual dtype as float32 [n], -1 to 1. Raises `InputError`.
+
+    Whole numbers have the scale that they have in a WAV file: int16 and int32 of their range, uint8 around 128.
+    """
     if isinstance(array, (list, tuple)):
         try:
             array = np.asarray(array)
@@ -82,19 +119,28 @@ def to_mono(array: Any, settings: AudioSettings, name: str = "the sound") -> NDA
     array = np.asarray(array)  # a np.matrix keeps two axes whatever is done with it
     if array.dtype in (np.int16, np.int32):
         array = array / np.float32(-float(np.iinfo(array.dtype).min))
+    elif array.dtype == np.uint8:
+        array = (array.astype(np.float32) - 128) / 128
     elif array.dtype.kind != "f":
-        raise InputError(f"{name}: the samples are {array.dtype}: give float32 in -1 to 1, or int16")
+        raise InputError(
+            f"{name}: the samples are {array.dtype}: give float32 in -1 to 1, int16, int32 or uint8"
+        )
     if array.ndim not in (1, 2):
         raise InputError(f"{name}: the samples have {array.ndim} axes: give samples, or samples x channels")
     if array.ndim == 2:
         if array.shape[1] > 1 and not settings.mono:
             raise InputError(f"{name} has {array.shape[1]} channels: mix them to one")
-        if not array.shape[1] or array.shape[1] > 64:
+        if not array.shape[1] or array.shape[1] > _MOST_CHANNELS:
             raise InputError(f"{name} has {array.shape[1]} channels: give samples x channels")
         array = array[:, 0] if array.shape[1] == 1 else _mean(array)
     samples: NDArray[np.float32] = np.ascontiguousarray(array, dtype=np.float32)
     if not all_finite(samples):
         raise InputError(f"{name} holds NaN or infinity: clean it first")
+    peak = float(np.abs(samples).max(initial=0.0))
+    if peak >= _LOUDEST:
+        raise InputError(
+            f"{name} reaches {peak:g}, float samples lie in -1 to 1: give int16 values as int16, or divide by 32768"
+        )
     return samples
 
 
@@ -103,6 +149,12 @@ def _mean(array: NDArray[Any]) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore", over="ignore"):
         mean: NDArray[np.float64] = array.mean(axis=1, dtype=np.float64)
     return mean
+
+
+def channels_of(array: Any) -> int:
+    """How many channels samples have that `to_mono` took."""
+    shape = np.shape(array)
+    return int(shape[1]) if len(shape) == 2 else 1
 
 
 def _open_file(path: Path) -> BinaryIO:

@@ -139,6 +139,19 @@ def frame_count(samples: int, settings: AudioSettings) -> int:
     return 0 if samples < settings.fft else 1 + (samples - settings.fft) // settings.hop
 
 
+def frame_levels(samples: NDArray[np.float32], settings: AudioSettings) -> NDArray[np.float64]:
+    """How loud the newest `hop` samples of each whole frame are, in dB of full scale."""
+    count, newest = frame_count(len(samples), settings), min(settings.hop, settings.fft)
+    levels = np.empty(count)
+    if not count:
+        return levels
+    ends = np.lib.stride_tricks.sliding_window_view(samples[settings.fft - newest :], newest)[:: settings.hop]
+    for start in range(0, count, _BLOCK):
+        power = np.square(ends[start : start + _BLOCK][: count - start], dtype=np.float64).mean(axis=1)
+        levels[start : start + _BLOCK] = 10 * np.log10(np.maximum(power, _FLOOR))
+    return levels
+
+
 def log_mel(samples: NDArray[np.float32], settings: AudioSettings) -> NDArray[np.float32]:
     """The log-mel frames [frames, mels] of samples [n]: natural logarithm of the power in each band, float32.
 

@@ -12,7 +12,7 @@ from edgewright.runtime.contracts import AnswerMaker, Steps, Tensors
 from edgewright.runtime.errors import InputError
 from edgewright.runtime.streams.alone import Alone, refuse_copy
 from edgewright.runtime.streams.state import StreamState, save_state
-from edgewright.runtime.streams.stream import StepModel
+from edgewright.runtime.streams.stream import StreamModel
 from edgewright.runtime.tasks.base import Task
 
 
@@ -56,7 +56,7 @@ class StreamGroup:
 
     def __init__(
         self,
-        model: StepModel,
+        model: StreamModel,
         task: Task[Any],
         count: int,
         series: Sequence[str] | None = None,
@@ -72,7 +72,7 @@ class StreamGroup:
             for name in series:
                 check_text(name, "the name of a series", "a str")
         self._model, self._task = model, task
-        self._fronts = [task.stream_front(name) for name in series or [""] * count]
+        self._fronts = [task.stream_front(name, model.memory) for name in series or [""] * count]
         self._runner = model.runner(count)
         self._output = self._runner.bound.output
         self._answers = [front.answer for front in self._fronts]
@@ -120,14 +120,18 @@ class StreamGroup:
             raise InputError(f"{count} pieces for {len(chosen)} streams: give one for each")
         steps = self._take(pieces, chosen)
         answers: list[list[Any]] = [[] for _ in chosen]
+        wanted = [frozenset(taken.answered[-1:] if newest else taken.answered) for taken in steps]
         for turn in range(max((taken.count for taken in steps), default=0)):
             moving = [place for place, taken in enumerate(steps) if taken.count > turn]
+            for place in moving:
+                if turn in steps[place].begins:
+                    self._runner.reset(chosen[place])
             output = self._run(
                 [chosen[place] for place in moving], [steps[place].feeds for place in moving], turn
             )
             for position, place in enumerate(moving):
                 taken = steps[place]
-                if turn >= taken.silent and (not newest or turn == taken.count - 1):
+                if turn in wanted[place]:
                     time = None if taken.times is None else float(taken.times[turn])
                     answers[place].append(self._fronts[chosen[place]].answer(output[position], time))
         return answers

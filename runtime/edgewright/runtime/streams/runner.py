@@ -87,6 +87,10 @@ class StepRunner:
             raise step_failed(error) from None
         bound.turn.reverse()
 
+    def skip(self) -> None:
+        """Run every stream one step whose answer nobody wants."""
+        self.step()
+
     @property
     def _states(self) -> list[NDArray[Any]]:
         """The arrays that the next step reads."""

@@ -1,6 +1,8 @@
 """Streams: one step in, one answer out, the state kept for the caller."""
 
-from collections.abc import Callable, Iterator, Sequence
+import abc
+from collections.abc import Callable, Container, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -10,28 +12,42 @@ from numpy.typing import NDArray
 
 from edgewright.runtime.arguments import check_text
 from edgewright.runtime.bundle.files import canonical_json, sha256_of_bytes
-from edgewright.runtime.bundle.manifest import Variant
+from edgewright.runtime.bundle.graph_specs import LARGEST_TENSOR
+from edgewright.runtime.bundle.manifest import Manifest, StreamMemory, Variant
 from edgewright.runtime.bundle.opening import Bundle
-from edgewright.runtime.contracts import Steps, StreamEncoder
+from edgewright.runtime.bundle.structure import to_plain
+from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, Steps, StreamEncoder
 from edgewright.runtime.errors import BundleError, InputError
+from edgewright.runtime.graphs.graphs import Graphs
 from edgewright.runtime.graphs.session import Session
 from edgewright.runtime.streams.alone import Alone, refuse_copy
 from edgewright.runtime.streams.runner import StepRunner, check_step_graph
 from edgewright.runtime.streams.state import StreamState, check_state, load_state, save_state
+from edgewright.runtime.streams.windows import WindowRunner
 from edgewright.runtime.tasks.base import Task
 
 _FRONT = "front."
 
 
-class StepModel:
-    """The streaming form of one variant, ready to run: what all streams of an engine share."""
+def why_no_stream(manifest: Manifest) -> str:
+    """What is said to who asks for a stream of a model without a streaming form."""
+    reason = manifest.verdict.get("stream_reason")
+    if reason:
+        return f"{manifest.model} has no streaming form, it failed its verdict: {reason}"
+    return (
+        f"{manifest.model} has no streaming form, it needs the whole input (bidirectional nets and texts do): call the "
+        "engine instead, or train a series or audio model with network.bidirectional: false"
+    )
 
-    def __init__(self, bundle: Bundle, variant: Variant, session: Session) -> None:
-        streaming, graph = bundle.manifest.streaming, variant.graphs["step"]
-        if streaming is None:
-            raise BundleError("the bundle has no streaming form: get a fresh copy of the bundle")
-        check_step_graph(graph, session, streaming)
-        self.session, self.streaming = session, streaming
+
+class StreamModel(abc.ABC):
+    """The streaming form of one variant, ready to run: what all streams of an engine share.
+
+    `streaming` says what a step takes beside its state, and gives.
+    """
+
+    def __init__(self, bundle: Bundle, graph: str, streaming: GraphSpec) -> None:
+        self.streaming = streaming
         manifest = bundle.manifest
         parts = {
             "graph": bundle.digest(graph),
@@ -40,29 +56,76 @@ class StepModel:
             "labels": manifest.labels,
             "assets": {role: bundle.digest(file) for role, file in manifest.assets.items()},
         }
+        self.memory = manifest.stream
+        if manifest.stream is not None:
+            parts["stream"] = to_plain(manifest.stream)
         self.digest = sha256_of_bytes(canonical_json(parts).encode())
         """What a saved state must have come from."""
 
-    def runner(self, rows: int) -> StepRunner:
+    @abc.abstractmethod
+    def runner(self, rows: int) -> StepRunner | WindowRunner:
         """Buffers and states for `rows` streams."""
-        return StepRunner(self.session, self.streaming, rows)
 
-    def state(self, runner: StepRunner, row: int, front: StreamEncoder) -> StreamState:
+    def state(self, runner: StepRunner | WindowRunner, row: int, front: StreamEncoder) -> StreamState:
         """The state of one stream."""
         arrays = runner.state(row) | {f"{_FRONT}{name}": array for name, array in front.state().items()}
         return StreamState(self.digest, front.series, arrays)
 
     def restore(
-        self, state: StreamState | str | Path, runner: StepRunner, row: int, front: StreamEncoder
+        self,
+        state: StreamState | str | Path,
+        runner: StepRunner | WindowRunner,
+        row: int,
+        front: StreamEncoder,
     ) -> None:
         """Set one stream to a state. Raises `InputError`, and changes nothing, for a state that is not its own."""
         whose = f"the state {state}" if isinstance(state, (str, Path)) else "the state"
         found = state if isinstance(state, StreamState) else load_state(Path(state))
         check_state(found, self.digest, self.state(runner, row, front).arrays, whose)
-        arrays = found.arrays
+        arrays, before = found.arrays, runner.state(row)
         raw = {name.removeprefix(_FRONT): arrays[name] for name in arrays if name.startswith(_FRONT)}
-        front.restore(raw, found.series)
         runner.restore(row, {name: arrays[name] for name in arrays if not name.startswith(_FRONT)})
+        try:
+            front.restore(raw, found.series)
+        except InputError:
+            runner.restore(row, before)
+            raise
+
+
+class StepModel(StreamModel):
+    """Streams whose state is carried from step to step, by the graph "step"."""
+
+    def __init__(self, bundle: Bundle, variant: Variant, session: Session) -> None:
+        streaming, graph = bundle.manifest.streaming, variant.graphs[STEP]
+        if streaming is None:
+            raise BundleError("the bundle has no streaming form: get a fresh copy of the bundle")
+        check_step_graph(graph, session, streaming)
+        self.session = session
+        super().__init__(bundle, graph, streaming)
+
+    def runner(self, rows: int) -> StepRunner:
+        return StepRunner(self.session, self.streaming, rows)
+
+
+class WindowModel(StreamModel):
+    """Streams that remember a number of steps, by the graph "model"."""
+
+    def __init__(
+        self, bundle: Bundle, variant: Variant, graphs: Graphs, task: Task[Any], memory: StreamMemory
+    ) -> None:
+        self._graphs, self._steps, self._timed = graphs, memory.steps, bool(task.timed_outputs)
+        if STEP not in task.signatures:
+            raise BundleError(f"{task.name} does not stream: get a fresh copy of the bundle")
+        width = task.signatures[STEP].inputs[0].shape[-1]
+        if not isinstance(width, int) or width * memory.steps > LARGEST_TENSOR:
+            raise BundleError(
+                f"a stream of {memory.steps} steps of {width} values is too large to remember: get a fresh bundle"
+            )
+        super().__init__(bundle, variant.graphs[MODEL], task.signatures[STEP])
+
+    def runner(self, rows: int) -> WindowRunner:
+        run = partial(self._graphs.run, MODEL)
+        return WindowRunner(run, self.streaming, rows, self._steps, self._timed, self._graphs.limits.rows)
 
 
 class Stream:
@@ -75,9 +138,9 @@ class Stream:
             answer = stream.push(row)
     ```
 
-    A stream equals the model on the whole sequence so far: after t steps its answer is the one that the engine gives to
-    the first t steps. (Of a forecast, whose engine looks at the last `context` steps only, that holds for the first
-    `context` steps; the stream remembers those before as well.)
+    What an answer is made of stands in `engine.manifest.stream`, and is what was judged. With the memory "context" of n
+    steps it is the one that the engine gives to the last n steps; it costs a run over these. With "carried" it is the
+    one that the engine gives to all steps since the stream began or was reset; it costs one step.
     """
 
     push: Callable[[Any], Any]
@@ -85,12 +148,13 @@ class Stream:
 
     A piece is one step (an array [features], or columns by name), several steps ([steps, features], or a `Series`), or
     audio samples of any number. Raises `InputError` for a piece that cannot be answered: the stream then goes on as if
-    it had not come. Some answers are made when they are first looked at; one that is not finite says so then.
+    it had not come. Some answers are made when they are first looked at; one that is not finite says so then. None also
+    before a forecast has seen its context, and while there is nothing to hear.
     """
 
-    def __init__(self, model: StepModel, task: Task[Any], series: str = "") -> None:
+    def __init__(self, model: StreamModel, task: Task[Any], series: str = "") -> None:
         self._model = model
-        self._front = task.stream_front(check_text(series, "series", "its name"))
+        self._front = task.stream_front(check_text(series, "series", "its name"), model.memory)
         self._runner = model.runner(1)
         self._output = self._runner.bound.output
         self._feeds = {
@@ -118,23 +182,26 @@ class Stream:
         self._check_open()
         with self._alone:
             steps = self._front.push(piece)
-            return [self._output[0].copy() for _ in self._walk(steps)]
+            return [self._output[0].copy() for _ in self._walk(steps, range(steps.count))]
 
     def _steps(self, piece: Any, newest: bool) -> list[Any]:
         steps = self._front.push(piece)
         answers = []
-        for index in self._walk(steps):
-            if index >= steps.silent and (not newest or index == steps.count - 1):
+        wanted = frozenset(steps.answered[-1:] if newest else steps.answered)
+        for index in self._walk(steps, wanted):
+            if index in wanted:
                 time = None if steps.times is None else float(steps.times[index])
                 answers.append(self._front.answer(self._output[0].copy(), time))
         return answers
 
-    def _walk(self, steps: Steps) -> Iterator[int]:
-        """Run step after step, and yield the number of each after it."""
+    def _walk(self, steps: Steps, wanted: Container[int]) -> Iterator[int]:
+        """Run step after step, and yield the number of each after it; there is an output of those that are wanted."""
         for index in range(steps.count):
+            if index in steps.begins:
+                self._runner.reset()
             for name, array in self._feeds.items():
                 array[...] = steps.feeds[name][index]
-            self._runner.step()
+            (self._runner.step if index in wanted else self._runner.skip)()
             yield index
 
     def reset(self) -> None:

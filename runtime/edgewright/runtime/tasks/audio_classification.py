@@ -1,16 +1,26 @@
 """Audio classification on the device: a sound in, every class with its probability out."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.bundle.manifest import StreamMemory
 from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.options import Option
 from edgewright.runtime.series.values import normalise
-from edgewright.runtime.sound.decoding import AUDIO_SUFFIXES, load_audio, write_wav
+from edgewright.runtime.sound.decoding import (
+    AUDIO_SUFFIXES,
+    check_rate,
+    load_audio,
+    name_of,
+    read_audio,
+    write_wav,
+)
 from edgewright.runtime.sound.mel import AudioSettings, audio_settings, frame_count, log_mel
 from edgewright.runtime.sound.stream import FRAMES, AudioFront
 from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
@@ -28,6 +38,9 @@ class AudioClassification(Classifier):
     noun = "sound"
     suffixes = AUDIO_SUFFIXES
     ragged = True
+    options = (
+        Option("rate", "Samples a second of sound that does not say it.", int, low=100, high=1_000_000),
+    )
 
     def __init__(
         self, processor: Mapping[str, Any], labels: Sequence[str], assets: Mapping[str, bytes] | None = None
@@ -35,6 +48,7 @@ class AudioClassification(Classifier):
         self.settings: AudioSettings = audio_settings(processor)
         self.labels = label_names(labels, "audio classifier")
         self._mean, self._std = np.array(self.settings.mean), np.array(self.settings.std)
+        self._rate: int | None = None
         mels = self.settings.mels
         frames = TensorSpec(FRAMES, "float32", ("batch", "time", mels))
         lengths = TensorSpec(LENGTHS, "int32", ("batch",))
@@ -56,6 +70,7 @@ class AudioClassification(Classifier):
             config={**own, "sampling_rate": rate, "num_mel_bins": mels},
             head="ForAudioClassification",
             piece=("chunk", "microphone"),
+            stream=f"rate={rate}",
         )
 
     def raw_file(self, raw: Any) -> tuple[bytes, str]:
@@ -64,18 +79,27 @@ class AudioClassification(Classifier):
             return Path(raw).read_bytes(), Path(raw).suffix.lower()
         if isinstance(raw, (bytes, bytearray, memoryview)):
             return bytes(raw), ".flac" if bytes(raw[:4]) == b"fLaC" else ".wav"
-        return write_wav(load_audio(raw, self.settings), self.settings.sample_rate), ".wav"
+        return write_wav(self._load(raw), self.settings.sample_rate), ".wav"
+
+    def with_options(self, **options: Any) -> Self:
+        """The same task, for sound of a `rate`. Raises `InputError` where only the trained one is taken."""
+        check_rate(options["rate"], self.settings, "the sound")
+        changed = copy.copy(self)
+        changed._rate = options["rate"]
+        return changed
+
+    def _load(self, raw: Any) -> NDArray[np.float32]:
+        return load_audio(raw, self.settings, self._rate)
 
     def encode(self, raw: Any) -> Tensors:
         """One raw sound to `input_features` float32 [frames, mels] and `lengths` int32, the number of frames.
 
         Raises `InputError`, also for a sound shorter than one frame.
         """
-        samples = load_audio(raw, self.settings)
+        samples = self._load(raw)
         if not frame_count(len(samples), self.settings):
-            name = str(raw) if isinstance(raw, (str, Path)) else "the sound"
             raise InputError(
-                f"{name} has {len(samples)} samples, one frame needs {self.settings.fft}: give a longer sound"
+                f"{name_of(raw)} has {len(samples)} samples, one frame needs {self.settings.fft}: give a longer sound"
             )
         frames = log_mel(samples, self.settings).astype(np.float64)
         return {
@@ -83,13 +107,30 @@ class AudioClassification(Classifier):
             LENGTHS: np.array(len(frames), np.int32),
         }
 
-    def stream_front(self, series: str = "") -> AudioFront:
-        """The raw half of a new stream."""
-        return AudioFront(self.settings, self.later())
+    def is_one(self, raw: Sequence[Any]) -> bool:
+        """Samples and their rate are one sound."""
+        return isinstance(raw, tuple) and len(raw) == 2 and isinstance(raw[1], (int, float, np.number))
 
-    def pieces(self, raw: Any) -> Iterator[NDArray[np.float32]]:
-        """A sound in tenths of a second."""
-        samples = load_audio(raw, self.settings)
-        size = max(1, round(_PIECE_SECONDS * self.settings.sample_rate))
+    def stream_front(self, series: str = "", memory: StreamMemory | None = None) -> AudioFront:
+        """The raw half of a new stream."""
+        return AudioFront(self.settings, self.later(), self._rate, memory)
+
+    def pieces(self, raw: Any) -> Iterator[tuple[NDArray[np.float32], int]]:
+        """A sound in tenths of a second, each with its rate."""
+        if self._rate is None:
+            samples, rate = self._load(raw), self.settings.sample_rate
+        else:  # a stream of this task takes them as they were recorded
+            samples, rate = read_audio(raw, self.settings, self._rate)
+        size = max(1, round(_PIECE_SECONDS * rate))
         for start in range(0, len(samples), size):
-            yield samples[start : start + size]
+            yield samples[start : start + size], rate
+
+    def pushed(
+        self, raw: Any, memory: StreamMemory | None = None
+    ) -> Iterator[tuple[NDArray[np.float32], int]]:
+        """A sound in tenths of a second, and a silence that is long enough to part it from the next."""
+        yield from self.pieces(raw)
+        if memory is not None and memory.pause is not None:
+            rate = self._rate or self.settings.sample_rate
+            frames = (memory.pause + 1) * self.settings.hop + self.settings.fft
+            yield np.zeros(-(-frames * rate // self.settings.sample_rate), np.float32), rate

@@ -12,6 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from numpy.typing import NDArray
 
+from edgewright.runtime.bundle.manifest import StreamMemory
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import MODEL, STEP, GraphSpec, StreamEncoder, Tensors
 from edgewright.runtime.errors import BundleError
@@ -138,9 +139,20 @@ class Task(abc.ABC, Generic[A]):
         the "time" of its last step.
         """
 
+    def steps(self, raw: Any) -> NDArray[Any]:
+        """The steps of a raw input as graphs take them, of a forecast those before its context too. Raises
+        `InputError`.
+        """
+        found: NDArray[Any] = self.encode(raw)[self.input_names[0]]
+        return found
+
     def encode_all(self, raws: Sequence[Any]) -> list[Tensors]:
         """What `encode` makes of each, on all cores where that helps. Raises `InputError` for the first that is bad."""
         return [self.encode(raw) for raw in raws]
+
+    def is_one(self, raw: Sequence[Any]) -> bool:
+        """Whether a list or a tuple is a single raw input, such as samples with their rate."""
+        return False
 
     def parts(self, raws: Sequence[Any], count: int) -> Iterator[Sequence[Any]]:
         """Raw inputs in parts of at most `count` rows, which are encoded at once."""
@@ -240,8 +252,9 @@ class Task(abc.ABC, Generic[A]):
         """The same task, answering with these options, of which there is at least one. Raises `InputError`."""
         raise NotImplementedError(f"{self.name} declares options and does not say what they do")
 
-    def stream_front(self, series: str = "") -> StreamEncoder:
-        """The raw half of a new stream; `series` says which one it is where each has its own scale.
+    def stream_front(self, series: str = "", memory: StreamMemory | None = None) -> StreamEncoder:
+        """The raw half of a new stream; `series` says which one it is where each has its own scale, `memory` is what a
+        bundle says of streams.
 
         Raises `InputError` for a series that training never saw.
         """
@@ -258,6 +271,16 @@ class Task(abc.ABC, Generic[A]):
     def pieces(self, raw: Any) -> Iterator[Any]:
         """A raw input cut into the pieces in which a device would meet it, each good for `Stream.push`."""
         raise NotImplementedError(f"{self.name} has no stream")
+
+    def pushed(self, raw: Any, memory: StreamMemory | None = None) -> Iterator[Any]:
+        """What a running stream is pushed of a raw input, and of what parts it from the next one; as few pieces as may
+        be.
+        """
+        yield raw
+
+    def joined(self, answers: Sequence[A]) -> A:
+        """The answers of a stream to the steps of a sample as the answer to the sample: mostly the last one."""
+        return answers[-1]
 
 
 def _same_states(found: GraphSpec, wanted: GraphSpec) -> bool:

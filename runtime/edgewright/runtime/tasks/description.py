@@ -33,6 +33,7 @@ class Description:
         head: What follows the name of the architecture in transformers' class for the task ("ForTokenClassification").
         files: Other files of plain JSON by name, such as preprocessor_config.json; a name may have a folder.
         piece: What a piece is called and where pieces come from, of tasks whose raw inputs can arrive in pieces.
+        stream: What stands between the brackets of `engine.stream(...)`.
     """
 
     tag: str
@@ -43,6 +44,7 @@ class Description:
     head: str = ""
     files: Mapping[str, Any] = field(default_factory=dict)
     piece: tuple[str, str] = ("", "")
+    stream: str = ""
 
 
 def shortened(names: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.bundle.manifest import StreamMemory
 from edgewright.runtime.contracts import MODEL, STEP, AnswerMaker, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.printable import one_line
@@ -162,7 +163,7 @@ class Forecasting(SeriesTask[Forecast]):
             return None
         return np.asarray(last + self.settings.step * np.arange(1, self.forecast.horizon + 1), np.float64)
 
-    def stream_front(self, series: str = "") -> SeriesEncoder:
+    def stream_front(self, series: str = "", memory: StreamMemory | None = None) -> SeriesEncoder:
         """The raw half of a new stream; it has no answer before it has seen `context` steps."""
         return SeriesEncoder(self.settings, series, self._answerer)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgewright.runtime.bundle.manifest import StreamMemory
 from edgewright.runtime.contracts import MODEL, STEP, GraphSpec
 from edgewright.runtime.series.stream import SeriesEncoder
 from edgewright.runtime.tasks.description import Description, ModelFacts, classifier_config, label_sentence
@@ -31,6 +32,6 @@ class SequenceClassification(Classifier, SeriesTask[Classification]):
         said = label_sentence(self.labels)
         return self.described("tabular-classification", said, "ForSequenceClassification", own)
 
-    def stream_front(self, series: str = "") -> SeriesEncoder:
+    def stream_front(self, series: str = "", memory: StreamMemory | None = None) -> SeriesEncoder:
         """The raw half of a new stream."""
         return SeriesEncoder(self.settings, series, lambda front: self.later())

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewright.runtime.bundle.manifest import StreamMemory
 from edgewright.runtime.contracts import MODEL, STEP, AnswerMaker, GraphSpec, Tensors, TensorSpec
 from edgewright.runtime.errors import BundleError
 from edgewright.runtime.printable import one_line
@@ -107,7 +108,13 @@ class SequenceRegression(SeriesTask[Prediction]):
         names = self.settings.targets
         return Prediction(names, predicted(outputs, names), *self.scale(sample))
 
-    def stream_front(self, series: str = "") -> SeriesEncoder:
+    def joined(self, answers: Sequence[Prediction]) -> Prediction:
+        """The answers to single steps as that to all of them."""
+        last = answers[-1]
+        outputs = np.stack([checked(answer.output) for answer in answers])
+        return Prediction(last.names, outputs, last.mean, last.std)
+
+    def stream_front(self, series: str = "", memory: StreamMemory | None = None) -> SeriesEncoder:
         """The raw half of a new stream."""
         return SeriesEncoder(self.settings, series, self._answerer)
 

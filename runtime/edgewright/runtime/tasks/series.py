@@ -113,6 +113,10 @@ class SeriesTask(Task[A]):
             feeds["scale"] = np.array(target)
         return feeds
 
+    def steps(self, raw: Any) -> NDArray[Any]:
+        """The steps of a whole series."""
+        return SeriesTask.encode_prepared(self, self.prepare(raw))[VALUES]
+
     def scale(self, sample: Tensors) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """mean and std of each target of a sample, of the whole training data where the sample says nothing."""
         if "scale" in sample:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewright.pipeline.data.samples import SPLITS, Sample
+from edgewright.pipeline.data.samples import SPLITS, Place, Sample
 from edgewright.pipeline.data.series.recordings import Columns, Recording
 from edgewright.pipeline.recipe.data import Data
 from edgewright.pipeline.recipe.series import Forecast
@@ -82,9 +82,11 @@ def window_samples(
     """
     samples = []
     left_out = 0
+    whole = _series(recording, columns, *part)
     for stretch in _of_one_class(recording, part):
         for start, stop in spans(stretch, data.window, data.stride):
             raw = _series(recording, columns, start, stop)
+            place = Place(whole, start - part[0], stop - part[0])
             name = _name(recording, start, stop)
             if not _can_encode(raw, data):
                 left_out += 1
@@ -93,9 +95,9 @@ def window_samples(
                 if np.isnan(target).all():
                     left_out += 1
                 else:
-                    samples.append(Sample(name, raw, target, _content(raw, target)))
+                    samples.append(Sample(name, raw, target, _content(raw, target), place))
             elif (label := classes.get(recording.label_at(start))) is not None:
-                samples.append(Sample(name, raw, label, _content(raw)))
+                samples.append(Sample(name, raw, label, _content(raw), place))
     return samples, left_out
 
 
@@ -110,6 +112,8 @@ def forecast_samples(
     known = [columns.features.index(name) for name in forecast.known or ()]
     samples = []
     left_out = 0
+    first = max(0, part[0] - forecast.context) if forecast.reach_back else part[0]
+    whole = _series(recording, columns, first, part[1])
     for start, stop in forecast_spans(part, forecast, data.stride):
         middle = start + forecast.context
         ahead = _frozen(recording.values[middle:stop, known]) if known else None
@@ -122,7 +126,8 @@ def forecast_samples(
         ):
             left_out += 1
         else:
-            samples.append(Sample(_name(recording, start, stop), raw, target, _content(raw, target)))
+            place = Place(whole, start - first, middle - first)
+            samples.append(Sample(_name(recording, start, stop), raw, target, _content(raw, target), place))
     return samples, left_out
 
 
