@@ -56,10 +56,15 @@ def ask_node(
 ) -> Any:
     """What `open_bundles.mjs` says to a request, which is written to the file `request`."""
     request.write_text(json.dumps({"sessions": sessions, "pipelines": pipelines}), encoding="utf-8")
+    return json.loads(run_script(folder / "open_bundles.mjs", request).splitlines()[-1])
+
+
+def run_script(script: Path, *arguments: Path) -> str:
+    """What a script prints; it has to lie where Node finds the packages, and runs in its own folder."""
     own = {"ORT_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        ["node", "open_bundles.mjs", str(request)],
-        cwd=folder,
+        ["node", str(script), *map(str, arguments)],
+        cwd=script.parent,
         env={**os.environ, **own},
         capture_output=True,
         text=True,
@@ -67,4 +72,4 @@ def ask_node(
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return done.stdout

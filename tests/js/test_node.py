@@ -17,7 +17,8 @@ import pytest
 from edgewright.runtime import Engine, open_bundle
 from edgewright.runtime.bundle.opening import Bundle
 from tests.command import Shipped, run_process
-from tests.js.node import ask_node, node_folder
+from tests.docs.pages import DOCS, blocks_of
+from tests.js.node import ask_node, node_folder, run_script
 
 OLD_RUN = Path(__file__).parent.parent / "pipeline" / "stages" / "old_run" / "run"
 
@@ -189,3 +190,14 @@ def test_vectors_are_the_same_whoever_pools(bundles: Mapping[str, Path], answere
             cosine = wanted @ vector / np.linalg.norm(wanted) / np.linalg.norm(vector)
             assert found["shape"] == [1, len(wanted)] and cosine > 0.999
             assert np.abs(wanted - vector).max() < 1e-4
+
+
+def test_the_script_of_the_page_runs(bundles: Mapping[str, Path], tmp_path: Path) -> None:
+    (block,) = [one for one in blocks_of(DOCS / "how-to" / "other-tools.md") if one.kind == "js"]
+    (tmp_path / "node_modules").symlink_to(node_folder() / "node_modules")
+    (tmp_path / "bundles").symlink_to(bundles["texts"].parent)
+    (tmp_path / "page.mjs").write_text(block.text, encoding="utf-8")
+    (best,) = json.loads(run_script(tmp_path / "page.mjs"))
+    with Engine(bundles["texts"], variant="fp32", cache=False) as engine:
+        answer = engine("A good film, and great actors.")
+    assert best["label"] == answer.label and best["score"] == pytest.approx(answer.probability, abs=1e-4)

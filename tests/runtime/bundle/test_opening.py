@@ -473,6 +473,19 @@ def test_a_graph_that_differs_from_the_manifest(bundle: Path) -> None:
         Engine(bundle)
 
 
+def test_a_bundle_with_the_names_of_before_says_so_in_one_line(bundle: Path) -> None:
+    manifest = open_bundle(bundle).manifest
+    for variant in manifest.variants:
+        path = bundle / variant.graphs["model"]
+        model = onnx.load(path)
+        model.graph.input[0].name = model.graph.node[0].input[0] = "image"
+        onnx.save(model, path)
+    before = dataclasses.replace(manifest.graphs["model"].inputs[0], name="image")
+    write_manifest(bundle, with_graph(manifest, inputs=(before,)))
+    with refused(BundleError):
+        Engine(bundle)
+
+
 def test_what_is_there_for_other_tools_is_named_and_not_asked_for(bundle: Path) -> None:
     manifest = open_bundle(bundle).manifest
     path = bundle / "onnx" / "model.onnx"
