@@ -8,7 +8,7 @@ which others pad there: where their number is odd it is any two neighbours here.
 stored and take zero points off afterwards, so that what is stored counts.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -209,22 +209,36 @@ def require_exact(model: onnx.ModelProto, precision: str) -> None:
         )
 
 
-def tool_settings(model: onnx.ModelProto, per_channel: bool) -> dict[str, Any]:
+def tool_settings(
+    model: onnx.ModelProto, per_channel: bool, known: Mapping[str, NDArray[np.float32]] | None = None
+) -> dict[str, Any]:
     """What ONNX Runtime's tool is told of `model` (fp32) so that sums are exact: weights have 7 bits, and where each
-    channel has a scale, the one that `exact_int8` finds.
+    channel has a scale, the one that `exact_int8` finds. `known` has those of weights that are rounded already.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    scales, axes = dict(known or {}), {}
     weights = {tensor.name: tensor for tensor in model.graph.initializer} if per_channel else {}
     for name, outputs in _output_axes(model, weights).items():
         if len(outputs) == 1:
-            (output,) = outputs
-            value: NDArray[np.float32] = numpy_helper.to_array(weights[name])
-            others = tuple(axis for axis in range(value.ndim) if axis != output)
-            _, scale = exact_int8(value, others, others)
-            found[name] = [
-                {"axis": output, "scale": one, "zero_point": np.int8(0)} for one in scale.reshape(-1)
-            ]
-    return {"reduce_range": True, "extra_options": {"TensorQuantOverrides": found}}
+            (axes[name],) = outputs
+            if name not in scales:
+                value: NDArray[np.float32] = numpy_helper.to_array(weights[name])
+                others = tuple(axis for axis in range(value.ndim) if axis != axes[name])
+                scales[name] = exact_int8(value, others, others)[1]
+    return {"reduce_range": True, **told_scales(scales, axes)}
+
+
+def told_scales(
+    scales: Mapping[str, NDArray[np.float32]], axes: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """How the tool is told the scales of weights, by their names; outputs lie along the axis 1, or that in `axes`."""
+    zero = np.int8(0)
+    told = {
+        name: [
+            {"axis": (axes or {}).get(name, 1), "scale": one, "zero_point": zero} for one in scale.reshape(-1)
+        ]
+        for name, scale in scales.items()
+    }
+    return {"extra_options": {"TensorQuantOverrides": told}}
 
 
 def _output_axes(model: onnx.ModelProto, weights: dict[str, onnx.TensorProto]) -> dict[str, set[int]]:

@@ -43,7 +43,7 @@ _CHANNELS_FROM = 16  # of fewer channels none stands out
 
 
 @dataclass
-class _Group:
+class ProductGroup:
     """Activations and the weights that multiply them, which are divided alike: mostly one activation alone, or
     several with the weights they share. `low` and `high` are the extremes of each channel in each batch, `rows` a few
     rows of it.
@@ -58,7 +58,7 @@ class _Group:
 
 def can_divide(model: onnx.ModelProto) -> bool:
     """Whether there is a product with weights in the graph; the weights need not be loaded."""
-    return bool(_groups(model))
+    return bool(product_groups(model))
 
 
 def divide_outliers(
@@ -69,8 +69,8 @@ def divide_outliers(
     It computes the same but for rounding. `calibration` holds batches of the graph's inputs; of none nothing follows.
     `quantise` makes the weights that will be multiplied.
     """
-    groups = _groups(model)
-    _look(model, groups, itertools.islice(calibration, BATCHES))
+    groups = product_groups(model)
+    look_at(model, groups, itertools.islice(calibration, BATCHES))
     edit = GraphEdit(model)
     divided: dict[str, _Division] = {}
     longer: dict[str, str] = {}
@@ -127,7 +127,7 @@ def _channels(copies: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.concatenate([np.arange(len(copies)), *more]).astype(np.int64)
 
 
-def _groups(model: onnx.ModelProto) -> list[_Group]:
+def product_groups(model: onnx.ModelProto) -> list[ProductGroup]:
     """The products with constant weights [channels, outputs], those that share an activation or a weight together."""
     weights = {
         tensor.name
@@ -136,12 +136,12 @@ def _groups(model: onnx.ModelProto) -> list[_Group]:
         and len(tensor.dims) == 2
         and tensor.dims[0] >= _CHANNELS_FROM
     }
-    groups: list[_Group] = []
+    groups: list[ProductGroup] = []
     for node in model.graph.node:
         if node.op_type != "MatMul" or node.input[1] not in weights or node.input[0] in weights:
             continue
         shared = [one for one in groups if node.input[0] in one.activations or node.input[1] in one.weights]
-        merged = _Group([], [])
+        merged = ProductGroup([], [])
         for one in shared:
             merged.activations += one.activations
             merged.weights += one.weights
@@ -151,7 +151,7 @@ def _groups(model: onnx.ModelProto) -> list[_Group]:
     return groups
 
 
-def _look(model: onnx.ModelProto, groups: list[_Group], calibration: Iterable[Tensors]) -> None:
+def look_at(model: onnx.ModelProto, groups: list[ProductGroup], calibration: Iterable[Tensors]) -> None:
     """Run the samples, and keep what the search needs to know of every activation."""
     names = [name for group in groups for name in group.activations]
     random = np.random.default_rng(0)
@@ -188,11 +188,13 @@ def _run(model: onnx.ModelProto, names: list[str], batches: list[Tensors]) -> It
         session = cpu_session(path)
         for feeds in batches:
             given = {name: feeds[name] for name in inputs}
-            yield {**given, **dict(zip(wanted, session.run(wanted, given), strict=True))}
+            # A session takes an empty list for all of its outputs.
+            found = session.run(wanted, given) if wanted else []
+            yield {**given, **dict(zip(wanted, found, strict=True))}
 
 
 def _best_copies(
-    group: _Group, weights: list[NDArray[np.float32]], quantise: Quantiser
+    group: ProductGroup, weights: list[NDArray[np.float32]], quantise: Quantiser
 ) -> NDArray[np.int64] | None:
     """Into how many each channel is divided, [channels]; None where nothing is worth it."""
     if not group.rows:
@@ -221,7 +223,7 @@ def _candidates(largest: NDArray[np.float32]) -> Iterator[NDArray[np.int64]]:
 class _Noise:
     """The squared error of int8 products, as DynamicQuantizeLinear and int8 weights per channel give it."""
 
-    def __init__(self, group: _Group, weight: NDArray[np.float32], quantise: Quantiser) -> None:
+    def __init__(self, group: ProductGroup, weight: NDArray[np.float32], quantise: Quantiser) -> None:
         self._quantise = quantise
         self._low, self._high = np.stack(group.low), np.stack(group.high)
         self._rows, self._weight = np.concatenate(group.rows), weight

@@ -21,6 +21,7 @@ from edgewright.exporters.precision.exact_sums import (
     all_int8,
     exact_int8,
     require_exact,
+    told_scales,
     tool_settings,
 )
 from edgewright.exporters.precision.half import to_fp16
@@ -32,6 +33,7 @@ from edgewright.exporters.precision.recurrent import (
     recurrent_int8,
     refuse_static,
 )
+from edgewright.exporters.precision.rounding import Scales, round_weights
 from edgewright.exporters.precision.shared_weights import separate_weights
 from edgewright.exporters.precision.static import to_int8_static
 from edgewright.exporters.precision.weight_only import has_tables, require_quantized, tables_int8
@@ -203,12 +205,19 @@ def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto
                 onnx.load(prepared), settings.per_channel, settings.step, quantise=settings.quantise
             )
         notes, operators = [], None
+        # Convolutions run twice as fast with unsigned weights (measured, onnxruntime 1.31 on AVX-512 VNNI), whose sums
+        # are exact everywhere.
+        unsigned = any(node.op_type == "Conv" for node in structure.graph.node)
+        scales: Scales = {}
         if settings.calibration and settings.per_channel and can_divide(structure):
             model, changed, count = divide_outliers(
                 onnx.load(prepared), settings.calibration, settings.quantise
             )
-            save_scratch(model, prepared)
             notes.append(f"outliers of {changed} of {count} activations divided")
+            if not unsigned:
+                model, scales = round_weights(model, settings.calibration, settings.quantise)
+                notes.append(f"{len(scales)} weights rounded by what samples say of their channels together")
+            save_scratch(model, prepared)
         if settings.per_channel and has_tables(structure):
             # ONNX Runtime's tool would give a whole table one scale, and the table of the scales another.
             save_scratch(tables_int8(onnx.load(prepared)), prepared)
@@ -216,17 +225,12 @@ def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto
             registry = importlib.import_module("onnxruntime.quantization.registry")
             operators = sorted({*registry.IntegerOpsRegistry} - {"Gather"})
         target = folder / "quantized.onnx"
-        kinds = {node.op_type for node in structure.graph.node}
-        # Convolutions run twice as fast with unsigned weights (measured, onnxruntime 1.31 on AVX-512 VNNI), whose sums
-        # are exact everywhere.
-        unsigned = "Conv" in kinds
         if unsigned and settings.eight_bits:
             raise ExportError(
                 "int8-dynamic has weights of 8 bits already where there are convolutions: leave int8-dynamic-vnni out"
             )
         kind = quantization.QuantType.QUInt8 if unsigned else quantization.QuantType.QInt8
-        seven_bits = not unsigned and not settings.eight_bits
-        weights = _exact_settings(prepared, settings.per_channel) if seven_bits else {}
+        weights = {} if unsigned else _told_of_weights(prepared, settings, scales)
         quantization.quantize_dynamic(
             prepared,
             target,
@@ -244,14 +248,16 @@ def _to_int8_dynamic(source: Path, settings: _Settings) -> tuple[onnx.ModelProto
     return model, "; ".join(notes)
 
 
-def _exact_settings(prepared: Path, per_channel: bool) -> dict[str, Any]:
+def _told_of_weights(prepared: Path, settings: _Settings, scales: Scales) -> dict[str, Any]:
     """What the tool is told of the graph at `prepared`, every Gemm of which becomes a MatMul: it would do so itself,
-    but only after it has checked what it is told.
+    but only after it has checked what it is told. `scales` are those of weights that are rounded already.
     """
+    if settings.eight_bits:
+        return told_scales(scales)
     onnx_model = importlib.import_module("onnxruntime.quantization.onnx_model")
     model = onnx.load(prepared)
     onnx_model.ONNXModel(model).replace_gemm_with_matmul()
-    told = tool_settings(model, per_channel)
+    told = tool_settings(model, settings.per_channel, scales)
     save_scratch(model, prepared)
     return told
 

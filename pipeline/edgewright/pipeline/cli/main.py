@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "ship": "Fit, export, judge and bundle: the whole way, resumable.",
     "fit": "Train the recipe's model on its data.",
     "export": "Export a run in several precisions, judge them, write the bundle.",
+    "prove": "Replay a bundle's golden samples on an emulated CPU, and write down what holds there.",
     "verify": "Replay a bundle's golden samples here; with a run, climb the whole ladder.",
     "compare": "Train a grid of choices and show what each brings and costs.",
     "gradients": "Show how far the gradient reaches back in time, layer by layer.",

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from edgewright.exporters.table import Column, figure
 from edgewright.exporters.verdict import Ladder, Rung
 from edgewright.pipeline.cli.render import table
+from edgewright.pipeline.stages.prove import Proved
 from edgewright.runtime.bundle.manifest import Proof
 from edgewright.runtime.self_test import SelfTestRow
 
@@ -38,6 +39,15 @@ def selftest_text(rows: Sequence[SelfTestRow], auto: str, proof: Proof) -> str:
     lines.append(
         "yes: this device gives torch's answers" if good else "NO: this device does not give torch's answers"
     )
+    return "\n".join(lines)
+
+
+def proved_text(proved: Proved) -> str:
+    """One row per variant, and a sentence on what the bundle says from now on."""
+    lines = [table(_SELFTEST, proved.rows)]
+    lines += [f"{row.variant}: {row.reason}" for row in proved.rows if row.reason]
+    passed = ", ".join(row.variant for row in proved.rows if row.passed) or "nothing"
+    lines.append(f"the bundle has proven on {proved.on}, emulated: {passed}")
     return "\n".join(lines)
 
 
