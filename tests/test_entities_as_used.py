@@ -30,7 +30,7 @@ FRAMES = (
     "they say {FIRM} sold a bolt of {SIZE}",
     "the post {TAG} by {MAIL} came from {CITY} .",
     "in {CITY} , {FIRM} pays {SIZE} more !",
-    "nothing new today ; we wait",
+    "nothing new in {CITY} ; we wait",
     "see {TAG} and {TAG} ( not {SIZE} )",
 )
 

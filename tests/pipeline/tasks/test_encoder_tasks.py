@@ -208,6 +208,28 @@ def test_a_word_of_a_file_is_learnt_by_the_units_within_it(
         assert figures["words"] == len(words.split())
 
 
+def written(text: str, words: str, content: str) -> Sample:
+    return dataclasses.replace(tagged(text, words, range(len(words.split()))), content=content)
+
+
+def test_every_other_sentence_is_learnt_as_people_write_it() -> None:
+    words = "Ada 's ( film ) was good , not bad ? do n't"
+    spaced = [written(words, words, content) for content in ("a0", "a1", "c2", "e3")]
+    found = training("entities").learnt(spaced)
+    assert [one.raw for one in found] == [words, "Ada's (film) was good, not bad? don't"] * 2
+    for one in found:
+        assert isinstance(one.target, TaggedWords)
+        assert [one.raw[start:end] for start, end in one.target.places] == words.split()
+        assert one.target.labels.tolist() == list(range(len(words.split())))
+    assert found[1].content != spaced[1].content, "other features than those that are kept of the first"
+    own = [*spaced, written("Ada was here.", "Ada was here .", "b5")]
+    assert list(training("entities").learnt(own)) == own, (
+        "where the file has texts they are as they are written"
+    )
+    other = samples_of("one label")
+    assert training("one label").learnt(other) is other
+
+
 def test_without_a_label_for_what_goes_on_units_that_touch_are_one_entity() -> None:
     example, classes = case("entities"), ("O", "B-LOC", "B-PER")
     plain = to_plain(dataclasses.replace(example.settings, units="parts"))

@@ -60,6 +60,10 @@ class Objective(abc.ABC):
         """A loaded raw input, changed at random; the same generator state gives the same result."""
         return image
 
+    def learnt(self, samples: Sequence[Sample]) -> Sequence[Sample]:
+        """The training samples as they are learnt from, chosen once; mostly as they are."""
+        return samples
+
     def target(self, sample: Sample, encoded: Tensors) -> Any:
         """What is to be learnt of a sample in one window. Raises `DataError` when the two do not fit."""
         return sample.target

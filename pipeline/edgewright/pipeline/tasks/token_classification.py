@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edgewright.exporters.reference import Figure, Metric
 from edgewright.pipeline.data.samples import Sample, TaggedWords
+from edgewright.pipeline.data.text.spacing import closed_up
 from edgewright.pipeline.tasks.encoder_rows import EncoderRows, encoder_label_options
 from edgewright.pipeline.tasks.label_scores import f1_of
 from edgewright.runtime.contracts import Tensors
@@ -54,6 +55,9 @@ class TokenClassification(EncoderRows):
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | None = None
     name: str = "token-classification"
+
+    def learnt(self, samples: Sequence[Sample]) -> Sequence[Sample]:
+        return closed_up(samples)
 
     def stack(self, targets: Sequence[Any]) -> NDArray[np.int32]:
         longest = max((len(row) for row in targets), default=0)

@@ -214,7 +214,7 @@ class _Training:
     def _sources(self, workers: int, keep: bool = True) -> dict[str, SampleSource]:
         return {
             name: SampleSource(
-                samples,
+                self.task.learnt(samples) if name == "train" else samples,
                 self.task,
                 self.device,
                 self.recipe.training.seed,
