@@ -43,8 +43,7 @@ MOMENTS: tuple[tuple[str, str, int], ...] = (
     ("os.rename", "/bundle", 1),
     ("", "", 0),  # gets through; what follows replaces the bundle that is now there
     ("open", ".bundle.tmp-", 9),
-    ("os.rename", ".bundle.old-", 1),
-    ("os.rename", "/bundle", 1),  # the old one moved away, the new one not yet there
+    ("os.rename", "/bundle", 1),  # the new one is whole, and not yet there
     ("", "", 0),
 )
 """Event, part of the path that is opened or written, and which occurrence of it is the last thing that happens."""

@@ -29,7 +29,6 @@ from edgewright.pipeline.stages import export as shipping
 from edgewright.pipeline.stages.export import export_run
 from edgewright.pipeline.stages.fit import DATA, fit_run, run_recipe
 from edgewright.runtime import Engine, selftest
-from edgewright.runtime.bundle.files import replace_directory
 from edgewright.runtime.errors import MachineError, RecipeError
 from tests.command import Call
 from tests.messages import refused
@@ -250,18 +249,6 @@ def test_export_takes_overrides_from_the_command_line(cli: Call, run: Path, tmp_
     answer = cli("export", run, "--out", tmp_path / "bundle", "--set", "variants=[fp32]", "--json")
     assert answer.code == 0, answer.err
     assert [row["name"] for row in answer.json["verdict"]["rows"]] == ["fp32"]
-
-
-def test_leftovers_of_the_living_are_left_alone(tmp_path: Path) -> None:
-    parent, gone = os.getppid(), 2**22 + 7  # the second is beyond the largest process number
-    names = [f".bundle.{kind}-{number}" for kind in ("tmp", "old") for number in (parent, gone, "x")]
-    for name in [*names, f".bundle2.tmp-{gone}"]:
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_text("x")
-    replace_directory(tmp_path / "bundle", lambda folder: (folder / "new").touch())
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "bundle", f".bundle2.tmp-{gone}", *(name for name in names if not name.endswith(str(gone))),
-    }  # fmt: skip
 
 
 def test_half_written_files_of_a_killed_process_are_removed_from_a_run(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from edgewright.runtime import errors
 from edgewright.runtime.bundle.files import (
     canonical_json,
     explain_os_error,
-    replace_directory,
     sha256_of_bytes,
     sha256_of_file,
     write_atomically,
@@ -29,6 +28,7 @@ from edgewright.runtime.bundle.manifest import (
     manifest_to_json,
     sealed_json,
 )
+from edgewright.runtime.bundle.replacing import replace_directory
 from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json, to_plain
 from edgewright.runtime.errors import BundleError, EdgewrightError, MachineError
 from tests.messages import refused

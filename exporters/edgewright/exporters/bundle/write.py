@@ -22,7 +22,6 @@ from edgewright.exporters.verdict import GoldenAnswers, Verdict
 from edgewright.runtime.bundle.files import (
     canonical_json,
     explain_os_error,
-    replace_directory,
     sha256_of_file,
 )
 from edgewright.runtime.bundle.manifest import (
@@ -37,6 +36,7 @@ from edgewright.runtime.bundle.manifest import (
     manifest_to_json,
 )
 from edgewright.runtime.bundle.onnx_file import read_onnx_file
+from edgewright.runtime.bundle.replacing import replace_directory
 from edgewright.runtime.contracts import STEP, GraphSpec, Tensors
 from edgewright.runtime.errors import ExportError, MachineError
 from edgewright.runtime.tasks.base import Task

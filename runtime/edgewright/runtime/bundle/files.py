@@ -5,10 +5,8 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import stat
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +64,8 @@ def explain_os_error(error: OSError, path: Path) -> MachineError:
     return MachineError(f"cannot write {path}: {error.strerror or error}")
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """See to it that what was renamed in `directory` survives a power cut."""
     # A rename survives a power cut only once its directory is on disk. Not every file system can do it.
     with contextlib.suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
@@ -82,14 +81,15 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
     For writers that want a path of their own. Raises `MachineError` when the machine refuses.
     """
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    # Not by the number of this process: one in another container on the same volume may have the same.
+    temporary = path.with_name(f".{path.name}.tmp-{os.urandom(4).hex()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError as error:
         raise explain_os_error(error, path) from error
     finally:
@@ -111,66 +111,3 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` to `path` atomically as canonical JSON."""
     write_text(path, canonical_json(value))
-
-
-def replace_directory(target: Path, fill: Callable[[Path], None]) -> None:
-    """Let `fill` write a whole directory, then put it in the place of `target` by renaming.
-
-    What stood at `target` stays untouched until `fill` has succeeded; what a killed process left beside it is
-    removed. Raises `MachineError` when the machine refuses.
-    """
-    temporary = target.with_name(f".{target.name}.tmp-{os.getpid()}")
-    old = target.with_name(f".{target.name}.old-{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(target)
-        temporary.mkdir()
-        fill(temporary)
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                with file.open("rb+") as handle:
-                    os.fsync(handle.fileno())
-        if target.exists():
-            target.rename(old)
-        try:
-            temporary.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
-        _sync_directory(target.parent)
-    except OSError as error:
-        raise explain_os_error(error, target) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _remove_leftovers(target: Path) -> None:
-    """Remove the temporary directories of processes that were killed while they replaced `target`."""
-    for kind in ("tmp", "old"):
-        start = f".{target.name}.{kind}-"
-        for leftover in target.parent.iterdir():
-            number = leftover.name.removeprefix(start)
-            if number == leftover.name or not number.isdecimal() or leftover.is_symlink():
-                continue
-            if int(number) != os.getpid() and _runs(int(number)):
-                continue
-            if kind == "old" and not target.exists():
-                # Killed between the two renames: this is what stood there, and all there is.
-                leftover.rename(target)
-            else:
-                shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    if sys.platform == "win32":  # there, signal 0 is no question: it ends the process
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # it runs, and is someone else's
-        return True
-    return True

@@ -17,6 +17,7 @@ from edgewright.runtime.bundle.manifest import (
     Manifest,
     manifest_from_json,
 )
+from edgewright.runtime.bundle.replacing import recover_directory
 from edgewright.runtime.errors import BundleError
 
 _FRESH = "get a fresh copy of the bundle"
@@ -61,7 +62,8 @@ def open_bundle(path: str | Path) -> Bundle:
     """Check the bundle at `path`, a folder, and open it.
 
     Links, odd files, missing, extra, resized and altered files are refused, sizes before digests, and digests
-    before anything but the manifest is parsed; then graphs that ask for more than they may. Raises `BundleError` naming
+    before anything but the manifest is parsed; then graphs that ask for more than they may. Where a process was killed
+    while it replaced the bundle, what stood there is put back. Raises `BundleError` naming
     the first file that is wrong.
     """
     if not is_path(path):
@@ -70,6 +72,8 @@ def open_bundle(path: str | Path) -> Bundle:
         )
     root = Path(path)
     try:
+        if not root.exists():
+            recover_directory(root.resolve())
         if not root.exists():
             raise BundleError(f"{root} does not exist: give the folder of a bundle")
         if not root.is_dir():

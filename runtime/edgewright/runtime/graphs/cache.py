@@ -18,6 +18,7 @@ from pathlib import Path
 from edgewright.runtime.bundle.files import sha256_of_bytes, sha256_of_file, write_text
 from edgewright.runtime.bundle.onnx_file import read_onnx_file
 from edgewright.runtime.errors import BundleError
+from edgewright.runtime.graphs.cache_trust import make_private, trusted_file, trusted_folder
 from edgewright.runtime.graphs.cpu import read_cpu
 
 _LARGEST_GRAPH = 1 << 30
@@ -57,10 +58,13 @@ class CacheSlot:
         return self.graph.with_suffix(".sha256")
 
     def read(self) -> Path | None:
-        """The optimised graph when it is there and whole, else None."""
+        """The optimised graph when it is there, whole, and this user's own, else None."""
         with contextlib.suppress(OSError, ValueError):
+            if not trusted_file(self.graph) or not trusted_file(self._digest):
+                return None
             if sha256_of_file(self.graph) == self._digest.read_text(encoding="utf-8").strip():
-                os.utime(self.graph)  # what was used last is thrown away last
+                with contextlib.suppress(PermissionError):  # root's, kept for everybody
+                    os.utime(self.graph)  # what was used last is thrown away last
                 return self.graph
         return None
 
@@ -76,13 +80,15 @@ class CacheSlot:
         no place.
         """
         directory = self.graph.parent
-        directory.mkdir(parents=True, exist_ok=True)
+        make_private(directory)
         # Two threads or processes may do this at once: each writes its own file, and the last rename wins.
         temporary = directory / f".{self.graph.stem}-{os.getpid()}-{os.urandom(4).hex()}.onnx"
         try:
             yield temporary
             # The digest goes first. Stopped in between, the pair does not match and is made again.
             write_text(self._digest, sha256_of_file(temporary) + "\n")
+            temporary.chmod(0o600)
+            self._digest.chmod(0o600)  # whatever this process lets others do by default
             temporary.replace(self.graph)
             _prune(directory)
         finally:
@@ -113,7 +119,7 @@ def cache_slot(
     """
     directory = cache_directory()
     try:
-        if directory is None or model.stat().st_size > _LARGEST_GRAPH:
+        if directory is None or not trusted_folder(directory) or model.stat().st_size > _LARGEST_GRAPH:
             return None
         # Weights in files of their own would be written into it, and are no part of the key.
         if read_onnx_file(model).weights:

@@ -358,6 +358,36 @@ def test_an_interrupted_look_keeps_what_it_has_seen(
     assert len(opened) == 10 and reported == [(5, 20), (10, 20), (15, 20), (20, 20)]
 
 
+@pytest.mark.parametrize("way", ["written over", "replaced", "moved in"])
+def test_another_image_of_the_same_size_and_time_is_seen(tmp_path: Path, way: str) -> None:
+    photos = tmp_path / "photos"
+    for number in range(12):
+        file = photos / ("cat" if number % 2 else "dog") / f"{number}.bmp"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (number * 20, 0, 0)).save(file)
+    before = {sample.id: sample.content for sample in open_data(recipe(photos)).train}
+    name = sorted(before)[0]
+    file, status = photos / name, (photos / name).stat()
+    Image.new("RGB", (4, 4), (1, 2, 3)).save(tmp_path / "other.bmp")
+    os.utime(tmp_path / "other.bmp", ns=(status.st_atime_ns, status.st_mtime_ns))
+    if way == "written over":
+        file.write_bytes((tmp_path / "other.bmp").read_bytes())
+    elif way == "replaced":
+        file.unlink()
+        shutil.copy2(tmp_path / "other.bmp", file)
+    else:
+        (tmp_path / "other.bmp").rename(file)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    found = open_data(recipe(photos))
+    contents = {
+        sample.id: sample.content
+        for part in (found.train, found.validation, found.calibration, found.evaluation)
+        for sample in part
+    }
+    assert contents[name] != before[name] and sum(contents[one] != before[one] for one in before) == 1
+
+
 def test_a_run_finds_its_images_again(pets: Path) -> None:
     splits = open_folder(pets)
     document = json.loads(json.dumps(splits.to_plain()))

@@ -1,6 +1,7 @@
 """Looking at every file once: does it really decode, and what is its digest.
 
-Results are kept in the user's cache folder by size and modification time, so that a second run reads nothing.
+Results are kept in the user's cache folder, so that a second run reads nothing, for as long as a file keeps its size,
+its place on the disk and both of its times: that of its last change no program can set.
 `EDGEWRIGHT_CACHE` names another folder for it, or "off".
 """
 
@@ -18,9 +19,10 @@ import PIL
 from edgewright.pipeline.data.samples import SampleKind
 from edgewright.pipeline.progress import Count
 from edgewright.runtime.bundle.files import sha256_of_bytes, sha256_of_file, write_json
-from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json
+from edgewright.runtime.bundle.structure import StructureError, from_plain, parse_json, to_plain
 from edgewright.runtime.errors import InputError, MachineError
 from edgewright.runtime.graphs.cache import cache_directory
+from edgewright.runtime.graphs.cache_trust import make_private, trusted_folder
 from edgewright.runtime.images.decoding import IMAGE_SUFFIXES, load_image
 from edgewright.runtime.inputs import suffix_reason
 
@@ -40,10 +42,12 @@ def reported(items: Sequence[_Item], progress: Count | None) -> Iterator[_Item]:
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """What was found in one file: hex SHA-256 of its bytes, and why it cannot be used (None when it can)."""
+    """What was found in one file: hex SHA-256 of its bytes, and why it cannot be used (None when it can).
 
-    size: int
-    modified_ns: int
+    `seen` is what tells that it is still the same file: size, time of its content, time of any change, inode.
+    """
+
+    seen: tuple[int, ...]
     content: str
     reason: str | None
 
@@ -118,11 +122,11 @@ def _check_or_recall(path: Path, known: CheckedFile | None, kind: FileKind) -> C
     try:
         status = path.stat()
     except OSError as error:
-        return CheckedFile(0, 0, "", f"cannot be read ({error.strerror or error})")
-    if known and (known.size, known.modified_ns) == (status.st_size, status.st_mtime_ns):
+        return CheckedFile((), "", f"cannot be read ({error.strerror or error})")
+    seen = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    if known and known.seen == seen:
         return known
-    content, reason = _check(path, kind)
-    return CheckedFile(status.st_size, status.st_mtime_ns, content, reason)
+    return CheckedFile(seen, *_check(path, kind))
 
 
 def _check(path: Path, kind: FileKind) -> tuple[str, str | None]:
@@ -182,7 +186,7 @@ IMAGES = FileKind(
 
 def _cache_file(root: Path, key: str) -> Path | None:
     base = cache_directory()
-    if base is None:
+    if base is None or not trusted_folder(base):
         return None
     name = sha256_of_bytes(os.fsencode(root.resolve()) + key.encode())[:32]
     return base / "data" / f"{name}.json"
@@ -201,15 +205,7 @@ def _read_cache(path: Path | None, reader: str) -> dict[str, CheckedFile]:
 def _write_cache(path: Path | None, reader: str, files: Mapping[str, CheckedFile]) -> None:
     if path is None:
         return
-    plain = {
-        name: {
-            "size": file.size,
-            "modified_ns": file.modified_ns,
-            "content": file.content,
-            "reason": file.reason,
-        }
-        for name, file in files.items()
-        if file.modified_ns
-    }
-    with contextlib.suppress(MachineError):  # a cache that cannot be written only costs time
+    plain = {name: to_plain(file) for name, file in files.items() if file.seen}
+    with contextlib.suppress(MachineError, OSError):  # a cache that cannot be written only costs time
+        make_private(path.parent.parent)
         write_json(path, {"reader": reader, "files": plain})
