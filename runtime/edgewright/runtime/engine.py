@@ -76,7 +76,7 @@ class Engine(Generic[A]):
             variant: Name of a variant; "auto" is the first in the verdict's order that is proven for this class of CPU,
                 or for the provider, else fp32.
             provider: "cpu", "cuda", or "auto": CUDA where it really starts, else the CPU.
-            threads: How many threads one run of the graph may use; None for the cores this process may use.
+            threads: How many threads one run of the graph may use, 1 to 256; None for the cores this process may use.
             cache: Keep the optimised graph in the user's cache folder, for a faster start the next time.
             batch_size: How many inputs of a list run through the graph at once; on the CPU fewer where they are long
                 texts.

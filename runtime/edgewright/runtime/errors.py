@@ -14,6 +14,8 @@ EdgewrightError
 Each message is one line: what is wrong, where, and what to do about it.
 """
 
+import re
+
 from edgewright.runtime.printable import printable
 
 
@@ -67,3 +69,24 @@ class ProviderError(EdgewrightError):
 
 class MachineError(EdgewrightError):
     """The machine refuses: disk full, no permission, or a package is not installed."""
+
+
+_NO_MEMORY = re.compile(
+    r"bad_alloc|BFCArena|out of memory|failed to map segment|can't start new thread|"
+    r"(cannot|unable to|failed to) allocate|memory allocation.* failed|alloc.* fail|cannot create thread",
+    re.IGNORECASE,
+)
+"""What the C library, numpy, CUDA and ONNX Runtime say when there is no memory left."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether it is for want of memory that something failed."""
+    return isinstance(error, MemoryError) or bool(_NO_MEMORY.search(str(error)))
+
+
+def no_memory(what: str) -> MachineError:
+    """What is said then; `what` is what the memory was for: "to open model.onnx"."""
+    return MachineError(
+        f"there is not enough memory {what}: take a smaller variant or fewer threads and inputs at once, "
+        "or give this process more (ulimit -v)"
+    )

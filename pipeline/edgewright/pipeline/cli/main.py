@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from edgewright.runtime.bundle.files import explain_os_error
-from edgewright.runtime.errors import EdgewrightError, MachineError
+from edgewright.runtime.errors import EdgewrightError, MachineError, no_memory, out_of_memory
 from edgewright.runtime.printable import printable
 
 COMMANDS: Mapping[str, str] = {
@@ -157,7 +157,8 @@ def main(arguments: list[str] | None = None) -> Any:
         _say(error, str(_explain(error)))
         code = 1
     except Exception as error:
-        _say(error, f"internal error, please report it: {type(error).__name__}: {_first_line(error)}")
+        unknown = f"internal error, please report it: {type(error).__name__}: {_first_line(error)}"
+        _say(error, str(no_memory("for that")) if out_of_memory(error) else unknown)
         code = 1
     sys.exit(code if isinstance(code, int) else 0)
 

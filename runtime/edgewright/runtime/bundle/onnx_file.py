@@ -4,11 +4,12 @@ A device has no onnx package, so the file is walked as the protocol buffers that
 past every weight without a look at it. Field numbers: onnx.proto3 of ONNX, https://protobuf.dev for the encoding.
 """
 
+import errno
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgewright.runtime.errors import BundleError
+from edgewright.runtime.errors import BundleError, no_memory
 
 _MOST_FIELDS = 5_000_000
 """Fields that are looked at before a file is refused: the largest models that are published have some 200,000."""
@@ -42,7 +43,9 @@ class OnnxFile:
 
 
 def read_onnx_file(path: Path) -> OnnxFile:
-    """What the ONNX file at `path` asks for. Raises `BundleError` for a file that is none."""
+    """What the ONNX file at `path` asks for. Raises `BundleError` for a file that is none, `MachineError` for want of
+    memory.
+    """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return _Walk(content).result()
@@ -51,6 +54,8 @@ def read_onnx_file(path: Path) -> OnnxFile:
     except ValueError:  # an empty file has no map
         raise BundleError(f"{path} is empty: get a fresh copy of the bundle") from None
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise no_memory(f"to look into {path}") from None
         raise BundleError(f"{path} cannot be read ({error.strerror or error}): check the disk") from None
 
 

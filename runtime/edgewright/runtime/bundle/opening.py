@@ -1,5 +1,6 @@
 """Opens a bundle: nothing in it is parsed before every file has shown the digest the manifest promises."""
 
+import contextlib
 import os
 import stat
 import threading
@@ -171,10 +172,13 @@ def _check_digests(root: Path, entries: Iterable[FileEntry]) -> None:
 
     # Plain threads: the pools of concurrent.futures would double the time that importing this package takes.
     threads = [threading.Thread(target=work, name="edgewright-digest") for _ in range(helpers)]
-    for thread in threads:
-        thread.start()
+    started = []
+    with contextlib.suppress(RuntimeError):  # no memory for more of them: the others do the work
+        for thread in threads:
+            thread.start()
+            started.append(thread)
     work()
-    for thread in threads:
+    for thread in started:
         thread.join()
     if trouble:
         raise trouble[0]

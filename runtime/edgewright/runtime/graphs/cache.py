@@ -17,7 +17,7 @@ from pathlib import Path
 
 from edgewright.runtime.bundle.files import sha256_of_bytes, sha256_of_file, write_text
 from edgewright.runtime.bundle.onnx_file import read_onnx_file
-from edgewright.runtime.errors import BundleError
+from edgewright.runtime.errors import EdgewrightError
 from edgewright.runtime.graphs.cache_trust import make_private, trusted_file, trusted_folder
 from edgewright.runtime.graphs.cpu import read_cpu
 
@@ -126,7 +126,7 @@ def cache_slot(
             return None
         weights = "unsigned weights" if unsigned else "weights as they are"
         key = "\n".join((digest or sha256_of_file(model), ort_version, provider, weights, *_machine()))
-    except (OSError, BundleError):  # ONNX Runtime says in a moment what is wrong
+    except (OSError, EdgewrightError):  # ONNX Runtime says in a moment what is wrong
         return None
     return CacheSlot(directory / f"{sha256_of_bytes(key.encode())}.onnx")
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from edgewright.runtime.errors import MachineError
+from edgewright.runtime.errors import MachineError, no_memory, out_of_memory
 
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
@@ -25,6 +25,8 @@ def load_onnxruntime() -> ModuleType:
         if not hasattr(module, "InferenceSession"):  # an emptied package folder still imports, as a namespace
             raise ModuleNotFoundError
     except ImportError as error:
+        if out_of_memory(error):
+            raise no_memory("to load onnxruntime") from None
         reason = (
             "is not installed"
             if isinstance(error, ModuleNotFoundError)
@@ -49,6 +51,8 @@ def step_failed(error: BaseException) -> MachineError:
     """What a streaming step that ONNX Runtime could not run is reported as."""
     if isinstance(error, MachineError):  # it was stopped, which has been said
         return error
+    if out_of_memory(error):
+        return no_memory("for a step")
     return MachineError(
         f"onnxruntime failed in a step ({reason_of(error)}): reset the stream, or try another variant"
     )

@@ -10,7 +10,14 @@ from typing import Any
 
 from edgewright.runtime.arguments import check_whole, kind_of
 from edgewright.runtime.contracts import GraphSpec, Tensors, TensorSpec
-from edgewright.runtime.errors import BundleError, InputError, MachineError, ProviderError
+from edgewright.runtime.errors import (
+    BundleError,
+    InputError,
+    MachineError,
+    ProviderError,
+    no_memory,
+    out_of_memory,
+)
 from edgewright.runtime.graphs.cache import CacheSlot, cache_slot
 from edgewright.runtime.graphs.checks import tensors
 from edgewright.runtime.graphs.graphs import CPU_TOKENS, BatchLimits, Graphs
@@ -41,6 +48,9 @@ _DTYPES = {
     "tensor(uint64)": "uint64",
     "tensor(string)": "object",
 }
+
+MOST_THREADS = 256
+"""Of one run: more only wait for each other, and each takes memory of its own."""
 
 _CUDA_START = threading.Lock()
 
@@ -112,6 +122,8 @@ class Session:
             raise
         except Exception as error:
             reason = reason_of(error)
+            if out_of_memory(error):
+                raise no_memory(f"to run {self._path.name}") from None
             if type(error).__name__ in ("InvalidArgument", "ValueError"):
                 raise InputError(f"{self._path.name} does not take this input: {reason}") from None
             raise MachineError(
@@ -137,7 +149,7 @@ def open_session(
     Args:
         model_path: An ONNX file.
         provider: "cpu", "cuda", or "auto": CUDA where a driver is present and it really starts, else CPU.
-        threads: How many threads one `run` may use; None for the cores this process may use.
+        threads: How many threads one `run` may use, at most `MOST_THREADS`; None for the cores this process may use.
         cache: Keep the optimised graph for the next start (CPU only, see `graph_cache`).
         allow_fallback: Accept the CPU when "cuda" does not start.
         optimise: False runs the graph as it is written.
@@ -158,7 +170,10 @@ def open_session(
             f"unknown provider {kind_of(provider)}: choose one of auto, {', '.join(PROVIDERS)}"
         )
     if threads is not None:
-        threads = check_whole(threads, "threads", "give 1 or more, or leave it out")
+        wanted = f"give 1 to {MOST_THREADS}, or leave it out"
+        threads = check_whole(threads, "threads", wanted)
+        if threads > MOST_THREADS:
+            raise InputError(f"threads is {threads}: {wanted}")
     if not path.is_file():
         raise BundleError(f"{path} is missing: get a fresh copy of the bundle")
     limit = check_timeout(timeout)
@@ -220,6 +235,8 @@ def _open_cpu(loading: _Loading, cache: bool, optimise: bool, digest: str | None
     try:
         return loading.session(loading.options(optimise))
     except Exception as error:
+        if out_of_memory(error):
+            raise no_memory(f"to open {path}") from None
         raise BundleError(
             f"{path} is not a graph that onnxruntime {version} can run "
             f"({reason_of(error)}): get a fresh copy of the bundle, or update onnxruntime"
