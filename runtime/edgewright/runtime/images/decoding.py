@@ -20,6 +20,12 @@ MAX_PIXELS = 50_000_000
 """Images with more pixels than this are refused before they are decoded, unless the settings say otherwise.
 """
 
+MOST_SIDE = 1 << 16
+"""Pixels of a side: of an image of one column, the table of its rows alone would take more memory than its pixels."""
+
+_STRIP = 1 << 22
+"""Pixels of which copies are made at once."""
+
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif"})
 """Endings of file names, lower case, that a directory of images is searched for."""
 
@@ -41,8 +47,8 @@ def load_image(raw: Any, max_pixels: int = MAX_PIXELS) -> Image.Image:
     `raw` is the path of a JPEG, PNG, WebP, BMP or GIF file, the bytes of one, a PIL image, or an array of
     uint8 or uint16 shaped (height, width), (height, width, 1), (height, width, 3) or (height, width, 4). EXIF
     orientation is applied, alpha is composited on white, 16-bit values keep their high byte, animations give
-    their first frame. Raises `InputError` naming the file, also for images of more than `max_pixels` pixels,
-    which are never decoded.
+    their first frame. Raises `InputError` naming the file, also for images of more than `max_pixels` pixels, or more
+    than `MOST_SIDE` on a side, which are never decoded.
     """
     if isinstance(raw, (str, Path)):
         path = Path(raw)
@@ -132,6 +138,8 @@ def _broken(name: str, error: Exception) -> InputError:
 def _check_size(width: int, height: int, name: str, max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise InputError(f"{name} has no pixels ({width}x{height}): give another image")
+    if max(width, height) > MOST_SIDE:
+        raise InputError(f"{name} has {width}x{height} pixels, a side may have {MOST_SIDE}: crop it first")
     if width * height > max_pixels:
         raise InputError(
             f"{name} has {width}x{height} pixels, the limit is {max_pixels}: scale it down first"
@@ -168,7 +176,7 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise InputError(f"{name} has 32-bit pixels: convert it to 8 or 16 bits per channel")
-        grey = Image.fromarray((values >> 8).astype(np.uint8))
+        grey = Image.fromarray(_high_bytes(values))
         grey.info = {key: value for key, value in image.info.items() if key != "transparency"}
         return grey.convert("RGB")
     if image.mode == "F":
@@ -176,12 +184,34 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
             f"{name} has floating-point pixels, whose range is unknown: convert it to 8 bits per channel"
         )
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", layer.size, "white")
-        flat = Image.alpha_composite(white, layer).convert("RGB")
+        flat = _on_white(image)
         flat.info = {key: value for key, value in image.info.items() if key != "transparency"}
         return flat
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _high_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """uint8 of 16-bit values [height, width], some rows at a time."""
+    made = np.empty(values.shape, np.uint8)
+    rows = max(1, _STRIP // values.shape[1])
+    for top in range(0, len(values), rows):
+        made[top : top + rows] = values[top : top + rows] >> 8
+    return made
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """The image without its transparency, on white. In strips, for each takes several copies of its own."""
+    flat = Image.new("RGB", image.size)
+    rows = max(1, _STRIP // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        if "transparency" in image.info:
+            strip.info["transparency"] = image.info["transparency"]
+        layer = strip.convert("RGBA")
+        flat.paste(
+            Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"), (0, top)
+        )
+    return flat
 
 
 def _from_array(array: NDArray[Any], max_pixels: int) -> Image.Image:

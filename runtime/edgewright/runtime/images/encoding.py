@@ -24,6 +24,12 @@ INTERPOLATIONS: Mapping[str, Image.Resampling] = {
 }
 """Names of the resampling filters, as torchvision's `InterpolationMode` spells them."""
 
+MOST_ENCODED = 1 << 24
+"""Pixels that a graph may be given of one image: 200 MB of float32, far beyond what any of them takes."""
+
+MOST_DECODED = 1 << 29
+"""The largest limit of pixels that settings may have."""
+
 
 @dataclass(frozen=True)
 class ImageSettings:
@@ -50,14 +56,19 @@ class ImageSettings:
             sides.extend(self.resize)
         if any(side < 1 or side > 1 << 16 for side in sides):
             raise ValueError(f"resize {self.resize} and crop {self.crop} must lie between 1 and 65536 pixels")
+        exact = self.resize if isinstance(self.resize, tuple) else (self.resize or 1,) * 2
+        if max(math.prod(exact), math.prod(self.crop)) > MOST_ENCODED:
+            raise ValueError(
+                f"resize {self.resize} and crop {self.crop} must make images of at most {MOST_ENCODED} pixels"
+            )
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(
                 f"interpolation {self.interpolation!r} is not one of {', '.join(INTERPOLATIONS)}"
             )
         if not all(math.isfinite(value) for value in (*self.mean, *self.std)) or min(self.std) <= 0:
             raise ValueError(f"mean {self.mean} and std {self.std} must be finite, and std above 0")
-        if self.max_pixels < 1:
-            raise ValueError(f"max_pixels {self.max_pixels} must be positive")
+        if not 1 <= self.max_pixels <= MOST_DECODED:
+            raise ValueError(f"max_pixels {self.max_pixels} must be positive, and at most {MOST_DECODED}")
 
 
 def image_settings(processor: Mapping[str, Any]) -> ImageSettings:

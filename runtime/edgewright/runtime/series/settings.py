@@ -25,6 +25,9 @@ UNSEEN = ("refuse", "global")
 ANCHORS = ("seasonal", "last", "none")
 """What a forecast is added to: the last season repeated, the last value repeated, or zero."""
 
+MOST_STEPS = 1 << 20
+"""Steps that a forecast may look back or ahead."""
+
 Scales = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 """mean and std of each feature, mean and std of each target."""
 
@@ -66,8 +69,10 @@ class ForecastSettings:
 
     def __post_init__(self) -> None:
         for name in ("horizon", "season", "context"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"forecast.{name} is {getattr(self, name)}: it must be 1 or more")
+            if not 1 <= getattr(self, name) <= MOST_STEPS:
+                raise ValueError(
+                    f"forecast.{name} is {getattr(self, name)}: it must lie between 1 and {MOST_STEPS}"
+                )
         if self.anchor not in ANCHORS:
             raise ValueError(f"forecast.anchor {self.anchor!r} is not one of {', '.join(ANCHORS)}")
         if self.anchor == "seasonal" and self.season > self.context:

@@ -30,6 +30,12 @@ _LOUDEST = 2.0
 scaled, by far.
 """
 
+MOST_SAMPLES = 1 << 28
+"""Of all channels together that one sound may have: a gigabyte of float32, four hours at 16 kHz."""
+
+_MOST_STRETCHED = 100
+"""How many samples may be made of one."""
+
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff"})
 """Endings of file names, lower case, that a directory of sounds is searched for."""
 
@@ -90,15 +96,20 @@ def _at_trained_rate(
     if not whole or not 100 <= rate <= 1_000_000:
         raise InputError(f"{name}: the sample rate {rate} is none: give a whole number of Hz")
     check_rate(int(rate), settings, name)
+    _check_count(len(samples) * settings.sample_rate // int(rate), name)
     return resample_audio(samples, int(rate), settings.sample_rate)
 
 
 def check_rate(rate: int, settings: AudioSettings, name: str) -> None:
-    """Raise `InputError` for a rate that is not the trained one where others are refused."""
+    """Raise `InputError` for a rate that is not the trained one where others are refused, and for one far below it."""
     if rate != settings.sample_rate and settings.other_rate == "refuse":
         raise InputError(
             f"{name} has {rate} Hz, the model was trained with {settings.sample_rate} Hz: "
             "resample it, or train with audio.other_rate: resample"
+        )
+    if settings.sample_rate > _MOST_STRETCHED * rate:
+        raise InputError(
+            f"{name} has {rate} Hz, far too few for a model of {settings.sample_rate} Hz: record it at that rate"
         )
 
 
@@ -180,6 +191,7 @@ def _read_file(file: BinaryIO, name: str, settings: AudioSettings) -> tuple[NDAr
         with soundfile.SoundFile(file) as opened:
             rate, frames = int(opened.samplerate), int(opened.frames)
             _check_length(frames, rate, settings, name)
+            _check_count(frames * max(1, int(opened.channels)), name)
             array = opened.read(dtype="float32", always_2d=True)
     except InputError:
         raise
@@ -214,6 +226,12 @@ def _check_length(samples: int, rate: int, settings: AudioSettings, name: str) -
         raise InputError(
             f"{name} is {samples / rate:.2f} s long, the model takes up to {settings.max_seconds:g} s: cut it"
         )
+
+
+def _check_count(samples: int, name: str) -> None:
+    """A few kilobytes of silence may stand for days."""
+    if samples > MOST_SAMPLES:
+        raise InputError(f"{name} has {samples} samples, {MOST_SAMPLES} are read at once: cut it")
 
 
 def _check_whole(file: BinaryIO, name: str) -> None:

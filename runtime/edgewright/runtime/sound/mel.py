@@ -10,14 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewright.runtime.bundle.structure import StructureError, from_plain
-from edgewright.runtime.errors import BundleError
+from edgewright.runtime.errors import BundleError, InputError
 
 _FLOOR = 1e-10
 """The least power; below it is silence."""
 
 
-_BLOCK = 512
-"""Frames that are transformed at once, to bound the memory."""
+_BLOCK, _BLOCK_SAMPLES = 512, 1 << 21
+"""Frames, and samples of them, that are transformed at once, to bound the memory."""
+
+_MOST_WEIGHTS = 1 << 24
+"""Of all bands together: 128 MB, a hundred times what speech is heard with."""
+
+_MOST_NUMBERS = 1 << 28
+"""That all frames of a sound may consist of: a gigabyte, ten hours of speech."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class AudioSettings:
             raise ValueError(f"window {self.window}, hop {self.hop} and fft {self.fft} do not fit together")
         if not 1 <= self.mels <= self.fft // 2 + 1:
             raise ValueError(f"mels {self.mels} must lie between 1 and half of the fft")
+        if self.mels * (self.fft // 2 + 1) > _MOST_WEIGHTS:
+            raise ValueError(f"mels {self.mels} and fft {self.fft} make more than {_MOST_WEIGHTS} weights")
         if not 0 <= self.low_hz < self.high_hz <= self.sample_rate / 2:
             raise ValueError(
                 f"low_hz {self.low_hz} and high_hz {self.high_hz} must lie between 0 and half of the sample rate"
@@ -155,17 +163,21 @@ def frame_levels(samples: NDArray[np.float32], settings: AudioSettings) -> NDArr
 def log_mel(samples: NDArray[np.float32], settings: AudioSettings) -> NDArray[np.float32]:
     """The log-mel frames [frames, mels] of samples [n]: natural logarithm of the power in each band, float32.
 
-    Only whole frames count: the first begins at the first sample, nothing is padded.
+    Only whole frames count: the first begins at the first sample, nothing is padded. Raises `InputError` for a sound of
+    more of them than the memory should hold at once.
     """
     count, plan = frame_count(len(samples), settings), _plan(settings)
+    if count * settings.mels > _MOST_NUMBERS:
+        raise InputError(f"the sound makes {count} frames of {settings.mels} bands, too many at once: cut it")
     result = np.empty((count, settings.mels), np.float32)
     if not count:
         return result
     frames = np.lib.stride_tricks.sliding_window_view(samples, settings.fft)[:: settings.hop]
-    for start in range(0, count, _BLOCK):
-        spectrum = np.fft.rfft(frames[start : start + _BLOCK] * plan.window, axis=1)
+    block = max(1, min(_BLOCK, _BLOCK_SAMPLES // settings.fft))
+    for start in range(0, count, block):
+        spectrum = np.fft.rfft(frames[start : start + block] * plan.window, axis=1)
         power = spectrum.real**2 + spectrum.imag**2
         # Not a matrix product: that adds in another order for one frame than for many.
         bands = np.add.reduceat(power[:, plan.bins] * plan.weights, plan.starts, axis=1)
-        result[start : start + _BLOCK] = np.log(np.maximum(bands, _FLOOR))
+        result[start : start + block] = np.log(np.maximum(bands, _FLOOR))
     return result

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.runtime.errors import InputError, MachineError
+from edgewright.runtime.tables.bombs import check_cells
 
 _ROWS_AT_ONCE = 4096
 
@@ -16,6 +17,7 @@ def read_parquet(path: Path) -> dict[str, Any]:
     Raises `InputError` for a file that is none, `MachineError` where pyarrow is missing.
     """
     with _opened(path) as file:
+        check_cells(path, file.metadata.num_rows, file.metadata.num_columns)
         return _columns(file.read(), path)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgewright.runtime.bundle.files import regular_file
 from edgewright.runtime.bundle.structure import StructureError
 from edgewright.runtime.errors import InputError
+from edgewright.runtime.tables.bombs import check_archive
 from edgewright.runtime.tables.cells import column_numbers, column_times
 from edgewright.runtime.tables.delimited import delimited_rows
 from edgewright.runtime.tables.json_lines import json_lines
@@ -135,8 +136,9 @@ def _read_npz(path: Path) -> Table:
             archive = np.load(file, allow_pickle=False)
             if isinstance(archive, np.ndarray):
                 raise ValueError("it is a single array, a .npy file")
+            check_archive(archive.zip, path)
             return Table(path, "npz", {name: archive[name] for name in archive.files})
-    except OSError:
+    except (OSError, InputError, MemoryError):
         raise
     except Exception as error:  # numpy, zipfile and what they call each have exceptions of their own
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -42,6 +42,10 @@ class Tokens:
         return len(self.ids)
 
 
+MOST_WINDOW_TOKENS = 1 << 26
+"""Tokens of all windows of one text: half a gigabyte."""
+
+
 @dataclass(frozen=True)
 class _Template:
     """What stands before, between and behind the texts: token ids [n], their types [n], and the types of the texts."""
@@ -285,6 +289,11 @@ class EncoderTokenizer:
             windows.append(window)
             if stop == sizes[cut]:
                 return windows
+            if len(windows) * self._room > MOST_WINDOW_TOKENS:
+                raise InputError(
+                    f"the text {shown(texts[cut])} has {sizes[cut]} tokens, too many for windows that share {stride} "
+                    f"of {self._room}: split it"
+                )
             start += free - stride
 
     def _free(self, sizes: list[int], cut: int, texts: Sequence[str], stride: int) -> int:

@@ -16,6 +16,9 @@ some tokens, or say no.
 ENCODER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """Everything that an encoder's graph may take, int64 [batch, time] each."""
 
+MOST_TOKENS = 1 << 20
+"""Tokens that a model may read at once."""
+
 _SIDES = ("right", "left")
 _WAYS = ("nli", "embedding")
 
@@ -110,8 +113,8 @@ class EncoderTextSettings:
     units: str = WORDS
 
     def __post_init__(self) -> None:
-        if self.max_tokens < 1:
-            raise ValueError(f"max_tokens {self.max_tokens} must be 1 or more")
+        if not 1 <= self.max_tokens <= MOST_TOKENS:
+            raise ValueError(f"max_tokens {self.max_tokens} must be 1 or more, and at most {MOST_TOKENS}")
         if self.policy not in ENCODER_POLICIES:
             raise ValueError(f"policy {self.policy!r} is not one of {', '.join(ENCODER_POLICIES)}")
         if self.stride < 0 or (self.stride and self.policy != "stride"):

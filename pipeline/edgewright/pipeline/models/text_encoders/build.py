@@ -12,6 +12,7 @@ from torch import nn
 from edgewright.exporters.graph.transformers import example_batch
 from edgewright.pipeline.catalog import TASKS, TEXT_ENCODER, TextEncoderTask
 from edgewright.pipeline.models.model import BuiltModel
+from edgewright.pipeline.models.text_encoders.attention_names import check_attention, with_own_attention
 from edgewright.pipeline.models.text_encoders.blocks import encoder_blocks, head_path
 from edgewright.pipeline.models.text_encoders.checkpoint import Checkpoint, open_checkpoint
 from edgewright.pipeline.models.text_encoders.load import (
@@ -188,8 +189,9 @@ def _config(record: _Record) -> Any:
     from transformers import AutoConfig
 
     plain = dict(record.config)
+    check_attention("the model's record", plain)
     try:
-        return AutoConfig.for_model(str(plain.pop("model_type")), **plain)
+        return with_own_attention(AutoConfig.for_model(str(plain.pop("model_type")), **plain))
     except Exception as error:  # an architecture of another version of transformers raises what it likes
         raise ModelError(
             f"the model's record: transformers makes no configuration of it ({type(error).__name__}): "

@@ -38,6 +38,7 @@ def _load(checkpoint: Checkpoint, kind: Any, arguments: Mapping[str, Any]) -> nn
         try:
             model, report = kind.from_pretrained(
                 checkpoint.folder,
+                config=checkpoint.config,  # whose way to compute attention is transformers' own
                 dtype=torch.float32,
                 use_safetensors=True,
                 local_files_only=True,
