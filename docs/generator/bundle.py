@@ -29,7 +29,8 @@ README.md                       the model card, for people
 
 - A bundle with a missing, extra, resized or altered file, or with a link in it, does not open. Digests are checked
   before anything but the manifest is parsed.
-- There is no pickle in it, and nothing that is run.
+- There is no pickle in it, and nothing that is run: see
+  [what a device can rely on](../explanation/security.md) when it opens a bundle of somebody else.
 - Two exports of one run are byte-identical.
 - Graphs beyond 2 GB keep their weights in a file of their own beside them, which the manifest lists like any other.
 - The golden samples are data of yours: mind whom you give a bundle to.

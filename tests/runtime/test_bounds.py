@@ -28,9 +28,11 @@ from edgewright.runtime.sound.decoding import load_audio
 from edgewright.runtime.sound.mel import AudioSettings, log_mel
 from edgewright.runtime.sound.resampling import resample_audio
 from edgewright.runtime.tables.reading import read_table
+from edgewright.runtime.text.encoding import EncoderTokenizer
 from edgewright.runtime.text.settings import EncoderTextSettings
 from tests.messages import refused
 from tests.runtime.as_another import in_a_child
+from tests.runtime.text.encoder_tokenizers import family
 
 MIB = 1 << 20
 SOUND = AudioSettings(8000, 200, 80, 256, 20, 0.0, 4000.0, (0.0,) * 20, (1.0,) * 20)
@@ -231,10 +233,21 @@ def test_forecasts_beyond_every_series(name: str, value: int) -> None:
         dataclasses.replace(ForecastSettings(1, context=1 << 20), **changes)
 
 
-@pytest.mark.parametrize("tokens", [0, (1 << 20) + 1, 1 << 62])
+@pytest.mark.parametrize("tokens", [0, (1 << 31) + 1, 1 << 62])
 def test_texts_beyond_every_model(tokens: int) -> None:
     with pytest.raises(ValueError, match="max_tokens"):
         EncoderTextSettings(tokens)
+
+
+def test_windows_that_move_by_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgewright.runtime.text.encoding.MOST_WINDOW_TOKENS", 10_000)
+    settings = EncoderTextSettings(100, "stride", stride=97)
+    encoder = EncoderTokenizer(family("bert")[1], settings)
+    text = "a word " * 150
+    with refused(InputError):
+        encoder.sample(encoder.tokens([text]), [text])
+    short = "a word " * 60
+    assert len(encoder.sample(encoder.tokens([short]), [short])["windows"]) > 1
 
 
 def zeros(path: Path, megabytes: int) -> None:

@@ -24,7 +24,7 @@ from edgewright.runtime.graphs.time_limit import check_timeout
 from edgewright.runtime.graphs.variants import open_variant, whole_graphs
 from edgewright.runtime.inputs import Unreadable, folder_inputs, is_directory
 from edgewright.runtime.options import check_options, json_schema
-from edgewright.runtime.printable import printable
+from edgewright.runtime.printable import one_line, printable
 from edgewright.runtime.streams.group import StreamGroup
 from edgewright.runtime.streams.stream import StepModel, Stream, StreamModel, WindowModel, why_no_stream
 from edgewright.runtime.tasks import load_task
@@ -327,7 +327,9 @@ class Engine(Generic[A]):
 
     def __repr__(self) -> str:
         state = self._graphs.provider if self._graphs is not None else "closed"
-        return f"<Engine {self.bundle.root}: {self.manifest.model}, {self.variant} on {state}>"
+        parts = (str(self.bundle.root), self.manifest.model, self.variant)
+        root, model, variant = map(one_line, parts)
+        return f"<Engine {root}: {model}, {variant} on {state}>"
 
     def _open(self) -> SessionGraphs:
         if self._graphs is None:

@@ -1,5 +1,7 @@
 """Text from files of others, as it may reach a terminal."""
 
+import json
+
 _JOINERS = "\u200c\u200d"
 """They hold letters and emoji together."""
 
@@ -10,6 +12,15 @@ def printable(text: str, kept: str = "") -> str:
         character
         if character.isprintable() or character in kept
         else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def printable_json(text: str) -> str:
+    """JSON with the escape of each character that could steer a terminal: other text, the same value."""
+    # Only inside of strings JSON holds such characters, where they may be written in either way.
+    return "".join(
+        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1]
         for character in text
     )
 

@@ -241,7 +241,7 @@ def test_a_step_that_fails_to_run(regression: Engine, monkeypatch: pytest.Monkey
     bound = stream._runner.bound
 
     def fail(binding: Any, options: Any) -> None:
-        raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : out of memory")
+        raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : an operator failed")
 
     broken = dataclasses.replace(bound, run=fail)
     stream.push = stream._front.quick(broken, stream._push)

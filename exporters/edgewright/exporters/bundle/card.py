@@ -1,5 +1,6 @@
 """The bundle's README: what it is, how far it is to be trusted, how to run it. For a person."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from edgewright.exporters.bundle.metadata import front_matter
@@ -11,6 +12,8 @@ from edgewright.runtime.printable import one_line
 from edgewright.runtime.tasks.description import Description
 
 _MARKS = {"<": "&lt;", ">": "&gt;", "&": "&amp;", **{mark: f"\\{mark}" for mark in "\\`[]|"}}
+_ADDRESS = re.compile(r"(?i)(https?|ftp|www|mailto)([:.])")
+"""What makes a link of itself where it stands alone; a comment of nothing keeps it from that."""
 
 
 def model_card(
@@ -23,14 +26,14 @@ def model_card(
     """Markdown with the header that model hubs read. The same arguments always give the same text."""
     lines = [
         *front_matter(manifest, description, verdict, origin),
-        f"# {in_markdown(manifest.model)}: {manifest.task.replace('-', ' ')}",
+        f"# {in_markdown(manifest.model)}: {in_markdown(manifest.task.replace('-', ' '))}",
         "",
         in_markdown(description.answers),
         f"Licence of the weights: {in_markdown(manifest.licence)}.",
         "",
     ]
     if facts:
-        lines += [*(f"- {key}: {in_markdown(value)}" for key, value in facts.items()), ""]
+        lines += [*(f"- {in_markdown(key)}: {in_markdown(value)}" for key, value in facts.items()), ""]
     if verdict is not None:
         lines += _verdict(verdict)
     lines += [
@@ -46,7 +49,9 @@ def model_card(
         "gives torch's answers. Needs `pip install 'edgewright[cpu]'` (or `[gpu]`), not torch.",
         "",
         "## Made with",
-        ", ".join(f"{name} {in_markdown(version)}" for name, version in manifest.versions.items())
+        ", ".join(
+            f"{in_markdown(name)} {in_markdown(version)}" for name, version in manifest.versions.items()
+        )
         + f"; seed {manifest.seed}.",
         "",
     ]
@@ -89,13 +94,13 @@ def _verdict(verdict: Verdict) -> list[str]:
         "## Verdict",
         f"Measured against the torch original on {verdict.samples} evaluation samples that neither training nor",
         f"calibration saw. `auto` runs **{verdict.ships}**. A variant passes while it loses at most "
-        f"{verdict.budget.max_drop:.2%} of {verdict.metric_name}.",
+        f"{verdict.budget.max_drop:.2%} of {in_markdown(verdict.metric_name)}.",
         "",
         *_table(_verdict_columns(verdict), verdict.rows),
         "",
     ]
     reasons = [
-        f"- {row.name}: {in_markdown(text)}"
+        f"- {in_markdown(row.name)}: {in_markdown(text)}"
         for row in verdict.rows
         for text in (row.reason, *row.notes)
         if text
@@ -138,4 +143,5 @@ def in_markdown(text: str) -> str:
     """A text of others, a label or a path, as a card says it: on one line, and never a tag, a link, a picture, a cell
     or code.
     """
-    return "".join(_MARKS.get(character, character) for character in one_line(text))
+    marked = "".join(_MARKS.get(character, character) for character in one_line(text))
+    return _ADDRESS.sub(lambda found: f"{found[1]}<!-- -->{found[2]}", marked)

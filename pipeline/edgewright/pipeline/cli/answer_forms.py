@@ -7,6 +7,7 @@ import abc
 import csv
 import io
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ import click
 
 from edgewright.runtime import Engine
 from edgewright.runtime.bundle.files import canonical_json
-from edgewright.runtime.printable import printable
+from edgewright.runtime.printable import printable, printable_json
 from edgewright.runtime.tasks.answers import Answer
 
 
@@ -83,7 +84,7 @@ class JsonLines(Form):
     """A JSON object on each line."""
 
     def write(self, found: Answered) -> None:
-        click.echo(json.dumps(found.record(self.top), ensure_ascii=False, sort_keys=True))
+        click.echo(printable_json(json.dumps(found.record(self.top), ensure_ascii=False, sort_keys=True)))
 
 
 class Json(Form):
@@ -92,7 +93,7 @@ class Json(Form):
     _begun = False
 
     def write(self, found: Answered) -> None:
-        record = canonical_json(found.record(self.top)).rstrip("\n").replace("\n", "\n    ")
+        record = printable_json(canonical_json(found.record(self.top))).rstrip("\n").replace("\n", "\n    ")
         click.echo(("," if self._begun else '{\n  "answers": [') + f"\n    {record}", nl=False)
         self._begun = True
 
@@ -149,7 +150,7 @@ class Csv(Form):
     def _write(self, cells: list[Any]) -> None:
         buffer = io.StringIO()
         csv.writer(buffer, lineterminator="\n").writerow(map(_text, cells))
-        click.echo(buffer.getvalue(), nl=False)
+        _echo_data(buffer.getvalue())
 
     def end(self) -> str:
         if self._columns is None and self._waiting:
@@ -166,7 +167,12 @@ class Own(Form):
 
     def write(self, found: Answered) -> None:
         if found.answer is not None:
-            click.echo(found.answer.written(self._form), nl=False)
+            _echo_data(found.answer.written(self._form))
+
+
+def _echo_data(text: str) -> None:
+    """Text for a program, which gets it as it is; on a terminal without what could steer that."""
+    click.echo(printable(text, "\n\t") if sys.stdout.isatty() else text, nl=False)
 
 
 FORMS: Mapping[str, type[Form]] = {"json": Json, "jsonl": JsonLines, "csv": Csv, "label": Bare}

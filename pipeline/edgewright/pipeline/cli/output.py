@@ -11,7 +11,7 @@ import click
 from edgewright.pipeline.progress import Progress, silent
 from edgewright.runtime.bundle.files import canonical_json
 from edgewright.runtime.bundle.structure import to_plain
-from edgewright.runtime.printable import printable
+from edgewright.runtime.printable import printable, printable_json
 
 _LINES = "\n"
 """What a text for the terminal may hold beside what prints; names of others have lost theirs before they got here."""
@@ -24,7 +24,8 @@ def message(text: str) -> None:
 
 def emit(value: Any, as_json: bool, text: str) -> None:
     """Print `value` as JSON or `text`, on stdout."""
-    click.echo(canonical_json(to_plain(value)) if as_json else printable(text, _LINES), nl=not as_json)
+    shown = printable_json(canonical_json(to_plain(value))) if as_json else printable(text, _LINES)
+    click.echo(shown, nl=not as_json)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from edgewright.pipeline.cli.output import emit, message
 from edgewright.pipeline.cli.render import table
 from edgewright.pipeline.cli.training_text import baseline_of, training_lines
 from edgewright.pipeline.stages.export import Outcome
+from edgewright.runtime.printable import printable
 
 
 def conclude(outcome: Outcome, run_dir: Path, as_json: bool) -> None:
@@ -30,8 +31,10 @@ def conclude(outcome: Outcome, run_dir: Path, as_json: bool) -> None:
     if outcome.bundle is None:
         message(f"edgewright: nothing ships: {verdict.reason}")
     elif not as_json:
-        click.echo(f"\n{outcome.bundle} holds {', '.join(verdict.ranking)}; auto runs {verdict.ships}")
-        click.echo(f"next: edgewright predict {shlex.quote(str(outcome.bundle))} INPUT")
+        click.echo(
+            f"\n{printable(str(outcome.bundle))} holds {', '.join(verdict.ranking)}; auto runs {verdict.ships}"
+        )
+        click.echo(f"next: edgewright predict {printable(shlex.quote(str(outcome.bundle)))} INPUT")
     if outcome.bundle is not None and outcome.failed_demands:
         message(
             f"edgewright: {', '.join(outcome.failed_demands)} failed and is not in the bundle: "

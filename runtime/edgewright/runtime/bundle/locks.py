@@ -1,13 +1,17 @@
 """Locks by which others see that a folder is still being written: they end with the process that holds them."""
 
 import contextlib
+import importlib
 import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-if sys.platform != "win32":
-    import fcntl
+try:
+    fcntl: Any = importlib.import_module("fcntl")
+except ImportError:  # Windows
+    fcntl = None
 
 _LONG_AGO = 24 * 3600
 """Seconds after which what cannot be locked, where there are no locks, counts as left behind."""
@@ -31,7 +35,7 @@ def lock_folder(path: Path) -> Lock | None:
 
     Where the system or the disk has no locks it is as if nobody else were there.
     """
-    if sys.platform == "win32":
+    if fcntl is None or sys.platform == "win32":
         return Lock()
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -68,7 +72,7 @@ def lock_abandoned(path: Path) -> Lock | None:
 
 def _has_locks(path: Path) -> bool:
     """Whether a lock on `path`, which this process holds, is seen by others."""
-    if sys.platform == "win32":
+    if fcntl is None or sys.platform == "win32":
         return False
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)

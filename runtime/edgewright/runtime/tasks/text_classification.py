@@ -1,5 +1,6 @@
 """Text classification on the device: a text in, every class with its probability out."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,7 @@ class EncoderTextClassification(EncoderTask[Classification | MultiLabel]):
         several, example = self.settings.multi_label, _EXAMPLE
         if self.settings.pair:
             first, second = self.settings.columns or ("first", "second")
-            example = f'{{"{first}": "It rains.", "{second}": "The street is wet."}}'
+            example = json.dumps({first: "It rains.", second: "The street is wet."})
         problem = "multi_label_classification" if several else "single_label_classification"
         own = {**label_places(self.labels), "problem_type": problem}
         said = label_sentence(self.labels, "any" if several else "one")

@@ -78,9 +78,11 @@ class TaggedText(Answer):
     def line(self, top: int = 1) -> str:
         """The entities as "PER Ada Lovelace 98.1%", or every word with its label."""
         if self.spans:
-            shown = [f"{one.label} {one_line(one.text)} {one.probability:.1%}" for one in self.entities]
+            shown = [
+                f"{one_line(one.label)} {one_line(one.text)} {one.probability:.1%}" for one in self.entities
+            ]
         else:
-            shown = [f"{one_line(word.text)}/{word.label}" for word in self.words]
+            shown = [f"{one_line(word.text)}/{one_line(word.label)}" for word in self.words]
         return ("  ".join(shown) or "no entity") + lost_note(self.lost)
 
 

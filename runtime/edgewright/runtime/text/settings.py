@@ -16,8 +16,8 @@ some tokens, or say no.
 ENCODER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """Everything that an encoder's graph may take, int64 [batch, time] each."""
 
-MOST_TOKENS = 1 << 20
-"""Tokens that a model may read at once."""
+MOST_TOKENS = 1 << 31
+"""Tokens that a model may be said to read at once."""
 
 _SIDES = ("right", "left")
 _WAYS = ("nli", "embedding")
