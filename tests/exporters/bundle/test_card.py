@@ -8,25 +8,34 @@ import pytest
 import yaml
 
 from edgewright.exporters.bundle.card import in_markdown, model_card
+from edgewright.runtime.bundle.manifest import Manifest
 from edgewright.runtime.bundle.opening import open_bundle
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.description import ModelFacts
 from tests.runtime.small_bundle import make_bundle
 
 HOSTILE = (
-    "<script>alert(1)</script>", "x\n---\nlicense: mit\n---\n# other", "[click](https://evil.example)", "![](http://evil.example/a.png)",
-    "```\nimport os\n```", "\x1b[31m\u202e", "a | b", "https://evil.example/x", "www.evil.example", "yes: [no, {", "&lt;b&gt;",
-)  # fmt: skip
+    "<script>alert(1)</script>",
+    "x\n---\nlicense: mit\n---\n# other",
+    "[click](https://evil.example)",
+    "![](http://evil.example/a.png)",
+    "```\nimport os\n```",
+    "\x1b[31m\u202e",
+    "a | b",
+    "https://evil.example/x",
+    "www.evil.example",
+    "yes: [no, {",
+    "&lt;b&gt;",
+)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_in_a_card(tmp_path: Path, name: str) -> None:
-    def change(manifest: object) -> object:
-        return dataclasses.replace(
-            manifest, labels=(name, "green", "blue"), model=name, licence=name, versions={name: name}
-        )  # type: ignore[type-var]
+    def change(manifest: Manifest) -> Manifest:
+        labels = (name, "green", "blue")
+        return dataclasses.replace(manifest, labels=labels, model=name, licence=name, versions={name: name})
 
-    opened = open_bundle(make_bundle(tmp_path / "bundle", change))  # type: ignore[arg-type]
+    opened = open_bundle(make_bundle(tmp_path / "bundle", change))
     manifest = opened.manifest
     task = load_task(manifest.task, manifest.processor, manifest.labels, opened.assets())
     card = model_card(
