@@ -39,7 +39,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def answers_planted(home: Path) -> bool:
     """Whether what is answered comes of the planted graph."""
-    found = open_session(home / "model.onnx", "cpu", 1).run({"image": IMAGES})["logits"]
+    found = open_session(home / "model.onnx", "cpu", 1).run({"pixel_values": IMAGES})["logits"]
     return not np.allclose(found, reference_logits(IMAGES), rtol=1e-4, atol=1e-5)
 
 

@@ -91,7 +91,7 @@ def test_memory_that_runs_out_while_a_graph_runs(
 
     monkeypatch.setattr(session, "_run", run)
     with refused(MachineError):
-        session.run({"image": np.zeros((1, 3, 16, 16), np.float32)})
+        session.run({"pixel_values": np.zeros((1, 3, 16, 16), np.float32)})
     assert "not enough memory for a step" in str(step_failed(fails()))
 
 

@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewright.pipeline.catalog import PACKAGE_PREFIX
-from edgewright.pipeline.models.text_encoders.attention_names import (
-    check_attention_names,
-    with_own_attention,
-)
+from edgewright.pipeline.models.text_encoders import attention_names
 from edgewright.pipeline.models.text_encoders.pooling_config import Habits, read_habits
 from edgewright.pipeline.models.text_encoders.quiet import quiet_transformers
 from edgewright.pipeline.models.text_encoders.tokenizer_json import tokenizer_json
@@ -113,7 +110,7 @@ def open_checkpoint(name: str) -> Checkpoint:
             f"model: {folder} has no config.json: name the folder of a checkpoint of transformers"
         )
     weights = weight_files(folder)
-    check_attention_names(name, folder)
+    attention_names.check_attention_names(name, folder)
     with quiet_transformers():
         config = _config(name, folder)
         _check_kind(name, config)
@@ -216,7 +213,7 @@ def _config(name: str, folder: Path) -> Any:
 
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        return with_own_attention(config)
+        return attention_names.with_own_attention(config)
     except Exception as error:
         # transformers raises ValueError, KeyError, OSError and classes of its own for what it does not know
         reason = str(error).strip().splitlines() or [type(error).__name__]
