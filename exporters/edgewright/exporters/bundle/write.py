@@ -267,7 +267,8 @@ def _quantized(candidate: Candidate, ranking: tuple[str, ...]) -> str | None:
 
 
 def _write_golden(folder: Path, candidate: Candidate, golden: GoldenAnswers, samples: Samples) -> Golden:
-    (folder / "golden").mkdir()
+    if golden.ids:  # an empty folder is none of a bundle
+        (folder / "golden").mkdir()
     kept = []
     for index, sample_id in enumerate(golden.ids):
         raw = samples.raw(sample_id)
