@@ -3,7 +3,7 @@
 Rounding each weight to the nearest is best for inputs whose channels have nothing to do with one another. Those of a
 transformer do: here channel after channel is rounded, and what is still to be rounded takes over the error, as far as
 it can by what real samples say of the channels together. Source: optimal brain quantisation in a fixed order, Frantar
-et al., ICLR 2023. It is kept for a product where it adds less noise on rows that it has not seen.
+et al., ICLR 2023. It is done for a product where, tried on three of four rows, it adds less noise on the fourth.
 
 On MiniLM, whose sums are exact on every CPU and whose weights so have nearer to 7 bits, it brings the SQNR of 1,000
 texts back to what 8 bits rounded to the nearest have.
@@ -52,13 +52,14 @@ def round_weights(
         if len(rows) < _FEWEST_ROWS or rows.shape[1] > _MOST_CHANNELS:
             continue
         seen, unseen = rows[np.arange(len(rows)) % 4 != 3], rows[3::4]
-        shares = _shares(seen)
+        some, all_of_them = _shares(seen), _shares(rows)
         for name in group.weights:
             weight = edit.weight(name)
             assert weight is not None
             values, scale = quantise(weight, 0, 0)
-            better = _rounded(weight, scale, shares, largest_pair)
-            if _noise(unseen, better * scale - weight) < _noise(unseen, values * scale - weight):
+            tried = _rounded(weight, scale, some, largest_pair)
+            if _noise(unseen, tried * scale - weight) < _noise(unseen, values * scale - weight):
+                better = _rounded(weight, scale, all_of_them, largest_pair)
                 rounded[name] = edit.add_weight(f"{name}_rounded", (better * scale).astype(np.float32))
                 scales[rounded[name]] = scale
 
