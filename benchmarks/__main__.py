@@ -1,6 +1,6 @@
 """Every claim of the README, measured here and now: `python -m benchmarks` (about twenty minutes)."""
 
-from benchmarks import cold_start, encoders, engine, feature_extraction, streaming
+from benchmarks import cold_start, encoders, engine, feature_extraction, large_inputs, streaming
 from benchmarks.common import print_claims
 
 raise SystemExit(
@@ -11,6 +11,7 @@ raise SystemExit(
             *cold_start.measure(),
             *feature_extraction.measure(),
             *encoders.measure(),
+            *large_inputs.measure(),
         ]
     )
 )

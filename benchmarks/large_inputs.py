@@ -175,7 +175,7 @@ def table_claims(folder: Path) -> list[Claim]:
         found = {}
         for size in (SMALL, LARGE):
             path = write_lines(folder / f"{kind}-{size}{suffix}", lines(), size)
-            found[size] = spent(kind, path)
+            found[size] = min((spent(kind, path) for _ in range(2)), key=lambda one: one.seconds)
             path.unlink()
         rate = LARGE / found[LARGE].seconds
         what = f"{kind if kind != 'json' else 'JSON lines'}, a table of {LARGE} MB"

@@ -11,8 +11,15 @@ from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.errors import BundleError, InputError
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.base import Task
-from edgewright.runtime.text.decoding import TextSettings, load_text, load_tokenizer, text_settings
+from edgewright.runtime.text.decoding import (
+    TextSettings,
+    encode_text,
+    load_text,
+    load_tokenizer,
+    text_settings,
+)
 from tests.messages import refused
+from tests.runtime.encoder_bundle import tokenizer_json as encoder_tokenizer
 from tests.runtime.recurrent_bundle import LABELS, case, make_recurrent_bundle, tokenizer_json
 
 
@@ -137,3 +144,31 @@ def test_settings_travel_as_plain_values() -> None:
     for broken in ({"max_tokens": 0}, {"max_tokens": 5, "policy": "guess"}, {}):
         with refused(BundleError):
             text_settings(broken)
+
+
+@pytest.mark.parametrize("mark", ["[CLS]", "$(x)"])
+def test_a_mark_that_is_no_special_token_is_refused_before_a_text_is_read(mark: str) -> None:
+    document = json.loads(encoder_tokenizer())
+    step = document["post_processor"]
+    if mark == "[CLS]":
+        del step["special_tokens"][mark]
+    else:
+        step["pair"][0]["SpecialToken"]["id"] = mark
+    for content in (document, {**document, "post_processor": {"type": "Sequence", "processors": [step]}}):
+        with pytest.raises(BundleError, match="is no special token"):
+            load_tokenizer(json.dumps(content).encode())
+
+
+@pytest.mark.parametrize("policy", ["truncate", "refuse"])
+def test_a_long_text_has_the_tokens_of_the_whole(policy: str) -> None:
+    tokenizer = load_tokenizer(tokenizer_json())
+    text = "the film was very good, not boring " * 20_000
+    whole = tokenizer.encode(text).ids
+    assert len(text) > 2 << 18
+    settings = TextSettings(len(whole), policy)
+    assert encode_text(text, tokenizer, settings).tolist() == whole
+    if policy == "truncate":
+        assert encode_text(text, tokenizer, TextSettings(50)).tolist() == whole[:50]
+    else:
+        with pytest.raises(InputError, match=f"has {len(whole)} tokens"):
+            encode_text(text, tokenizer, TextSettings(len(whole) - 1, policy))

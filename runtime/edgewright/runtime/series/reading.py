@@ -1,5 +1,7 @@
 """Whatever a user gives as a series to one whose columns are the trained features, in their order."""
 
+import itertools
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from edgewright.runtime.series.wide import is_wide, special_columns, wide_series
 from edgewright.runtime.tables.cells import cell_text
 from edgewright.runtime.tables.delimited import write_csv
 from edgewright.runtime.tables.numbers import numbers, time_numbers, unmasked
+from edgewright.runtime.tables.packed import PackedTexts
 from edgewright.runtime.tables.reading import Table, read_table
 
 
@@ -258,10 +261,10 @@ def _groups(table: Table, series_name: str | None) -> Iterator[tuple[str, slice 
     if series_name is None or series_name not in table.columns:
         yield "", slice(None)
         return
-    numbers_of: dict[str, int] = {}
+    numbers_of: defaultdict[str, int] = defaultdict(itertools.count().__next__)
     cells = table.columns[series_name]
-    numbered = (numbers_of.setdefault(cell_text(cell) or "", len(numbers_of)) for cell in cells)
-    series = np.fromiter(numbered, np.int64, table.rows)
+    names = cells if isinstance(cells, PackedTexts) else (cell_text(cell) or "" for cell in cells)
+    series = np.fromiter(map(numbers_of.__getitem__, names), np.int64, table.rows)
     order = np.argsort(series, kind="stable")
     ends = np.cumsum(np.bincount(series, minlength=len(numbers_of)))
     for name, rows in zip(numbers_of, np.split(order, ends[:-1]), strict=True):

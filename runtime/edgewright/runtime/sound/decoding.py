@@ -144,7 +144,8 @@ def to_mono(array: Any, settings: AudioSettings, name: str = "the sound") -> NDA
         if not array.shape[1] or array.shape[1] > _MOST_CHANNELS:
             raise InputError(f"{name} has {array.shape[1]} channels: give samples x channels")
         array = array[:, 0] if array.shape[1] == 1 else _mean(array)
-    samples: NDArray[np.float32] = np.ascontiguousarray(array, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what is beyond float32 is refused below
+        samples: NDArray[np.float32] = np.ascontiguousarray(array, dtype=np.float32)
     if not all_finite(samples):
         raise InputError(f"{name} holds NaN or infinity: clean it first")
     peak = float(np.abs(samples).max(initial=0.0))

@@ -22,6 +22,7 @@ from edgewright.runtime.tables.numbers import (
     parse_time,
     time_numbers,
 )
+from edgewright.runtime.tables.packed import PackedTexts
 
 _PART = 1 << 16
 """Cells that are looked at in one go: a long column is never a list as a whole where it need not be."""
@@ -99,6 +100,9 @@ def mostly_numbers(cells: Any) -> bool:
 
 
 def _parts(cells: Any) -> Iterator[tuple[int, Sequence[Any]]]:
+    if isinstance(cells, PackedTexts):
+        yield from cells.parts()
+        return
     for start in range(0, len(cells), _PART):
         yield start, cells[start : start + _PART]
 
@@ -108,7 +112,9 @@ def _quick_numbers(cells: Sequence[Any]) -> NDArray[np.float64] | None:
     try:
         if "_" in "".join(cells):  # Python reads 1_000 as a number, tables do not
             return None
-        return np.array([float(cell) if cell else math.nan for cell in cells])
+        if "" in cells:
+            return np.array([float(cell) if cell else math.nan for cell in cells])
+        return np.fromiter(map(float, cells), np.float64, len(cells))
     except (TypeError, ValueError):
         return None
 

@@ -30,6 +30,9 @@ _LARGEST_HEADER = 1 << 20
 
 _ROWS_AT_ONCE = 4096
 
+_ROWS_IN_A_ROW = 64
+"""Rows that are read without a look at how large they are."""
+
 _BYTES_AT_ONCE = 4 << 20
 """Rows are handed on once so much of the file is read: thousands of long texts never stand in memory together."""
 
@@ -171,13 +174,14 @@ def _some(
     enough = file.read + _BYTES_AT_ONCE
     try:
         with _long_cells():
-            for row in reader:
-                found.append(row)
-                if len(found) == _ROWS_AT_ONCE or file.read > enough:
-                    return found, True, None
+            while len(found) < _ROWS_AT_ONCE and file.read <= enough:
+                count = len(found)
+                found.extend(itertools.islice(reader, _ROWS_IN_A_ROW))  # those above an error are kept
+                if len(found) - count < _ROWS_IN_A_ROW:
+                    return found, False, None
+            return found, True, None
     except (csv.Error, InputError) as error:
         return found, False, error
-    return found, False, None
 
 
 def _numbered(rows: list[list[str]], above: int, line: int) -> Rows:

@@ -28,12 +28,19 @@ class PackedTexts(Sequence[str]):
         self._parts.append(packed if whole else list(texts))
         self._ends.append(len(self) + len(texts))
 
+    def parts(self) -> Iterator[tuple[int, list[str]]]:
+        """The texts that were added together, with the number of the first."""
+        start = 0
+        for part, end in zip(self._parts, self._ends, strict=True):
+            yield start, _apart(part)
+            start = end
+
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
     def __iter__(self) -> Iterator[str]:
-        for part in self._parts:
-            yield from _apart(part)
+        for _, texts in self.parts():
+            yield from texts
 
     @overload
     def __getitem__(self, index: int) -> str: ...

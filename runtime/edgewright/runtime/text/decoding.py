@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgewright.runtime.bundle.files import regular_file
 from edgewright.runtime.bundle.structure import StructureError, from_plain
 from edgewright.runtime.errors import BundleError, InputError, MachineError
+from edgewright.runtime.text.pieces import pieces_of, steps_of, takes_pieces
 
 TEXT_SUFFIXES = frozenset({".txt"})
 """Endings of file names, lower case, that a directory of texts is searched for."""
@@ -19,6 +20,9 @@ POLICIES = ("truncate", "refuse")
 """What is done about a text of more tokens than the model takes: keep the first ones, or say no."""
 
 _LARGEST_FILE = 64 << 20
+
+_AT_ONCE = 1 << 18
+"""Characters of a text that are read together; a longer one is read in pieces."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,27 @@ def load_tokenizer(content: bytes) -> Any:
         raise BundleError(
             f"tokenizer.json cannot be used ({reason}): get a fresh copy of the bundle"
         ) from None
+    _check_template(tokenizer)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _check_template(tokenizer: Any) -> None:
+    """Raise `BundleError` for marks around a text that are not known: the library would panic at the first text."""
+    for step in steps_of(tokenizer.post_processor):
+        if step["type"] != "TemplateProcessing":
+            continue
+        named = [
+            piece["SpecialToken"]["id"]
+            for piece in (*step["single"], *step["pair"])
+            if "SpecialToken" in piece
+        ]
+        unknown = [name for name in named if name not in step["special_tokens"]]
+        if unknown:
+            raise BundleError(
+                f"tokenizer.json cannot be used ({unknown[0]!r} is no special token): get a fresh copy of the bundle"
+            )
 
 
 def load_text(raw: Any) -> str:
@@ -97,7 +119,7 @@ def load_text(raw: Any) -> str:
 
 def encode_text(text: str, tokenizer: Any, settings: TextSettings) -> NDArray[np.int64]:
     """The tokens of a text, int64 [tokens]. Raises `InputError` for none, and for too many where that is refused."""
-    tokens = tokenizer.encode(text).ids
+    tokens = _ids(text, tokenizer, settings)
     shown = repr(text if len(text) <= 40 else f"{text[:37]}...")
     if not tokens:
         raise InputError(f"the text {shown} holds no token: give at least one word")
@@ -109,3 +131,16 @@ def encode_text(text: str, tokenizer: Any, settings: TextSettings) -> NDArray[np
             )
         tokens = tokens[: settings.max_tokens]
     return np.array(tokens, np.int64)
+
+
+def _ids(text: str, tokenizer: Any, settings: TextSettings) -> list[int]:
+    """The tokens of a text; of a long one not many more than are kept, where the others do not count."""
+    if len(text) <= _AT_ONCE or tokenizer.post_processor is not None or not takes_pieces(tokenizer):
+        whole: list[int] = tokenizer.encode(text).ids
+        return whole
+    found: list[int] = []
+    for _, piece in pieces_of(text):
+        found += tokenizer.encode(piece).ids
+        if len(found) > settings.max_tokens and settings.policy != "refuse":
+            break
+    return found

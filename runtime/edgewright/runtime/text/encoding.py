@@ -87,7 +87,6 @@ class EncoderTokenizer:
             )
         self._cut = cut if texts == 2 else 0
         self._template = _learn(self._tokenizer, texts)
-        self._takes_pieces = takes_pieces(self._tokenizer, content)
         self._takes_mask = "attention_mask" in settings.inputs
         self._takes_types = "token_type_ids" in settings.inputs
         self._room = settings.max_tokens - self._template.specials
@@ -96,6 +95,10 @@ class EncoderTokenizer:
                 f"{settings.max_tokens} tokens leave no room beside {self._template.specials} special ones and a "
                 f"stride of {settings.stride}: raise max_tokens"
             )
+
+    @functools.cached_property
+    def _takes_pieces(self) -> bool:
+        return takes_pieces(self._tokenizer)
 
     def special_tokens(self) -> dict[str, str]:
         """The tokens that play a part, as they are written, by transformers' word for it: "pad_token"; "cls_token" and

@@ -26,14 +26,9 @@ _PROBES = (
 )
 
 
-def takes_pieces(tokenizer: Any, content: bytes) -> bool:
-    """Whether a tokenizer, whose file is `content`, finds the same tokens in the pieces of a text as in the whole."""
-    try:
-        document = json.loads(content)
-        fits = _fits(document)
-    except (ValueError, AttributeError, TypeError, KeyError):
-        return False
-    return fits and all(_same(tokenizer, probe) for probe in _PROBES)
+def takes_pieces(tokenizer: Any) -> bool:
+    """Whether a tokenizer finds the same tokens in the pieces of a text as in the whole."""
+    return _fits(tokenizer) and all(_same(tokenizer, probe) for probe in _PROBES)
 
 
 def pieces_of(text: str) -> Iterator[tuple[int, str]]:
@@ -48,23 +43,23 @@ def pieces_of(text: str) -> Iterator[tuple[int, str]]:
     yield start, text[start:] if start else text
 
 
-def _fits(document: Mapping[str, Any]) -> bool:
-    normalizers, dividers = _steps(document["normalizer"]), _steps(document["pre_tokenizer"])
+def _fits(tokenizer: Any) -> bool:
+    normalizers, dividers = steps_of(tokenizer.normalizer), steps_of(tokenizer.pre_tokenizer)
     return (
         {step["type"] for step in normalizers} <= _NORMALIZERS
         and all(_by_word(step) for step in normalizers)
         and bool(dividers)
         and {step["type"] for step in dividers} <= _DIVIDERS
         and all(step.get("split", True) and step.get("use_regex", True) for step in dividers)
-        and not any(map(_straddles, document["added_tokens"]))
+        and not any(map(_straddles, tokenizer.get_added_tokens_decoder().values()))
     )
 
 
-def _straddles(token: Mapping[str, Any]) -> bool:
+def _straddles(token: Any) -> bool:
     """Whether an added token may take the space at which a text is cut together with what stands before it."""
-    content = str(token["content"])
+    content = str(token.content)
     at_a_word = content[:1].isalnum() or content[-1:].isalnum()
-    return re.search(r"\S\s", content) is not None or (at_a_word and bool(token["lstrip"] or token["rstrip"]))
+    return re.search(r"\S\s", content) is not None or (at_a_word and bool(token.lstrip or token.rstrip))
 
 
 def _by_word(step: Mapping[str, Any]) -> bool:
@@ -77,12 +72,16 @@ def _by_word(step: Mapping[str, Any]) -> bool:
     return " " not in pattern or pattern == " {2,}"
 
 
-def _steps(step: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """The steps of a sequence of them."""
-    if step is None:
-        return []
-    inner = step.get("normalizers", step.get("pretokenizers"))
-    return [step] if inner is None else [found for one in inner for found in _steps(one)]
+def steps_of(part: Any) -> list[Mapping[str, Any]]:
+    """The steps of a part of a tokenizer, as its file has them; none where there is no such part."""
+    return [] if part is None else _flat(json.loads(part.__getstate__()))
+
+
+def _flat(step: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    inner = next(
+        (step[name] for name in ("normalizers", "pretokenizers", "processors") if name in step), None
+    )
+    return [step] if inner is None else [found for one in inner for found in _flat(one)]
 
 
 def _same(tokenizer: Any, text: str) -> bool:
