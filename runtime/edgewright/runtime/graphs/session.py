@@ -133,6 +133,14 @@ class Session:
         return dict(zip(names, values, strict=True))
 
 
+def check_provider(provider: str) -> None:
+    """Raise `ProviderError` for what is no provider."""
+    if not isinstance(provider, str) or provider not in ("auto", *PROVIDERS):
+        raise ProviderError(
+            f"unknown provider {kind_of(provider)}: choose one of auto, {', '.join(PROVIDERS)}"
+        )
+
+
 def open_session(
     model_path: str | Path,
     provider: str = "auto",
@@ -165,10 +173,7 @@ def open_session(
         BundleError: The file is missing or is not a graph that ONNX Runtime can run.
     """
     path = Path(model_path)
-    if not isinstance(provider, str) or provider not in ("auto", *PROVIDERS):
-        raise ProviderError(
-            f"unknown provider {kind_of(provider)}: choose one of auto, {', '.join(PROVIDERS)}"
-        )
+    check_provider(provider)
     if threads is not None:
         wanted = f"give 1 to {MOST_THREADS}, or leave it out"
         threads = check_whole(threads, "threads", wanted)
