@@ -50,6 +50,13 @@ class _Odd:
         return "<odd>"
 
 
+def _matrix(values: Any) -> Any:
+    """numpy's own, which it warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        return np.matrix(values)
+
+
 def odd_array(random: Random) -> Any:
     """An array of any dtype and shape, with odd values."""
     shape = tuple(random.choice((0, 1, 2, 3, 4, 16)) for _ in range(random.randrange(5)))
@@ -60,9 +67,7 @@ def odd_array(random: Random) -> Any:
         array.reshape(-1)[random.randrange(array.size)] = random.choice(values)
     wrap = random.randrange(12)
     if wrap == 0 and array.ndim <= 2 and kind != "O":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", PendingDeprecationWarning)  # that numpy has better ones
-            return np.matrix(array)
+        return _matrix(array)
     if wrap == 1:
         return np.ma.masked_array(array, np.zeros(shape, bool))
     if wrap == 2 and array.ndim:
@@ -231,7 +236,7 @@ def _refused(call: Callable[[], object]) -> None:
 
 _COLUMN: tuple[Any, ...] = (
     [1.0, 2.0, 3.0], [1, None, 3], ["1", "2", "3"], [10**400, 1, 2], np.arange(3), np.ones((3, 1)), [True, False, True],
-    np.matrix([1.0, 2.0, 3.0]), [], [[1], [2], [3]], 3, None, "abc", [np.float32(1), 2, 3],
+    _matrix([1.0, 2.0, 3.0]), [], [[1], [2], [3]], 3, None, "abc", [np.float32(1), 2, 3],
     ["2024-01-01", "2024-01-02", "x"],
 )  # fmt: skip
 
