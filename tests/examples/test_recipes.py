@@ -41,7 +41,9 @@ def test_what_an_example_has_commented_out_is_the_default(name: str, tmp_path: P
 def test_a_complete_example_shows_every_key_in_its_place(name: str) -> None:
     shown = yaml.safe_load(uncommented(name))
     expected = load_recipe(EXAMPLES / name).to_plain()
-    assert set(shown) - {"stream"} == set(expected)  # which is not saved at its default, so that no digest changes
+    assert set(shown) - {"stream"} == set(
+        expected
+    )  # which is not saved at its default, so that no digest changes
     for section, keys in expected.items():
         if isinstance(keys, dict):
             assert list(shown[section]) == list(keys), section

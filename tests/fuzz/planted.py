@@ -38,7 +38,7 @@ WRONG: dict[str, tuple[str, Callable[[], object]]] = {
     "several-lines": ("InputError says nothing", lambda: _raise(InputError(" "))),
     "warns": ("warns: careful", lambda: warnings.warn("careful", stacklevel=1)),
     "prints": ("writes on stderr: a library in C", lambda: os.write(2, b"a library in C\n")),
-    "hangs": ("hangs", lambda: time.sleep(60)),
+    "hangs": ("hangs", lambda: time.sleep(600)),
     "crashes": ("ends the process (SIGABRT)", os.abort),
     "leaves": ("ends the process (exit status 3)", lambda: os._exit(3)),
     "grows": ("MiB of memory", _fills_memory),
@@ -50,7 +50,7 @@ def _target(name: str, call: Callable[[], object]) -> Target:
     def attack(state: Any, trial: Trial) -> object:
         return call()
 
-    return Target(name, 3, lambda folder: None, attack, 1.0)
+    return Target(name, 3, lambda folder: None, attack, 1.0 if name == "hangs" else 60.0)
 
 
 TARGETS = (

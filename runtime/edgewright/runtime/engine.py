@@ -19,7 +19,7 @@ from edgewright.runtime.errors import InputError
 from edgewright.runtime.graphs.checks import check_feeds, tensors
 from edgewright.runtime.graphs.proven import proof_of
 from edgewright.runtime.graphs.providers import PROVIDERS
-from edgewright.runtime.graphs.session import SessionGraphs, check_provider, open_session
+from edgewright.runtime.graphs.session import SessionGraphs, open_session
 from edgewright.runtime.graphs.time_limit import check_timeout
 from edgewright.runtime.graphs.variants import open_variant, whole_graphs
 from edgewright.runtime.inputs import Unreadable, folder_inputs, is_directory
@@ -90,7 +90,6 @@ class Engine(Generic[A]):
             MachineError: ONNX Runtime is not installed.
         """
         batch_size = check_whole(batch_size, "batch_size")
-        check_provider(provider)
         cache, allow_fallback = check_flag(cache, "cache"), check_flag(allow_fallback, "allow_fallback")
         self._settings: dict[str, Any] = {
             "variant": variant, "provider": provider, "threads": threads, "cache": cache, "batch_size": batch_size,

@@ -8,7 +8,7 @@ from edgewright.runtime.bundle.opening import Bundle
 from edgewright.runtime.contracts import STEP
 from edgewright.runtime.graphs.proven import best_proven, place_of, tell_of_choice
 from edgewright.runtime.graphs.providers import nvidia_driver_present
-from edgewright.runtime.graphs.session import SessionGraphs, open_graphs
+from edgewright.runtime.graphs.session import SessionGraphs, check_provider, open_graphs
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ def open_variant(bundle: Bundle, name: str, provider: str, batch_size: int, **se
         )
         return Opened(variant, place_of(graphs.provider), graphs)
 
+    check_provider(provider)
     if name != "auto":
         return load(bundle.manifest.variant(name))
     expected = place_of("cuda" if provider != "cpu" and nvidia_driver_present() else "cpu")
