@@ -55,9 +55,10 @@ Takes `pixel_values` float32 [batch, 3, height, width], gives `logits` float32 [
 
 `preprocessor_config.json` says the same in transformers' words: `do_resize` with `size` (`shortest_edge`, or height
 and width) and Pillow's number of the filter (`resample`), `do_center_crop` with `crop_size`, `do_rescale` with
-`rescale_factor` 1/255, `do_normalize` with `image_mean` and `image_std`. transformers.js resizes in Node without
-antialias and in a browser by its canvas: its tensors are near to these, not equal, and it leaves orientation and
-transparency to what decodes the file.
+`rescale_factor` 1/255, `do_normalize` with `image_mean` and `image_std`. transformers gives the same up to two of 255
+grey levels (and crops one pixel beside where the margin is odd). transformers.js resizes in Node without antialias and
+in a browser by its canvas: its tensors are near to these, not equal, so photos have to be compared by decision. Both
+leave orientation and transparency to what decodes the file.
 """
 
 _SERIES = """\

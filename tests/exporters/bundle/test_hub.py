@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from edgewright.exporters.bundle.hub import hub_files
 from edgewright.exporters.bundle.origin import Origin
 from edgewright.runtime.bundle.structure import to_plain
 from edgewright.runtime.contracts import GraphSpec, TensorSpec
+from edgewright.runtime.images.encoding import ImageSettings
 from edgewright.runtime.tasks import load_task
 from edgewright.runtime.tasks.description import ModelFacts
 from tests.runtime.encoder_bundle import case, tokenizer_json
@@ -100,6 +102,28 @@ def test_transformers_reads_two_texts_as_the_device_does(
     assert {name: found[name] for name in settings.inputs} == {
         name: wanted[name].tolist() for name in settings.inputs
     }
+
+
+@pytest.mark.parametrize(
+    ("resize", "crop", "interpolation"),
+    [(256, (224, 224), "bilinear"), ((96, 64), (96, 64), "bicubic"), (36, (32, 32), "lanczos")],
+)
+def test_transformers_prepares_pictures_as_the_device_does(
+    resize: Any, crop: tuple[int, int], interpolation: str, tmp_path: Path
+) -> None:
+    """Up to two of 255 grey levels: it resizes tensors, not Pillow's pictures."""
+    from transformers import AutoImageProcessor
+
+    settings = ImageSettings(resize, crop, interpolation, (0.5, 0.4, 0.3), (0.2, 0.25, 0.25))
+    task: Any = load_task("image-classification", to_plain(settings), ("a", "b"))
+    for name, document in hub_files(task.describe(ModelFacts()), "resnet18").items():
+        (tmp_path / name).write_text(json.dumps(document), encoding="utf-8")
+    pixels = np.random.default_rng(0).integers(0, 256, (15, 20, 3)).repeat(20, axis=0).repeat(20, axis=1)
+    image = Image.fromarray(pixels.astype(np.uint8))
+    found = AutoImageProcessor.from_pretrained(tmp_path)(image, return_tensors="np")["pixel_values"][0]
+    wanted = task.encode(image)["pixel_values"]
+    assert found.shape == wanted.shape and np.abs(found - wanted).max() < 2.01 / 255 / 0.2
+    assert np.abs(found - wanted).mean() < 1e-3
 
 
 def test_a_model_without_types_has_the_general_class() -> None:
