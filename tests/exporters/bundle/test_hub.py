@@ -120,7 +120,8 @@ def test_transformers_prepares_pictures_as_the_device_does(
         (tmp_path / name).write_text(json.dumps(document), encoding="utf-8")
     pixels = np.random.default_rng(0).integers(0, 256, (15, 20, 3)).repeat(20, axis=0).repeat(20, axis=1)
     image = Image.fromarray(pixels.astype(np.uint8))
-    found = AutoImageProcessor.from_pretrained(tmp_path)(image, return_tensors="np")["pixel_values"][0]
+    processors: Any = AutoImageProcessor
+    found = processors.from_pretrained(tmp_path)(image, return_tensors="np")["pixel_values"][0]
     wanted = task.encode(image)["pixel_values"]
     assert found.shape == wanted.shape and np.abs(found - wanted).max() < 2.01 / 255 / 0.2
     assert np.abs(found - wanted).mean() < 1e-3
