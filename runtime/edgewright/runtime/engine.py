@@ -288,9 +288,8 @@ class Engine(Generic[A]):
         """Run the graph of one role on ready tensors, after strict checks.
 
         `feeds` holds one array for each input, with the batch axis; a single array will do where there is one
-        input and state. Returns the graph's outputs by name, but for those that only other tools read (`extra` in the
-        manifest). Raises `InputError` for a wrong name, dtype, rank or size, an empty batch, and values that are not
-        finite.
+        input and state. Returns the graph's outputs by name, without the manifest's `extra`. Raises `InputError` for a
+        wrong name, dtype, rank or size, an empty batch, and values that are not finite.
         """
         if not isinstance(role, str) or role not in self._takes:
             raise InputError(f"the bundle has no graph {role!r}: choose from {', '.join(self._takes)}")
