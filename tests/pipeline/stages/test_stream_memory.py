@@ -131,25 +131,6 @@ def test_windows_of_a_class_are_answered_by_stream_as_they_were_judged(
             assert found[step].probabilities == wanted.probabilities
 
 
-def test_what_cannot_be_judged_within_the_budget_does_not_stream(cli: Call, tmp_path: Path) -> None:
-    """The same windows with a state that is carried, trained without a word of it: `last` of an LSTM that only ever saw
-    ten steps. The budget decides, and the way out that it names is walked."""
-    kinds = ["low" if step // 40 % 2 else "high" for step in range(STEPS)]
-    draws = np.random.default_rng(0)
-    slope = np.where(np.array(kinds) == "low", -1.0, 1.0) * (np.arange(STEPS) % 40)
-    write(tmp_path, slope + draws.normal(0, 0.1, STEPS), kinds)
-    recipe = WINDOWS.replace("readout: mean", "readout: last").replace("max_drop: 0.05", "max_drop: 0.0")
-    (tmp_path / "recipe.yaml").write_text(f"{recipe}stream: {{memory: carried}}\n", encoding="utf-8")
-    answer = cli("ship", tmp_path / "recipe.yaml", "--out", tmp_path / "bundle", "--json")
-    verdict = answer.json["verdict"]
-    (row,) = verdict["rows"]
-    with Engine(tmp_path / "bundle", cache=False) as engine:
-        if row["stream_metric"] < row["metric_torch"]:
-            assert "stream.memory: context" in verdict["stream_reason"] and not engine.manifest.streams
-        else:
-            assert verdict["stream_reason"] == "" and engine.manifest.streams
-
-
 TONES = """\
 task: audio-classification
 model: gru
