@@ -48,6 +48,13 @@ those of untrained heads the mean of torch's scores is taken off, for such a hea
 The limits are the same for every architecture, and for all int8 and int4."""
 
 
+def compared() -> tuple[str, ...]:
+    """The precisions of the table: those for every CPU."""
+    from edgewright.exporters.precision.registry import PRECISIONS
+
+    return tuple(name for name in PRECISIONS if not name.endswith("-vnni"))
+
+
 def measure(
     name: str, task: str, precisions: Sequence[str] = (), published: bool = True, **changes: Any
 ) -> dict[str, Any]:
@@ -60,12 +67,11 @@ def measure(
     from benchmarks.encoder_grid import BATCHES, grid, lengths_of, make_subject
     from edgewright.exporters.graph.export import export_graph
     from edgewright.exporters.part import TorchGraphs
-    from edgewright.exporters.precision.registry import PRECISIONS
     from edgewright.runtime.errors import EdgewrightError
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     subject = make_subject(name, task, published, **changes)
-    chosen = tuple(precisions or PRECISIONS)
+    chosen = tuple(precisions or compared())
     model = subject.model
     row: dict[str, Any] = {
         "architecture": name,
@@ -257,14 +263,13 @@ def main() -> int:
             print(json.dumps(measure(*word.split("/"))), flush=True)
         return 0
     from benchmarks.encoder_grid import SUBJECTS
-    from edgewright.exporters.precision.registry import PRECISIONS
 
     rows = known_rows()
     if arguments.pattern:
         wanted = [one for one in SUBJECTS if fnmatch.fnmatchcase("/".join(one), arguments.pattern)]
     else:
         wanted = [
-            one for one in SUBJECTS if one not in rows or set(rows[one]["precisions"]) != set(PRECISIONS)
+            one for one in SUBJECTS if one not in rows or set(rows[one]["precisions"]) != set(compared())
         ]
     done, lock = 0, threading.Lock()
 
@@ -279,11 +284,11 @@ def main() -> int:
                 print(text, file=sys.stderr, flush=True)
                 lines = [json.dumps(rows[key]) + "\n" for key in sorted(rows)]
                 RESULTS.write_text("".join(lines), encoding="utf-8")
-                TABLE.write_text(table(rows, tuple(PRECISIONS)), encoding="utf-8")
+                TABLE.write_text(table(rows, compared()), encoding="utf-8")
 
     with ThreadPoolExecutor(arguments.workers) as pool:
         list(pool.map(work, [wanted[start :: arguments.workers] for start in range(arguments.workers)]))
-    TABLE.write_text(table(rows, tuple(PRECISIONS)), encoding="utf-8")
+    TABLE.write_text(table(rows, compared()), encoding="utf-8")
     print(TABLE.read_text(encoding="utf-8"), end="")
     return int(any(row["precisions"].get("fp32", {}).get("status") != PASS for row in rows.values()))
 

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from benchmarks.encoder_grid import MINILM, SUBJECTS, Subject, agreement, grid, make_subject, relative_error
-from benchmarks.encoder_parity import FAIL, PASS, TABLE, known_rows, measure, status, table
-from edgewright.exporters.precision.registry import PRECISIONS
+from benchmarks.encoder_parity import FAIL, PASS, TABLE, compared, known_rows, measure, status, table
 from edgewright.pipeline.models.text_encoders import build
 from edgewright.pipeline.models.text_encoders.architectures import ARCHITECTURES
 from tests.answering import rows_of
@@ -125,9 +124,9 @@ def test_the_table_has_every_architecture_task_and_precision() -> None:
     } == set(rows) == set(SUBJECTS)  # fmt: skip
     for (name, task), row in rows.items():
         made = row["precisions"]
-        assert set(made) == set(PRECISIONS), (name, task)
+        assert set(made) == set(compared()), (name, task)
         check(row)
         assert row["lengths"][-1] == (512 if name == MINILM else 64)
         for precision, one in made.items():
             assert ("error" not in one and one["status"] == FAIL) or one["status"] == status(precision, one)
-    assert TABLE.read_text(encoding="utf-8") == table(rows, tuple(PRECISIONS))
+    assert TABLE.read_text(encoding="utf-8") == table(rows, compared())

@@ -235,5 +235,5 @@ def test_bands_of_sound_are_normalised_over_the_training_frames() -> None:
     np.testing.assert_allclose(settings.mean, frames.mean(axis=0, dtype=np.float64))
     np.testing.assert_allclose(settings.std, frames.std(axis=0, dtype=np.float64))
     task = load_task("audio-classification", to_plain(settings), splits.classes)
-    together = np.vstack([task.encode(sample.raw)["values"] for sample in splits.train])
+    together = np.vstack([task.encode(sample.raw)["input_features"] for sample in splits.train])
     assert np.abs(together.mean(axis=0)).max() < 1e-4 and np.abs(together.std(axis=0) - 1).max() < 1e-4

@@ -165,8 +165,8 @@ def test_a_recipe_survives_json(changes: dict[str, Any]) -> None:
         (
             {"variants": ["fp32", "int8-statik"]},
             "recipe: variants: unknown variant 'int8-statik' "
-            "(did you mean 'int8-static' or 'int8-dynamic'?): "
-            "choose from fp32, fp16, int8-dynamic, int8-static, int4",
+            "(did you mean 'int8-static' or 'int8-static-vnni' or 'int8-dynamic'?): "
+            "choose from fp32, fp16, int8-dynamic, int8-static, int4, int8-dynamic-vnni, int8-static-vnni",
         ),
         (
             {"variants": "int8"},

@@ -74,7 +74,8 @@ def open_bundle(path: str | Path) -> Bundle:
     root = Path(path)
     try:
         if not root.exists():
-            recover_directory(root.resolve())
+            with contextlib.suppress(ValueError):  # a name that no system can have
+                recover_directory(root.resolve())
         if not root.exists():
             raise BundleError(f"{root} does not exist: give the folder of a bundle")
         if not root.is_dir():

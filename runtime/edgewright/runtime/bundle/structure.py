@@ -26,7 +26,14 @@ def _refuse(constant: str) -> Any:
     raise StructureError(f"{constant} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
+def _number(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise StructureError(f"{text} is beyond every number")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_number)
 """Made once: `json.loads` makes one for each document, which takes longer than a line of a table."""
 
 
