@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgewright.pipeline.data.files.table_files import find_tables
 from edgewright.pipeline.data.samples import Splits
 from edgewright.pipeline.data.sources import open_data, restore_splits
 from edgewright.pipeline.recipe.load import recipe_from_plain
@@ -422,3 +424,40 @@ def test_the_digest_follows_the_content_and_not_the_place(pets: Path) -> None:
     assert open_folder(moved).digest() == first.digest()
     (moved / "cat" / "000.png").write_bytes(image_bytes(98))
     assert open_folder(moved).digest() != first.digest()
+
+
+@pytest.mark.parametrize("splits", [(), ("train", "test")])
+def test_images_beside_the_folders_of_classes_are_named(tmp_path: Path, splits: tuple[str, ...]) -> None:
+    for split in splits or ("",):
+        for name in ("a", "b"):
+            fill(tmp_path / split / name, 20)
+    (tmp_path / "stray.png").write_bytes(image_bytes(1_000_001))
+    for name in (".hidden.png", "README.md"):
+        (tmp_path / name).write_bytes(b"not looked at")
+    wanted = {"stray.png"}
+    if splits:
+        (tmp_path / "test" / "other.JPG").write_bytes(image_bytes(1_000_002, "JPEG"))
+        wanted.add("test/other.JPG")
+    found = open_data(recipe(tmp_path))
+    assert {one.path for one in found.skipped} == wanted
+    assert all(one.reason == "lies in no folder of a class: move it into one" for one in found.skipped)
+    assert found.files == 40 * max(len(splits), 1) + len(wanted), "they count against max_bad"
+
+
+def test_what_lies_beside_tables_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.csv").write_text("a,b\n1,2\n")
+    suffixes = {".csv": "csv"}
+    with caplog.at_level(logging.INFO, "edgewright"):
+        find_tables(tmp_path, "auto", suffixes, class_folders=False)
+        assert not caplog.records
+        for name in ("notes.xlsx", "more.txt", ".hidden", *(f"{number}.bak" for number in range(5))):
+            (tmp_path / name).touch()
+        (tmp_path / "older").mkdir()
+        tables = find_tables(tmp_path, "auto", suffixes, class_folders=False)
+    assert [file.name for file in tables] == ["0", "1", "2"]
+    (record,) = caplog.records
+    said = record.getMessage()
+    assert (
+        "0.bak" in said and ".hidden" not in said and "and 3 more: no tables of this folder, not read" in said
+    )
