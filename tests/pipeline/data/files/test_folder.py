@@ -396,7 +396,7 @@ def test_a_run_finds_its_images_again(pets: Path) -> None:
     again = restore_splits(document, recipe(pets))
     assert again == splits
     assert all(sample.raw == pets / sample.id for sample in again.train)
-    (pets / splits.train[0].id).unlink()
+    (pets / "cat" / "000.png").unlink()  # in whichever part it is
     with refused(DataError):
         restore_splits(document, recipe(pets))
 
