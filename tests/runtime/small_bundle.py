@@ -143,7 +143,7 @@ def write_manifest(root: Path, manifest: Manifest) -> Path:
         for path in paths
     )
     text = manifest_to_json(dataclasses.replace(manifest, files=files))
-    (root / MANIFEST_NAME).write_text(text, encoding="utf-8")
+    (root / MANIFEST_NAME).write_bytes(text.encode("utf-8", "surrogatepass"))
     return root
 
 

@@ -81,8 +81,7 @@ def streaming(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 )
 def test_streams(streaming: Engine, value: Any) -> None:
     one_line(lambda: streaming.stream(value), InputError)
-    if value is not LARGE:
-        one_line(lambda: streaming.streams(value), InputError)
+    one_line(lambda: streaming.streams(value), InputError)
     if value is not None:
         one_line(lambda: streaming.streams(2, value), InputError)
     group = streaming.streams(2)
@@ -139,3 +138,15 @@ def test_checks() -> None:
     assert one_line(lambda: check_text(b"a", "name", "a name")) == "name is bytes: give a name"
     assert is_path("a") and is_path(Path("a")) and not is_path(b"a") and not is_path(3)
     assert kind_of("x" * 50) == "str" and kind_of([1]) == "list"
+
+
+@pytest.mark.parametrize("count", [(1 << 16) + 1, 10**9, 1 << 63, 10**30])
+def test_more_streams_than_a_group_holds(streaming: Engine, count: int) -> None:
+    with pytest.raises(InputError, match="give 65536 at most"):
+        streaming.streams(count)
+
+
+@pytest.mark.parametrize("odd", [np.array(np.inf, np.float16), np.array(3), np.float32(2), Path("a"), None])
+def test_rows_of_a_series_that_are_no_rows(odd: Any) -> None:
+    for raw in ([odd], [odd, [1.0, 2.0, 3.0]], [[1.0, 2.0, 3.0], odd], (odd, odd)):
+        one_line(lambda raw=raw: as_series(raw, SETTINGS), InputError)  # type: ignore[misc]

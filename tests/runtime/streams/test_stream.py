@@ -307,3 +307,14 @@ def test_the_public_names() -> None:
     one, zero = np.ones(1), np.zeros(1)
     assert Prediction(("y",), np.ones((1, 1)), zero, one) == Prediction(("y",), zero, one, one)
     assert Prediction(("y",), np.ones((1, 1)), zero, one) != Prediction(("y",), np.ones((1, 1)), one, one)
+
+
+def test_labels_with_half_a_character_stream_too(tmp_path: Path) -> None:
+    """They are odd, and a manifest may hold them."""
+    bundle = make_recurrent_bundle(tmp_path / "bundle", case("sequence-classification"))
+    manifest = open_bundle(bundle).manifest
+    labels = (*manifest.labels[:-1], "half \ud83d")
+    write_manifest(bundle, dataclasses.replace(manifest, labels=labels))
+    with Engine(bundle, cache=False).stream() as stream:
+        assert stream.push(series_values(1)[0]).names == labels
+        assert stream.state().arrays

@@ -172,3 +172,29 @@ def test_a_long_text_has_the_tokens_of_the_whole(policy: str) -> None:
     else:
         with pytest.raises(InputError, match=f"has {len(whole)} tokens"):
             encode_text(text, tokenizer, TextSettings(len(whole) - 1, policy))
+
+
+@pytest.mark.parametrize("prefix", ["##", "\U0001f600", "long prefix"])
+def test_a_merge_that_is_shorter_than_the_prefix_is_refused(
+    prefix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Before the library sees it, which would panic and say so on stderr."""
+    model = {"type": "BPE", "vocab": {"g": 0, "o": 1, "go": 2}, "merges": [["g", "o"]], "unk_token": None}
+    for merges in ([["g", "o"]], ["g o"]):
+        content = json.dumps({"model": {**model, "merges": merges, "continuing_subword_prefix": prefix}})
+        with pytest.raises(BundleError, match="the merge of 'g' and 'o' is shorter than the prefix"):
+            load_tokenizer(content.encode())
+    for none in ("", None):
+        content = json.dumps({"model": {**model, "continuing_subword_prefix": none}, "version": "1.0"})
+        assert load_tokenizer(content.encode()).encode("go").ids == [2]
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", ["WordLevel", "WordPiece"])
+def test_words_without_one_for_those_unknown_are_refused(kind: str) -> None:
+    model: dict[str, Any] = {"type": kind, "vocab": {"good": 0, "[UNK]": 1}, "unk_token": "[UNK]"}
+    if kind == "WordPiece":
+        model |= {"continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
+    assert load_tokenizer(json.dumps({"version": "1.0", "model": model}).encode()).encode("bad").ids == [1]
+    with pytest.raises(BundleError, match="its words lack '<unk>'"):
+        load_tokenizer(json.dumps({"version": "1.0", "model": {**model, "unk_token": "<unk>"}}).encode())

@@ -61,7 +61,7 @@ def _array(column: Any) -> Any:
 
 def _matrix(raw: Any, features: int) -> NDArray[np.float64]:
     if not isinstance(raw, np.ndarray):
-        rows = [row if isinstance(row, (list, tuple, np.ndarray)) else [row] for row in raw]
+        rows = [row if isinstance(row, (list, tuple)) or np.ndim(row) else [row] for row in raw]
         lengths = {len(row) for row in rows}
         if len(lengths) > 1:
             row = next(index for index, row in enumerate(rows) if len(row) != len(rows[0]))

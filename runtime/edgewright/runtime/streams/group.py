@@ -49,6 +49,10 @@ class _Answers(Sequence[Any]):
         return repr(list(self))
 
 
+_MOST = 1 << 16
+"""Streams of a group; the buffers of each are made at once."""
+
+
 class StreamGroup:
     """Independent streams, numbered from 0, that are pushed together. For one thread at a time: a call while another is
     at work is refused. A group is neither copied nor pickled, the `state(row)` of each stream is.
@@ -64,6 +68,8 @@ class StreamGroup:
         if isinstance(count, int) and count < 1:
             raise InputError(f"a group of {count} streams: give 1 or more")
         count = check_whole(count, "the number of streams")
+        if count > _MOST:
+            raise InputError(f"a group of {count} streams: give {_MOST} at most, and several groups for more")
         if series is not None:
             if not isinstance(series, (list, tuple)):
                 raise InputError(f"series is {kind_of(series)}: give a list with the name of each")

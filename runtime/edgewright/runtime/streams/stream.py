@@ -59,7 +59,7 @@ class StreamModel(abc.ABC):
         self.memory = manifest.stream
         if manifest.stream is not None:
             parts["stream"] = to_plain(manifest.stream)
-        self.digest = sha256_of_bytes(canonical_json(parts).encode())
+        self.digest = sha256_of_bytes(canonical_json(parts).encode("utf-8", "surrogatepass"))
         """What a saved state must have come from."""
 
     @abc.abstractmethod

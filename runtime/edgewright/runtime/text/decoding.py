@@ -1,5 +1,7 @@
 """How text becomes tokens: the only place in the project where a tokenizer runs."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,10 @@ _LARGEST_FILE = 64 << 20
 
 _AT_ONCE = 1 << 18
 """Characters of a text that are read together; a longer one is read in pieces."""
+
+
+_BPE = re.compile(rb'"type"\s*:\s*"BPE"')
+_PREFIX = re.compile(rb'"continuing_subword_prefix"\s*:\s*"[^"]')
 
 
 @dataclass(frozen=True)
@@ -59,16 +65,41 @@ def load_tokenizer(content: bytes) -> Any:
     except ImportError as error:
         raise MachineError(f"tokenizers cannot be used ({error}): pip install tokenizers") from None
     try:
+        _check_merges(content)
         tokenizer = Tokenizer.from_str(content.decode("utf-8"))
     except Exception as error:  # it raises plain exceptions
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise BundleError(
             f"tokenizer.json cannot be used ({reason}): get a fresh copy of the bundle"
         ) from None
+    _check_unknown(tokenizer)
     _check_template(tokenizer)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _check_merges(content: bytes) -> None:
+    """Raise `ValueError` where what is merged is shorter than the prefix of what goes on: the library would panic."""
+    if not (
+        _BPE.search(content) and _PREFIX.search(content)
+    ):  # nearly all: the document is read once, not twice
+        return
+    model = json.loads(content)["model"]
+    prefix = model["continuing_subword_prefix"]
+    for merge in model["merges"]:
+        first, second = merge.split(" ") if isinstance(merge, str) else merge
+        if len(second.encode()) < len(prefix.encode()):
+            raise ValueError(f"the merge of {first!r} and {second!r} is shorter than the prefix {prefix!r}")
+
+
+def _check_unknown(tokenizer: Any) -> None:
+    """Raise `BundleError` where there is no token for unknown words: the library would fail at the first of them."""
+    model = tokenizer.model
+    if type(model).__name__ in ("WordLevel", "WordPiece") and model.token_to_id(model.unk_token) is None:
+        raise BundleError(
+            f"tokenizer.json cannot be used (its words lack {model.unk_token!r}): get a fresh copy of the bundle"
+        )
 
 
 def _check_template(tokenizer: Any) -> None:
