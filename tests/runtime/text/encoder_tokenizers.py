@@ -1,6 +1,8 @@
 """Tokenizers of every family of encoders, small ones that are trained here; each as transformers has it."""
 
 import functools
+import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -45,23 +47,27 @@ def _bytes(specials: list[str]) -> tuple[dict[str, int], Any]:
 
 
 @functools.cache
-def _trained_pieces() -> tuple[tuple[str, float], ...]:
-    import json
-
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=_WORDS, special_tokens=["<unk>"], unk_token="<unk>", show_progress=False
+def _frequent_pieces() -> tuple[tuple[str, float], ...]:
+    """Parts of words with the logarithm of how often they occur, no two alike: the library's own training gives others
+    each time, and where two ways to cut a word are alike, which one is taken is nobody's promise.
+    """
+    counts: Counter[str] = Counter()
+    for text in ordinary():
+        for word in text.split():
+            marked = f"\u2581{word}"
+            counts.update(marked[at : at + size] for at in range(len(marked)) for size in range(1, 8))
+    characters = [piece for piece in counts if len(piece) == 1]
+    longer = (piece for piece in counts if len(piece) > 1)
+    frequent = sorted(longer, key=lambda piece: (-counts[piece] * len(piece), piece))[:_WORDS]
+    total = sum(counts.values())
+    return tuple(
+        (piece, math.log(counts[piece] / total) - 1e-5 * place)
+        for place, piece in enumerate((*frequent, *sorted(characters)))
     )
-    tokenizer.train_from_iterator(ordinary(), trainer)
-    found = json.loads(tokenizer.to_str())["model"]["vocab"]
-    return tuple((piece, score) for piece, score in found if piece != "<unk>")
 
 
 def _pieces(specials: list[str]) -> list[tuple[str, float]]:
-    return [*((special, 0.0) for special in specials), *_trained_pieces()]
+    return [*((special, 0.0) for special in specials), *_frequent_pieces()]
 
 
 def _bert() -> Any:
