@@ -163,6 +163,8 @@ def test_a_loop_over_two_graphs(cli: Call, tmp_path: Path) -> None:
     told = cli("predict", bundle, picture, "--steps", "2", "--json")
     assert told.code == 0 and told.json["answers"][0]["text"] == word[:2]
     assert cli("predict", bundle, picture, "--steps", "many").code == 1
+    spelt = cli("predict", bundle, picture, "--variant", "fp32", "--format", "letters")
+    assert (spelt.code, spelt.out) == (0, "".join(f"{letter}\n" for letter in word)), "a form of its own"
     assert "--beams" in cli("predict", bundle, "--help").out
     assert commands()["spell"][1] == "Spell a picture." and cli("spell", bundle, picture).out == f"{word}\n"
     assert "Spell a picture." in cli("--help").out
